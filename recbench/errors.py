@@ -1,0 +1,31 @@
+"""The two errors a person is meant to read: one sentence, the culprit by name, what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RecbenchError(Exception):
+    """Something failed while running: printed without a traceback, exit code 1."""
+
+    exit_code = 1
+
+
+class UsageError(RecbenchError):
+    """The request itself cannot be carried out: printed without a traceback, exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(RecbenchError):
+    """A file or data set is not what it should be: exit code 1."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A closing clause for an unknown name: the nearest known one, or all of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(known)}" if known else "none is installed"

@@ -1,0 +1,155 @@
+"""The data that flows through the bench: frozen, columnar, numpy only.
+
+Items and users are indices from 0; ``PAD`` (-1) marks an empty place. Original identifiers are kept beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+PAD = -1
+Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The items that may be recommended.
+
+    Attributes:
+        ids: original item identifier of each item index.
+        titles: the text generated for each item: entities decoded, never empty, pairwise distinct.
+    """
+
+    ids: tuple[str, ...]
+    titles: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.titles)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """N windows: a user's history and the target that followed it.
+
+    Attributes:
+        users: [N] user index.
+        history: [N, H] item indices, oldest first, padded on the left with ``PAD``.
+        target: [N] item index.
+        time: [N] seconds since 1970 (or any other ordering value) of the target.
+    """
+
+    users: Ints
+    history: Ints
+    target: Ints
+    time: Longs
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: npt.NDArray[Any]) -> Sequences:
+        """The windows at ``rows`` (indices or a boolean mask), in that order."""
+        return Sequences(self.users[rows], self.history[rows], self.target[rows], self.time[rows])
+
+    @property
+    def history_length(self) -> Ints:
+        """[N] number of items in each history."""
+        return (self.history != PAD).sum(axis=1).astype(np.int32)
+
+    def digest(self) -> str:
+        """sha256 over users, histories and targets: names a set of windows."""
+        sha = hashlib.sha256()
+        for column in (self.users, self.history, self.target):
+            sha.update(np.ascontiguousarray(column, dtype="<i4").tobytes())
+        return sha.hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """A prepared data set: the catalogue and its windows, disjoint in time order.
+
+    Attributes:
+        train, valid, test: windows, each sorted by (time, user, position).
+        sample: row numbers of ``train`` that the release itself chose for language models, or None.
+        facts: counts and notes of the preparation (JSON values), shown by ``recbench data``.
+        sources: sha256 of every file read, by file name.
+    """
+
+    catalog: Catalog
+    users: tuple[str, ...]
+    train: Sequences
+    valid: Sequences
+    test: Sequences
+    sample: Ints | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def train_counts(self) -> Longs:
+        """[items] how often each item occurs in the training windows' distinct interactions.
+
+        Sliding windows repeat an interaction up to eleven times. Targets do not repeat, and the items that only ever
+        stand in a user's first history are added once for each user, so every interaction counts once.
+        """
+        n = len(self.catalog)
+        counts = np.bincount(self.train.target, minlength=n).astype(np.int64)
+        seen: set[int] = set()
+        for row in range(len(self.train)):
+            user = int(self.train.users[row])
+            if user not in seen:  # sorted by time: this is the user's earliest window
+                seen.add(user)
+                first = self.train.history[row]
+                np.add.at(counts, first[first != PAD], 1)
+        return counts
+
+    def warm_items(self) -> npt.NDArray[np.bool_]:
+        """[items] whether an item occurs anywhere in the training windows (history or target)."""
+        return self.train_counts() > 0
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a decoder returned for N cases.
+
+    Attributes:
+        items: [N, K] item indices, best first, ``PAD`` where nothing (or no valid item) was produced.
+        scores: [N, K] the decoder's score of each, higher is better, -inf beside ``PAD``.
+        invalid_share: share of generated titles that are no catalogue item (before grounding); None where the decoder
+            cannot generate one.
+    """
+
+    items: Ints
+    scores: npt.NDArray[np.float32]
+    invalid_share: float | None = None
+
+    def target_ranks(self, target: Ints) -> Ints:
+        """[N] rank of each case's target, 1 is best, 0 means not among the K."""
+        hit = self.items == target[:, None]
+        return np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, 0).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class CaseResults:
+    """The truth every number is computed from: one rank per test case and seed.
+
+    Attributes:
+        users: [N] user index of each case.
+        ranks: [S, N] rank of the target for each seed, 1 is best, 0 beyond the decoder's depth.
+        cold: [N] whether the target never occurs in training.
+        history_length: [N].
+        popularity: [N] how often the target occurs in training.
+        seeds: the S seeds.
+    """
+
+    users: Ints
+    ranks: Ints
+    cold: npt.NDArray[np.bool_]
+    history_length: Ints
+    popularity: Ints
+    seeds: tuple[int, ...]
