@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recbench.types import Ranking, Sequences, Split
 
 KINDS = ("backbone", "loss", "decoder", "source")
+PLURALS = ("backbones", "losses", "decoders", "sources")
 Signal = Literal["text", "scores"]
 
 
@@ -241,6 +242,10 @@ class DataSource(_Method[O], ABC):
     """Reads one kind of data and prepares it under the protocol."""
 
     @abstractmethod
+    def inputs(self) -> Mapping[str, str]:
+        """sha256 of every raw file, by file name: names the data."""
+
+    @abstractmethod
     def prepare(self, reporter: Reporter) -> Split:
         """Read, verify, window and split.
 
@@ -251,6 +256,7 @@ class DataSource(_Method[O], ABC):
 
 __all__ = [
     "KINDS",
+    "PLURALS",
     "DataSource",
     "Decoder",
     "Fit",

@@ -12,9 +12,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from recbench.errors import RecbenchError, UsageError, did_you_mean
-from recbench.interfaces import KINDS, Plugin
+from recbench.interfaces import KINDS, PLURALS, Plugin
 
-GROUPS = {kind: f"recbench.{kind}s" for kind in KINDS}
+GROUPS = dict(zip(KINDS, (f"recbench.{plural}" for plural in PLURALS), strict=True))
 
 
 @cache

@@ -94,19 +94,19 @@ class Split:
     def train_counts(self) -> Longs:
         """[items] how often each item occurs in the training windows' distinct interactions.
 
-        Sliding windows repeat an interaction up to eleven times. Targets do not repeat, and the items that only ever
-        stand in a user's first history are added once for each user, so every interaction counts once.
+        A sliding window repeats all but its target of the user's window before it: only what lies beyond the overlap
+        counts. So every interaction counts once, also where windows in between are missing (a sampled release).
         """
-        n = len(self.catalog)
-        counts = np.bincount(self.train.target, minlength=n).astype(np.int64)
-        seen: set[int] = set()
-        for row in range(len(self.train)):
-            user = int(self.train.users[row])
-            if user not in seen:  # sorted by time: this is the user's earliest window
-                seen.add(user)
-                first = self.train.history[row]
-                np.add.at(counts, first[first != PAD], 1)
-        return counts
+        order = np.argsort(self.train.users, kind="stable")
+        windows = np.concatenate([self.train.history, self.train.target[:, None]], axis=1)[order]
+        users = self.train.users[order]
+        width = windows.shape[1]
+        new = np.full(len(windows), width)  # how many of the last items the window before does not have
+        for shift in (*range(width - 1, 1, -1), 0, 1):  # of several possible overlaps, the usual one wins
+            same = (windows[1:, : width - shift] == windows[:-1, shift:]).all(axis=1) & (users[1:] == users[:-1])
+            new[1:][same] = shift
+        fresh = (np.arange(width) >= width - new[:, None]) & (windows != PAD)
+        return np.bincount(windows[fresh], minlength=len(self.catalog)).astype(np.int64)
 
     def warm_items(self) -> npt.NDArray[np.bool_]:
         """[items] whether an item occurs anywhere in the training windows (history or target)."""

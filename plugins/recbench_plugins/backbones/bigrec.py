@@ -1,0 +1,37 @@
+"""BIGRec: the prompt lists the history's titles, the model generates the next one.
+
+Paper: Bao et al., "A Bi-Step Grounding Paradigm for Large Language Models in Recommendation Systems",
+https://arxiv.org/abs/2308.08434. Original code: github.com/SAI990323/BIGRec.
+
+Known differences: the instruction's wording is the MSL paper's Table 1; grounding is a decoder of its own
+(``--decoder grounding``), since every backbone can be decoded either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from recbench.interfaces import Options, Piece, Plugin, TextBackbone
+
+if TYPE_CHECKING:
+    from recbench.prompts.templates import Template
+
+
+class BIGRec(TextBackbone[Options]):
+    """A prompt of text alone."""
+
+    def prompt(self, titles: Sequence[str], items: Sequence[int], template: Template) -> list[Piece]:
+        """One piece: the instruction and the titles, oldest first."""
+        return [template.before + template.between.join(titles) + template.after]
+
+
+plugin = Plugin(
+    kind="backbone",
+    summary="titles in, title out",
+    implementation="recbench_plugins.backbones.bigrec:BIGRec",
+    signal="text",
+    default_loss="lml",
+    default_decoder="constrained_beam",
+    paper="Bao et al., BIGRec, 2023. https://arxiv.org/abs/2308.08434",
+)

@@ -1,0 +1,71 @@
+"""LLaRA: after each title of the prompt stands the item's embedding from a collaborative model, through a projector.
+
+Paper: Liao et al., "LLaRA: Large Language-Recommendation Assistant", SIGIR 2024, https://doi.org/10.1145/3626772.3657690.
+Original code: github.com/ljy0ustc/LLaRA.
+
+Known differences: the whole catalogue is ranked (the original picks from 20 candidates); language model, LoRA and
+learning rate are the MSL paper's. The curriculum's counter: ``corrected`` counts micro-batches over all epochs, so the
+share of hybrid prompts rises from 0 to 1 (mean one half, section 3.3); ``official`` reproduces the code, whose counter
+starts again with every epoch while its total does not (a sawtooth that never passes 1/epochs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from recbench.interfaces import Options, Piece, Plugin, TextBackbone
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from recbench.prompts.templates import Template
+
+
+class LLaRAOptions(Options):
+    """Options of ``--model llara``."""
+
+    curriculum: Literal["corrected", "official", "none"] = Field(
+        "corrected", description="when collaborative embeddings are shown in training; none shows them always"
+    )
+    collaborative: str = Field("sasrec", description="the backbone whose item embeddings are shown")
+
+
+class LLaRA(TextBackbone[LLaRAOptions]):
+    """A prompt of titles, each followed by its collaborative token."""
+
+    def prompt(self, titles: Sequence[str], items: Sequence[int], template: Template) -> list[Piece]:
+        """``title [HistoryEmb]`` for each item, oldest first."""
+        pieces: list[Piece] = []
+        for place, (title, item) in enumerate(zip(titles, items, strict=True)):
+            pieces += [(template.between if place else template.before) + title + " ", item]
+        return [*pieces, template.after]
+
+    def projector(self, width_in: int, width_out: int) -> nn.Module:
+        """Linear, GELU, Linear (the code's ``MlpProjector``)."""
+        from torch import nn
+
+        return nn.Sequential(nn.Linear(width_in, width_out), nn.GELU(), nn.Linear(width_out, width_out))
+
+    def hybrid(self, step: int, steps: int, epochs: int, draw: float) -> bool:
+        """Hybrid with probability step / steps (section 3.3)."""
+        if self.options.curriculum == "none":
+            return True
+        if self.options.curriculum == "official":
+            step %= max(steps // epochs, 1)
+        return draw < step / steps
+
+
+plugin = Plugin(
+    kind="backbone",
+    summary="titles with SASRec's item embeddings in the prompt",
+    implementation="recbench_plugins.backbones.llara:LLaRA",
+    options=LLaRAOptions,
+    signal="text",
+    default_loss="lml",
+    default_decoder="constrained_beam",
+    requires={"collaborative": "sasrec"},
+    paper="Liao et al., LLaRA, SIGIR 2024. https://doi.org/10.1145/3626772.3657690",
+)

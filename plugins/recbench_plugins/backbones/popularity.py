@@ -1,0 +1,54 @@
+"""Popularity: every user is shown the items that occur most often in training.
+
+The baseline every method should beat (Ji et al., "A Re-visit of the Popularity Baseline in Recommender Systems", SIGIR
+2020, https://doi.org/10.1145/3397271.3401233). Counts interactions, not windows (a window repeats its neighbours').
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from recbench.interfaces import Fit, FitReport, Options, Plugin, ScoringBackbone
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from recbench.types import Sequences, Split
+
+
+class Popularity(ScoringBackbone[Options]):
+    """Item counts; nothing is learned."""
+
+    counts: npt.NDArray[Any]
+
+    def fit(self, split: Split, fit: Fit) -> FitReport:
+        """Count."""
+        self.counts = split.train_counts()
+        return FitReport()
+
+    def scores(self, cases: Sequences) -> npt.NDArray[np.float32]:
+        """The same row for every case."""
+        import numpy as np
+
+        return np.broadcast_to(self.counts.astype(np.float32), (len(cases), len(self.counts)))
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The counts."""
+        return {"counts": self.counts}
+
+    def restore(self, split: Split, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take the counts back."""
+        self.counts = state["counts"]
+
+
+plugin = Plugin(
+    kind="backbone",
+    summary="the most frequent items, the same for everyone",
+    implementation="recbench_plugins.backbones.popularity:Popularity",
+    signal="scores",
+    default_decoder="topk",
+    seeded=False,
+    paper="Ji et al., SIGIR 2020. https://doi.org/10.1145/3397271.3401233",
+)

@@ -1,0 +1,77 @@
+"""What datasets.yaml names: every data set with its source, size, checksums, licence and preparation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbench.errors import DataError, UsageError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set of datasets.yaml.
+
+    Attributes:
+        name: what the user types after ``--dataset``.
+        source: the plugin of group ``recbench.sources`` that reads it.
+        title, licence, preparation: for people.
+        size: bytes of all files together, None for one's own data.
+        sha256: by file name; empty for one's own data.
+        options: defaults for the source's options.
+    """
+
+    name: str
+    source: str
+    title: str
+    licence: str
+    preparation: str
+    size: int | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def registry_file() -> Path:
+    """datasets.yaml: inside the package in an installed wheel, beside it in a clone or an editable install.
+
+    Raises:
+        DataError: it is in neither place.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package, package.parent):
+        if (folder / "datasets.yaml").is_file():
+            return folder / "datasets.yaml"
+    raise DataError(f"datasets.yaml is neither in {package} nor beside it: reinstall recbench-toolkit.")
+
+
+@cache
+def datasets() -> dict[str, Entry]:
+    """Every data set by name, in the order of datasets.yaml.
+
+    Raises:
+        DataError: the file is missing, is no YAML, or an entry lacks a field or has an unknown one.
+    """
+    path = registry_file()
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(table, dict):
+            raise ValueError("it must map a data set's name to its entry")
+        return {str(name): Entry(name=str(name), **values) for name, values in table.items()}
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise DataError(f"{path} cannot be used: {' '.join(str(error).split())}.") from error
+
+
+def dataset(name: str) -> Entry:
+    """The data set called ``name``.
+
+    Raises:
+        UsageError: datasets.yaml has none; suggests the nearest.
+    """
+    if name not in datasets():
+        raise UsageError(f"Unknown data set {name!r}: {did_you_mean(name, datasets())}")
+    return datasets()[name]

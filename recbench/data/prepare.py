@@ -1,0 +1,120 @@
+"""From a data set's name to a checked split, and a split to files and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from recbench import registry
+from recbench.data.audit import audit
+from recbench.data.catalog import Entry, dataset, datasets
+from recbench.errors import DataError, UsageError, did_you_mean
+from recbench.interfaces import DataSource, Reporter
+from recbench.types import Catalog, Sequences, Split
+
+_PARTS = ("train", "valid", "test")
+_COLUMNS = ("users", "history", "target", "time")
+
+
+def entry(name: str) -> Entry:
+    """The data set ``name``: of datasets.yaml, else an installed source of that name.
+
+    Raises:
+        UsageError: there is neither; suggests the nearest.
+    """
+    if name not in datasets() and name in registry.names("source"):
+        summary = registry.get("source", name).summary
+        return Entry(name, source=name, title=summary, licence="that of the data", preparation=summary)
+    return dataset(name)
+
+
+def open_source(name: str, options: Mapping[str, Any]) -> DataSource[Any]:
+    """The data set's source, with ``options`` over the defaults of datasets.yaml; reads nothing yet.
+
+    Raises:
+        UsageError: an unknown data set or option, or an option's value is wrong.
+    """
+    found = entry(name)
+    allowed = registry.get("source", found.source).options
+    for key in options:
+        if key not in allowed.model_fields:
+            raise UsageError(f"Data set {name!r} has no option {key!r}: {did_you_mean(key, allowed.model_fields)}")
+    try:
+        values = allowed(**{**found.options, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(map(str, first["loc"]))
+        raise UsageError(f"Option {option!r} of data set {name!r}: {first['msg']}, got {first['input']!r}.") from None
+    source: DataSource[Any] = registry.load("source", found.source)(values)
+    return source
+
+
+def prepare(name: str, options: Mapping[str, Any], reporter: Reporter) -> Split:
+    """Read, window, split and audit a data set.
+
+    Returns:
+        The split; its facts hold the preparation's and the audit's counts.
+
+    Raises:
+        UsageError: an unknown data set or option.
+        DataError: the raw files or the resulting split are not what they should be.
+    """
+    source = open_source(name, options)
+    split = source.prepare(reporter)
+    return replace(split, facts={**split.facts, **audit(split)})
+
+
+def save_split(split: Split, folder: Path) -> None:
+    """Write ``split.npz`` (arrays) and ``split.json`` (the rest) into ``folder``, each at once under its final name."""
+    arrays = {f"{part}.{column}": getattr(getattr(split, part), column) for part in _PARTS for column in _COLUMNS}
+    if split.sample is not None:
+        arrays["sample"] = split.sample
+    texts = {
+        "ids": split.catalog.ids,
+        "titles": split.catalog.titles,
+        "users": split.users,
+        "facts": dict(split.facts),
+        "sources": dict(split.sources),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("split.npz", "split.json"):
+        partial = folder / f".{name}.{os.getpid()}.partial"
+        try:
+            with partial.open("wb") as file:
+                if name == "split.npz":
+                    np.savez_compressed(file, **arrays)
+                else:
+                    file.write(json.dumps(texts, ensure_ascii=False, indent=1).encode())
+            partial.replace(folder / name)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def load_split(folder: Path) -> Split:
+    """Read what :func:`save_split` wrote, exactly.
+
+    Raises:
+        DataError: a file is missing, truncated or not of this format; names it.
+    """
+    path = folder / "split.json"
+    try:
+        texts = json.loads(path.read_bytes())
+        catalog = Catalog(tuple(texts["ids"]), tuple(texts["titles"]))
+        users, facts, sources = tuple(texts["users"]), texts["facts"], texts["sources"]
+        path = folder / "split.npz"
+        with np.load(path, allow_pickle=False) as arrays:
+            parts = {p: Sequences(**{c: arrays[f"{p}.{c}"] for c in _COLUMNS}) for p in _PARTS}
+            sample = arrays.get("sample")
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: the prepared data is incomplete; prepare it again.") from None
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is truncated or damaged ({type(error).__name__}); prepare the data again.") from error
+    return Split(catalog, users, **parts, sample=sample, facts=facts, sources=sources)

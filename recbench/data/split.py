@@ -1,0 +1,76 @@
+"""Cutting windows in time, and the seedless smaller selections of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recbench.errors import DataError, UsageError
+from recbench.seeds import child
+from recbench.types import Ints, Sequences, Split
+
+
+def chronological(windows: Sequences) -> tuple[Sequences, Sequences, Sequences]:
+    """Split windows in time order 8:1:1 into training, validation and test (MSL paper, 5.1.1).
+
+    The cuts are at floor(8N/10) and floor(9N/10).
+
+    Raises:
+        DataError: a part would be empty.
+    """
+    n = len(windows)
+    first, second = n * 8 // 10, n * 9 // 10
+    if not 0 < first < second < n:
+        raise DataError(f"{n} windows cannot be split 8:1:1 into three non-empty parts: at least 6 are needed.")
+    rows = np.arange(n)
+    return windows.take(rows[:first]), windows.take(rows[first:second]), windows.take(rows[second:])
+
+
+def latest_tenth(n: int) -> int:
+    """The row at which the latest tenth of ``n`` windows begins: floor(9n/10).
+
+    Raises:
+        DataError: nothing would come before it.
+    """
+    if n < 2:
+        raise DataError(f"{n} training window cannot give up its latest tenth for validation: at least 2 are needed.")
+    return n * 9 // 10
+
+
+def cap_per_user(windows: Sequences, n: int) -> Sequences:
+    """At most ``n`` windows a user, all users kept, by a rule without a seed.
+
+    Of a user's m > n windows, in their order, the ceil(j m / n)-th for j = 1 .. n: evenly spaced, the latest always
+    among them.
+
+    Raises:
+        UsageError: ``n`` is less than 1.
+    """
+    if n < 1:
+        raise UsageError(f"At most {n} windows a user leaves nothing to rank: at least 1 is needed.")
+    order = np.argsort(windows.users, kind="stable")
+    _, start, count = np.unique(windows.users[order], return_index=True, return_counts=True)
+    m = np.repeat(count, count).astype(np.int64)
+    position = np.arange(len(windows)) - np.repeat(start, count)
+    chosen = (m <= n) | ((position + 1) * n // m > position * n // m)
+    return windows.take(np.sort(order[chosen]))
+
+
+def sample_rows(total: int, n: int) -> Ints:
+    """``n`` of ``total`` row numbers, ascending, by one fixed permutation: a smaller sample lies within a larger one.
+
+    Raises:
+        UsageError: ``n`` is less than 1.
+    """
+    if n < 1:
+        raise UsageError(f"A sample of {n} windows is empty: at least 1 is needed.")
+    return np.sort(child(0, "sample").permutation(total)[:n]).astype(np.int32)
+
+
+def subsample(windows: Sequences, n: int) -> Sequences:
+    """``n`` of the windows (all, if there are fewer) by :func:`sample_rows`, in their order."""
+    return windows.take(sample_rows(len(windows), n))
+
+
+def training_sample(split: Split, n: int) -> Sequences:
+    """``n`` training windows for a language model: of the release's own sample where it has one, else of all."""
+    return subsample(split.train if split.sample is None else split.train.take(split.sample), n)

@@ -1,0 +1,1 @@
+"""Causal language models: loading, low-rank adapters, quantisation and collaborative tokens."""

@@ -1,0 +1,64 @@
+"""A trained text recommender as decoders see it: a causal LM and the encoder of its prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recbench.language.collaborative import CollaborativeEmbedding, find
+from recbench.prompts.encode import Encoder
+
+
+@dataclass
+class TextModel:
+    """A language model with everything needed to prompt it.
+
+    Attributes:
+        lm: a transformers causal LM, maybe wrapped by PEFT.
+        encoder: prompts and titles as token ids, and the trie.
+        device: where ``lm`` is.
+    """
+
+    lm: Any
+    encoder: Encoder
+    device: str
+
+    @property
+    def causal(self) -> Any:
+        """The transformers causal LM itself (LoRA layers stay injected in it)."""
+        return self.lm.get_base_model() if hasattr(self.lm, "get_base_model") else self.lm
+
+    @property
+    def decoder(self) -> Any:
+        """The transformer without its output matrix: ids to hidden states."""
+        return self.causal.get_decoder()
+
+    @property
+    def head(self) -> nn.Linear:
+        """The output matrix."""
+        return self.causal.get_output_embeddings()
+
+    @property
+    def collaborative(self) -> CollaborativeEmbedding | None:
+        """The embedding of collaborative tokens, where the backbone has them."""
+        return find(self.lm)
+
+    def trainable(self) -> dict[str, Tensor]:
+        """The trained parameters by name, on the CPU: with the spec, all it takes to rebuild the model."""
+        return {n: p.detach().cpu().contiguous() for n, p in self.lm.named_parameters() if p.requires_grad}
+
+    def restore(self, parameters: dict[str, Tensor]) -> None:
+        """Load what :meth:`trainable` gave.
+
+        Raises:
+            KeyError: the names differ from this model's.
+        """
+        own = {n: p for n, p in self.lm.named_parameters() if p.requires_grad}
+        if own.keys() != parameters.keys():
+            raise KeyError(f"parameters differ: {sorted(own.keys() ^ parameters.keys())[:3]}")
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(parameters[name])

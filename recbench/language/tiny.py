@@ -1,0 +1,59 @@
+"""``--llm tiny``: a Llama that fits a laptop's patience, with a tokenizer of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from recbench.errors import UsageError
+from recbench.language.options import TinyOptions
+
+END = "<|end|>"
+PAD_TOKEN = "<|pad|>"  # noqa: S105 - a token's name
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int, folder: Path) -> None:
+    """Train a byte-level BPE on ``texts`` and save it as a transformers tokenizer in ``folder``.
+
+    Raises:
+        UsageError: the vocabulary is too small to hold the 256 bytes and the two special tokens.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    if vocabulary < 258:
+        raise UsageError(f"llm.vocabulary={vocabulary} is too small: 256 bytes and 2 special tokens need at least 258.")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[PAD_TOKEN, END],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=PAD_TOKEN)
+    fast.save_pretrained(folder)
+
+
+def build(options: TinyOptions, tokenizer: Any) -> Any:
+    """A randomly initialised Llama; the caller seeds the global generator first."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=options.hidden,
+            intermediate_size=options.intermediate,
+            num_hidden_layers=options.layers,
+            num_attention_heads=options.heads,
+            num_key_value_heads=options.heads,
+            max_position_embeddings=4096,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )

@@ -1,0 +1,62 @@
+"""Prompt templates: the words around a history, and how a title is quoted.
+
+``paper`` is Table 1 of the MSL paper in the Alpaca frame that BIGRec and its successors use; ``titles`` holds nothing
+but titles, for a model that has never seen English.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recbench.errors import UsageError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Template:
+    """The fixed text of a prompt.
+
+    Attributes:
+        before, between, after: text before, between and after the titles of the history.
+        title: format of one title, in history and answer alike.
+    """
+
+    before: str
+    between: str
+    after: str
+    title: str
+
+    def quote(self, title: str) -> str:
+        """A title as it stands in the prompt and as it is generated."""
+        return self.title.format(title)
+
+
+TEMPLATES = {
+    "paper": Template(
+        before=(
+            "Below is an instruction that describes a task, paired with an input that provides further context. "
+            "Write a response that appropriately completes the request.\n\n### Instruction:\n"
+            "Given a list of {noun} the user has {verb} before, please recommend a new {noun_one} that the user likes "
+            "to the user.\n\n### Input:\nThe user has {verb} the following {noun} before: "
+        ),
+        between=", ",
+        after="\n\n### Response:\n",
+        title='"{}"',
+    ),
+    "titles": Template(before="", between="\n", after="\n", title="{}"),
+}
+
+NOUNS = {"ml-100k": ("movies", "movie", "watched"), "book": ("books", "book", "read"), "toy": ("toys", "toy", "played")}
+
+
+def template(name: str, dataset: str) -> Template:
+    """The template ``name`` worded for a data set (``items``, ``interacted with`` where it is unknown).
+
+    Raises:
+        UsageError: there is no such template.
+    """
+    if name not in TEMPLATES:
+        raise UsageError(f"Unknown template {name!r}: {did_you_mean(name, TEMPLATES)}")
+    noun, one, verb = NOUNS.get(dataset.lower(), ("items", "item", "interacted with"))
+    found = TEMPLATES[name]
+    words = found.before.format(noun=noun, noun_one=one, verb=verb)
+    return Template(words, found.between, found.after, found.title)

@@ -1,0 +1,92 @@
+"""Writing a file so that its name never stands for half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import uuid
+from pathlib import Path
+
+from recbench.errors import RecbenchError
+
+_SUFFIX = ".recbench-tmp"
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, as the end of a sentence."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no space is left on the device; free some or choose another folder"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "the folder cannot be written to; choose another or change its permissions"
+    text = error.strerror or str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, replacing what was there, all of it or nothing.
+
+    The bytes go to a temporary file in the same folder, are synced, and take the name by ``os.replace``. Missing parent
+    folders are made. A process killed in between leaves only the temporary file, for ``sweep_temporaries``.
+
+    Raises:
+        RecbenchError: the file could not be written; the old content, if any, is untouched.
+    """
+    path = Path(path)
+    # host and process in the name let a sweep tell a dead process's file from one being written
+    owner = f"{socket.gethostname()}.{os.getpid()}"
+    temporary = path.parent / f".{uuid.uuid4().hex[:12]}.{owner}{_SUFFIX}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        _remove(temporary)
+        raise RecbenchError(f"cannot write {path}: {reason(error)}") from error
+    except BaseException:
+        _remove(temporary)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Ask the system to put a file or folder on disk; systems that cannot sync folders are let off."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sweep_temporaries(folder: Path) -> list[Path]:
+    """Remove what killed writers left directly in ``folder``; returns what was removed.
+
+    Files of a live process, or of another machine sharing the folder, stay.
+    """
+    removed = []
+    for path in sorted(Path(folder).glob(f".*{_SUFFIX}")):
+        host, _, process = path.name.removesuffix(_SUFFIX).split(".", 2)[2].rpartition(".")
+        if host == socket.gethostname() and process.isdigit() and not _alive(int(process)):
+            _remove(path)
+            removed.append(path)
+    return removed
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it exists and belongs to somebody else
+    return True
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

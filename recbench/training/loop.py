@@ -1,0 +1,154 @@
+"""Train a module for some epochs, keep the one that validation likes best. transformers.Trainer does the work."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from recbench.errors import RecbenchError
+from recbench.interfaces import Fit, FitReport
+from recbench.seeds import child_seed, seed_everything
+
+LOG_EVERY = 20  # steps between two kept values of the loss
+
+
+def fit(
+    module: nn.Module,
+    examples: Dataset[Any],
+    collate: Callable[[list[Any]], Mapping[str, torch.Tensor]],
+    plan: Fit,
+    *,
+    purpose: str,
+    precision: str = "fp32",
+    on_step: Callable[[int, int], None] | None = None,
+) -> FitReport:
+    """Train ``module`` in place and leave it at its best epoch.
+
+    Args:
+        module: ``forward(**collated)`` returns ``{"loss": scalar}``.
+        examples: any map-style dataset.
+        collate: examples to a batch of tensors.
+        plan: budget, seed, device, validation and progress.
+        purpose: names the generator derived from the seed.
+        precision: fp32, or bf16 for autocast with fp32 master weights.
+        on_step: called with (step, steps) before each step.
+
+    Raises:
+        RecbenchError: the loss became infinite or not a number; names the step.
+    """
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    budget = plan.train
+    processes = torch.distributed.get_world_size() if _distributed() else 1
+    if budget.batch_size % processes:
+        raise RecbenchError(f"train.batch_size={budget.batch_size} cannot be shared evenly by {processes} processes.")
+    losses: list[tuple[int, float]] = []
+    scores: list[float] = []
+    best: dict[str, torch.Tensor] = {}
+    kept = [0]
+
+    class Watch(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if on_step:
+                on_step(state.global_step, state.max_steps)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            recent = {"loss": losses[-1][1]} if losses else {}
+            plan.reporter.step(state.global_step, state.max_steps, **recent)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+            if logs and "loss" in logs:
+                losses.append((state.global_step, float(logs["loss"])))
+                if not torch.isfinite(torch.tensor(losses[-1][1])):
+                    raise RecbenchError(
+                        f"The training loss is {losses[-1][1]} at step {state.global_step}: lower train.learning_rate "
+                        "(or use llm.precision=fp32)."
+                    )
+
+        def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            module.eval()
+            score = _same_everywhere(plan.validate)
+            module.train()
+            scores.append(score)
+            done = len(scores)
+            plan.reporter.message(
+                f"epoch {done} of {budget.epochs}: step {state.global_step}, validation NDCG@10 {score:.4f}"
+            )
+            if score > max(scores[:-1], default=float("-inf")):
+                kept[0] = done
+                best.clear()
+                best.update({n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad})
+            if budget.patience and done - kept[0] >= budget.patience:
+                control.should_training_stop = True
+
+    seed_everything(plan.seed, purpose)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
+        arguments = TrainingArguments(
+            output_dir=scratch,
+            num_train_epochs=budget.epochs,
+            per_device_train_batch_size=budget.batch_size // processes,
+            learning_rate=budget.learning_rate,
+            weight_decay=budget.weight_decay,
+            max_grad_norm=budget.gradient_clip,
+            warmup_steps=budget.warmup_steps,
+            lr_scheduler_type=budget.schedule,
+            optim="adamw_torch_fused",
+            logging_steps=LOG_EVERY,
+            logging_nan_inf_filter=False,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_pin_memory=plan.device.startswith("cuda"),
+            ddp_find_unused_parameters=False,
+            use_cpu=plan.device == "cpu",
+            bf16=precision == "bf16",
+            seed=child_seed(plan.seed, purpose),
+            data_seed=child_seed(plan.seed, purpose + " order"),
+        )
+        trainer = Trainer(
+            model=module, args=arguments, train_dataset=examples, data_collator=collate, callbacks=[Watch()]
+        )
+        _silence(trainer)
+        trainer.train()
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name in best:
+                parameter.copy_(best[name])
+    module.eval()
+    return FitReport(
+        steps=trainer.state.global_step,
+        epochs=len(scores),
+        best_epoch=kept[0],
+        validation=tuple(scores),
+        losses=tuple(losses),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _same_everywhere(validate: Callable[[], float]) -> float:
+    """The first process's validation score on every process: one decides, or replicas would stop apart."""
+    if not _distributed():
+        return validate()
+    box = [validate() if torch.distributed.get_rank() == 0 else 0.0]
+    torch.distributed.broadcast_object_list(box)
+    return float(box[0])
+
+
+def _silence(trainer: Any) -> None:
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)  # it prints every log as a dict; the reporter shows progress
+    logging.getLogger("transformers.trainer").setLevel(logging.WARNING)

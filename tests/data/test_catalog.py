@@ -1,0 +1,56 @@
+"""datasets.yaml is found, complete, and its faults are named."""
+
+from __future__ import annotations
+
+import pytest
+
+from recbench.data import catalog
+from recbench.errors import DataError, UsageError
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """The package lies in an empty folder."""
+    (tmp_path / "recbench" / "data").mkdir(parents=True)
+    monkeypatch.setattr(catalog, "__file__", str(tmp_path / "recbench" / "data" / "catalog.py"))
+    catalog.datasets.cache_clear()
+    yield tmp_path
+    catalog.datasets.cache_clear()
+
+
+def test_every_entry_says_what_it_is():
+    assert list(catalog.datasets()) == ["ml-100k", "prepared", "csv"]
+    for entry in catalog.datasets().values():
+        assert entry.title
+        assert entry.licence
+        assert entry.preparation
+    assert set(catalog.dataset("ml-100k").sha256) == {"ml-100k.inter", "ml-100k.item"}
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(UsageError, match="Unknown data set 'ml100k': did you mean 'ml-100k'"):
+        catalog.dataset("ml100k")
+
+
+def test_the_copy_in_the_package_wins(elsewhere):
+    with pytest.raises(DataError, match=r"datasets\.yaml is neither in .* nor beside it"):
+        catalog.registry_file()
+    (elsewhere / "datasets.yaml").write_text("")
+    assert catalog.registry_file() == elsewhere / "datasets.yaml"
+    (elsewhere / "recbench" / "datasets.yaml").write_text("")
+    assert catalog.registry_file() == elsewhere / "recbench" / "datasets.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n", "must map a data set's name"),
+        ("a: {source: b}\n", "missing 3 required"),
+        ("a: {sauce: b}\n", "unexpected keyword argument 'sauce'"),
+        ("a: [\n", "cannot be used"),
+    ],
+)
+def test_a_broken_file_is_named(elsewhere, text, message):
+    (elsewhere / "datasets.yaml").write_text(text)
+    with pytest.raises(DataError, match=f"datasets.yaml cannot be used: .*{message}" if "[\n" not in text else message):
+        catalog.datasets()

@@ -1,0 +1,84 @@
+"""The source csv: one's own data, and every way in which it can be wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from recbench.errors import DataError, UsageError
+from recbench.interfaces import SilentReporter
+from recbench_plugins.sources.csv import Csv, CsvOptions
+
+ROWS = [(f"u{u}", str(i), str(10 * u + i), f"T{i}") for u in range(8) for i in range(6)]
+HEADER = "user,item,timestamp,title"
+
+
+def run(tmp_path, rows=ROWS, header=HEADER, titles=None, **options):
+    file = tmp_path / "own.csv"
+    file.write_text("\n".join([header, *(",".join(row) for row in rows)]))
+    if titles is not None:
+        (tmp_path / "names.csv").write_text(titles)
+        options["titles"] = str(tmp_path / "names.csv")
+    return Csv(CsvOptions(file=str(file), **options)).prepare(SilentReporter())
+
+
+def test_one_window_a_user_in_time_order(tmp_path):
+    split = run(tmp_path)
+    assert [len(part) for part in (split.train, split.valid, split.test)] == [6, 1, 1]
+    assert split.catalog.titles == ("T0", "T1", "T2", "T3", "T4", "T5")
+    assert split.test.history[0, -5:].tolist() == [0, 1, 2, 3, 4]
+    assert split.users[split.test.users[0]] == "u7"
+    assert set(split.sources) == {"own.csv"}
+
+
+def test_row_order_does_not_matter_without_ties(tmp_path):
+    one, two = run(tmp_path), run(tmp_path, rows=ROWS[::-1])
+    assert one.train.digest() == two.train.digest()
+    assert one.catalog == two.catalog
+
+
+def test_ids_that_are_numbers_are_ordered_by_value(tmp_path):
+    rows = [(u, str(int(i) * 5), t, title) for u, i, t, title in ROWS]
+    assert run(tmp_path, rows=rows).catalog.ids == ("0", "5", "10", "15", "20", "25")
+
+
+def test_titles_in_a_second_file(tmp_path):
+    titles = "title,item\n" + "\n".join(f"Name {i},{i}" for i in range(9))
+    split = run(tmp_path, rows=[row[:3] for row in ROWS], header="user,item,timestamp", titles=titles)
+    assert split.catalog.titles[0] == "Name 0"
+    assert set(split.sources) == {"own.csv", "names.csv"}
+
+
+def test_the_first_title_that_is_not_empty_counts(tmp_path):
+    rows = [("u0", "0", "0", ""), *ROWS, ("u1", "0", "99", "Other"), ("u1", "0", "99", "Other")]
+    split = run(tmp_path, rows=rows)
+    assert split.catalog.titles[0] == "T0"
+    assert split.facts["items_with_several_titles"] == 1
+    assert split.facts["identical_rows"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"header": "user,item,time,title"}, "own.csv has no column 'timestamp': its first line has user, item, time"),
+        ({"rows": []}, "own.csv is empty"),
+        ({"rows": [*ROWS, ("u0", "1", "soon", "T1")]}, "own.csv, line 50: timestamp 'soon' is no whole number"),
+        ({"rows": [*ROWS, ("u0", "1", "5")]}, "own.csv, line 50: 3 fields where the header has 4"),
+        ({"rows": [*ROWS, ("", "1", "5", "T1")]}, "own.csv, line 50: the user is empty"),
+        ({"rows": [*ROWS, ("u0", "", "5", "T1")]}, "own.csv, line 50: the item is empty"),
+        ({"core": 9}, "own.csv: none of 48 interactions is left by the 9-core"),
+        ({"rows": ROWS[:30]}, "own.csv: 5 windows cannot be split 8:1:1"),
+        ({"titles": "item,title\n0,Name"}, "own.csv, line 3: item '1' has no title in .*names.csv"),
+    ],
+)
+def test_malformed_data(tmp_path, change, message):
+    with pytest.raises(DataError, match=message):
+        run(tmp_path, **change)
+
+
+def test_files_that_are_not_there(tmp_path):
+    with pytest.raises(UsageError, match="The data set csv needs the option file"):
+        Csv(CsvOptions()).inputs()
+    with pytest.raises(DataError, match=r"none\.csv is missing"):
+        Csv(CsvOptions(file=str(tmp_path / "none.csv"))).inputs()
+    with pytest.raises(UsageError, match=r"both name a file own\.csv"):
+        Csv(CsvOptions(file="a/own.csv", titles="b/own.csv")).inputs()
