@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from recbench.interfaces import Options
 
+PATH: dict[str, JsonValue] = {"path": True}
+"""Marks an option as a place on this machine: the files' checksums stand for it in a spec."""
 Namesakes = Literal["distinct", "merged"]
 
 
 class SourceOptions(Options):
     """What every data source understands."""
 
-    namesakes: Namesakes = Field(
+    namesakes: PATH: dict[str, JsonValue] = {"path": True}
+"""Marks an option as a place on this machine: the files' checksums stand for it in a spec."""
+Namesakes = Field(
         "distinct",
         description="items that share a title: 'distinct' numbers them apart, 'merged' makes them one item",
     )

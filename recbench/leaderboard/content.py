@@ -87,11 +87,10 @@ def _section_blocks(section: Section) -> list[Block]:
     ]
     if policies := _by_value(rows, lambda row: row.record.policies):
         blocks.append(Bullets(policies))
+    blocks.append(_results(section))
+    if len(rows) > 1:
+        blocks += [Heading(3, "Comparisons"), Paragraph(_method(section)), _comparisons(section)]
     blocks += [
-        _results(section),
-        Heading(3, "Comparisons"),
-        Paragraph(_method(section)),
-        _comparisons(section),
         Heading(3, "Cost"),
         Paragraph(
             "Training and decoding: mean wall-clock time a seed. A part taken from the store counts with the time "
@@ -108,8 +107,8 @@ def _explanation(section: Section) -> str:
     text = (
         f"▲ and ▼: significantly better or worse than the best row, and than the best row without a language model "
         f"(traditional), on {METRIC} at {ALPHA:.2f} after Holm; = no difference shown; {NONE} the row itself or "
-        f"nothing to compare with. Cold: the {section.n_cold:,} cases whose target never occurs in training; warm: the others. "
-        f"Invalid: share of generated titles that are no item of the catalogue, before grounding."
+        f"nothing to compare with. Cold: the {section.n_cold:,} cases whose target never occurs in training; warm: the "
+        f"others. Invalid: share of generated titles that are no item of the catalogue, before grounding."
     )
     if (best := section.best_traditional) is not None:
         return f"{text} The best traditional row is {best.rank}, {_name(best)}."

@@ -28,6 +28,7 @@ class Encoder:
         vocabulary: first id above the text vocabulary (the rows of the model's embedding).
         answers: token ids of each item's title, end-of-title token included.
         trie: of ``answers``.
+        max_tokens: longest prompt; the oldest items of a longer history are left out.
     """
 
     tokenizer: Any
@@ -37,9 +38,12 @@ class Encoder:
     vocabulary: int
     answers: tuple[tuple[int, ...], ...]
     trie: Trie
+    max_tokens: int = 512
 
     @classmethod
-    def create(cls, tokenizer: Any, template: Template, catalog: Catalog, backbone: Any, vocabulary: int) -> Encoder:
+    def create(
+        cls, tokenizer: Any, template: Template, catalog: Catalog, backbone: Any, vocabulary: int, max_tokens: int = 512
+    ) -> Encoder:
         """Tokenise the catalogue and build its trie.
 
         Raises:
@@ -51,33 +55,35 @@ class Encoder:
         texts = [template.quote(title) for title in catalog.titles]
         ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
         answers = tuple((*row, end) for row in ids)
-        return cls(tokenizer, template, catalog, backbone, vocabulary, answers, Trie.build(answers))
+        return cls(tokenizer, template, catalog, backbone, vocabulary, answers, Trie.build(answers), max_tokens)
 
     def prompts(self, cases: Sequences) -> list[list[int]]:
         """Token ids of each case's prompt; a beginning-of-text token first where the tokenizer has one."""
-        quoted = [self.template.quote(title) for title in self.catalog.titles]
-        texts: list[str] = []
-        plan: list[list[int]] = []  # per case: index into texts, or -(item + 1) for a collaborative token
-        for row in cases.history:
-            items = [int(i) for i in row if i != PAD]
-            pieces = self.backbone.prompt([quoted[i] for i in items], items, self.template)
-            plan.append([])
-            for piece in pieces:
-                if isinstance(piece, int):
-                    plan[-1].append(-piece - 1)
-                else:
-                    plan[-1].append(len(texts))
-                    texts.append(piece)
-        unique = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-        ids = self.tokenizer(list(unique), add_special_tokens=False)["input_ids"] if unique else []
-        start = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
-        rows: list[list[int]] = []
-        for parts in plan:
-            tokens = list(start)
-            for part in parts:
-                tokens.extend([self.vocabulary - part - 1] if part < 0 else ids[unique[texts[part]]])
-            rows.append(tokens)
+        histories = [[int(i) for i in row if i != PAD] for row in cases.history]
+        rows = self._encode(histories)
+        too_long = [n for n, row in enumerate(rows) if len(row) > self.max_tokens and len(histories[n]) > 1]
+        while too_long:
+            for n in too_long:
+                histories[n] = histories[n][1:]
+            for n, row in zip(too_long, self._encode([histories[n] for n in too_long]), strict=True):
+                rows[n] = row
+            too_long = [n for n in too_long if len(rows[n]) > self.max_tokens and len(histories[n]) > 1]
         return rows
+
+    def _encode(self, histories: list[list[int]]) -> list[list[int]]:
+        titles = self.catalog.titles
+        texts: dict[str, int] = {}
+        plan: list[list[int]] = []  # per case: a text's number, or -(item + 1) for a collaborative token
+        for items in histories:
+            quoted = [self.template.quote(titles[i]) for i in items]
+            pieces = self.backbone.prompt(quoted, items, self.template)
+            plan.append([-p - 1 if isinstance(p, int) else texts.setdefault(p, len(texts)) for p in pieces])
+        ids = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+        start = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
+        return [
+            start + [t for part in parts for t in ([self.vocabulary - part - 1] if part < 0 else ids[part])]
+            for parts in plan
+        ]
 
     def nodes(self, targets: Ints) -> list[Ints]:
         """For each target, the trie node before each of its title's tokens."""

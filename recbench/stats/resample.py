@@ -26,11 +26,11 @@ def sign_flip_p(sums: Floats, resamples: int, rng: np.random.Generator) -> float
         rng: draws the patterns.
 
     Returns:
-        p in (0, 1]; 1 where no user differs.
+        p in (0, 1]; 1 where fewer than two users differ.
     """
     # a zero stays zero under every flip: leaving it out changes no p and makes more cases exact
     sums = sums[sums != 0]
-    if not len(sums):
+    if len(sums) < 2:  # one user's two patterns are equally extreme
         return 1.0
 
     def total(x: Floats, axis: int) -> Any:

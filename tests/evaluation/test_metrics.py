@@ -28,7 +28,9 @@ def test_every_metric_follows_its_definition(ranks: list[int]) -> None:
         np.testing.assert_allclose(evaluate(np.array(ranks, np.int32))[name], np.mean(expected))
 
 
-def test_metrics_agree_with_ranx() -> None:
+def test_metrics_agree_with_ranx(monkeypatch: pytest.MonkeyPatch) -> None:
+    # compiling ranx takes 40 s, interpreting it on a small example one: numba reads this when it is first imported
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     ranx = pytest.importorskip("ranx", reason="ranx, the second library, is not installed", exc_type=ImportError)
     rng = np.random.default_rng(3)
     n, items, depth = 200, 60, 25
@@ -38,8 +40,8 @@ def test_metrics_agree_with_ranx() -> None:
     run = ranx.Run({f"q{i}": {str(x): float(depth - k) for k, x in enumerate(row)} for i, row in enumerate(rankings)})
     ours = np.array([[*row, target].index(target) for row, target in zip(rankings, targets, strict=True)])
     ranks = np.where(ours < depth, ours + 1, 0).astype(np.int32)
-    assert 0 < (ranks > 10).sum()
-    assert 0 < (ranks == 0).sum()
+    assert (ranks > 10).any()
+    assert (ranks == 0).any()
     theirs = {"NDCG": "ndcg", "HR": "hit_rate", "MRR": "mrr"}
     for name, metric in METRICS.items():
         kind, k = name.split("@")

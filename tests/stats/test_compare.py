@@ -117,10 +117,8 @@ def test_detectable_difference_has_its_power() -> None:
     # a normal difference with the detectable mean is found in about four of five draws
     rng = np.random.default_rng(9)
     counts = np.ones(100)
-    found = []
     detectable = 2.8016 * bootstrap_ratio(rng.normal(size=100), counts, 999, rng)[1]
-    for _ in range(200):
-        found.append(sign_flip_p(rng.normal(detectable, 1, size=100), 499, rng) <= 0.05)
+    found = [sign_flip_p(rng.normal(detectable, 1, size=100), 499, rng) <= 0.05 for _ in range(200)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.12)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from recbench.data.options import ProtocolOptions
+from recbench.data.options import PATH, ProtocolOptions
 from recbench.errors import DataError, UsageError
 from recbench.interfaces import DataSource, Plugin, Reporter
 
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 class CsvOptions(ProtocolOptions):
     """Options of the source ``csv``."""
 
-    file: str = Field("", description="the interactions: user, item, timestamp and, without 'titles', title")
-    titles: str = Field("", description="a second file with the columns item and title")
+    file: str = Field(
+        "",
+        description="the interactions: user, item, timestamp and, without 'titles', title",
+        json_schema_extra=PATH,
+    )
+    titles: str = Field("", description="a second file with the columns item and title", json_schema_extra=PATH)
 
 
 class Csv(DataSource[CsvOptions]):

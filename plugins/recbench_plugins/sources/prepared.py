@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from recbench.data.options import SourceOptions
+from recbench.data.options import PATH, SourceOptions
 from recbench.errors import DataError, UsageError
 from recbench.interfaces import DataSource, Plugin, Reporter
 
@@ -35,7 +35,7 @@ Window = tuple[str, tuple[int, ...], int]  # user, items, time: the same content
 class PreparedOptions(SourceOptions):
     """Options of the source ``prepared``."""
 
-    dir: str = Field("", description="the directory that holds the release")
+    dir: str = Field("", description="the directory that holds the release", json_schema_extra=PATH)
     sample: int = Field(0, ge=0, description="N of the train_N.csv to use where the release has several")
     window: int = Field(11, ge=2, description="longest window that a row may hold")
 

@@ -1,0 +1,348 @@
+"""From what a user asks to a complete, validated spec, and where each of its values comes from.
+
+Values are layered: option defaults, datasets.yaml, the method's own training defaults, preset, configuration file,
+flags, ``--set``. Every option lives in one class, in one place; this module only finds it by group and name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from recbench import registry
+from recbench.errors import UsageError, did_you_mean
+from recbench.interfaces import Options, TrainOptions
+from recbench.language.options import TINY, options_of
+
+
+class TrainBudget(TrainOptions):
+    """The training budget and the windows it is spent on."""
+
+    samples: int = Field(0, ge=0, description="training windows, by a seedless rule; 0 means all")
+
+
+class EvaluateOptions(Options):
+    """What is ranked, and how deep."""
+
+    depth: int = Field(10, ge=10, description="length of the ranked list; metrics go to 10")
+    per_user: int = Field(0, ge=0, description="at most so many test windows a user, evenly spaced; 0 means all")
+    cases: int = Field(0, ge=0, description="at most so many test windows in all, by a seedless rule; 0 means all")
+    validation_cases: int = Field(500, ge=1, description="validation windows that choose the epoch, by a seedless rule")
+    history: Literal["allowed", "excluded"] = Field("allowed", description="may items of the history be recommended?")
+
+
+class MachineOptions(Options):
+    """What changes the last bits of a result on CPU, and is therefore part of the spec."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = Field(2, ge=1, description="CPU threads")
+
+
+# epochs and windows of a preset, for models that read text and for models that score items
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "cpu": {
+        "text": {"epochs": 3, "samples": 10_000, "batch_size": 64},
+        "scores": {"epochs": 10, "samples": 0, "batch_size": 512, "patience": 3},
+        "evaluate": {"per_user": 20, "validation_cases": 500},
+    },
+    "paper": {
+        "text": {"epochs": 10, "samples": 10_000, "batch_size": 128, "learning_rate": 1e-4},
+        "scores": {"epochs": 200, "samples": 0, "batch_size": 2048, "patience": 10},
+        "evaluate": {"per_user": 0, "validation_cases": 1000},
+    },
+}
+# learning rates by what is trained: LoRA as in the MSL paper, a model from scratch, RecBole's default
+TRAIN_DEFAULTS: dict[str, dict[str, Any]] = {
+    "tiny": {"learning_rate": 3e-3, "schedule": "cosine", "warmup_steps": 50, "weight_decay": 0.01},
+    "pretrained": {"learning_rate": 1e-4, "schedule": "linear", "warmup_steps": 20},
+    "scores": {"learning_rate": 1e-3, "schedule": "constant", "gradient_clip": 0.0},
+}
+FLAGS = {"epochs": ("train", "epochs"), "train_samples": ("train", "samples"), "batch_size": ("train", "batch_size")}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, before anything is looked up; None means not said."""
+
+    model: str
+    loss: str | None = None
+    decoder: str | None = None
+    dataset: str = "ml-100k"
+    llm: str = TINY
+    preset: str | None = None
+    device: str = "cpu"
+    flags: Mapping[str, int | None] = field(default_factory=dict)
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    sets: Sequence[str] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    config_name: str = ""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A complete experiment, but for its seeds: plain values, no path of the machine.
+
+    Attributes:
+        parts: ``{group: {"name": ..., "options": {...}}}`` for dataset, backbone, collaborative, loss, decoder and llm
+            (those that apply), and ``{group: {option: value}}`` for train, evaluate and machine.
+        origins: where each value comes from, by (group, option).
+        places: paths on this machine: ``llm`` and the dataset's own.
+        preset: the preset's name.
+        signal: text or scores.
+    """
+
+    parts: Mapping[str, Any]
+    origins: Mapping[tuple[str, str], str]
+    places: Mapping[str, str]
+    preset: str
+    signal: str
+
+    def spec_hash(self) -> str:
+        """16 hex digits over the canonical parts."""
+        return hashlib.sha256(canonical(self.parts).encode()).hexdigest()[:16]
+
+    def with_facts(self, group: str, **facts: Any) -> RunSpec:
+        """The same spec with what was measured about a part (checksums) added to it."""
+        parts = {**self.parts, group: {**self.parts[group], **facts}}
+        return RunSpec(parts, self.origins, self.places, self.preset, self.signal)
+
+
+def canonical(value: Any) -> str:
+    """One text for equal values, whatever their order."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -> RunSpec:
+    """Look everything up, layer the values, validate, check that the parts fit together. Imports no method.
+
+    Args:
+        request: what the user asked.
+        source, source_defaults: the data set's plugin and options from datasets.yaml.
+
+    Raises:
+        UsageError: an unknown name or option, a value of the wrong kind, or parts that do not go together.
+    """
+    preset = request.preset or ("paper" if request.device == "cuda" else "cpu")
+    if preset not in PRESETS:
+        raise UsageError(f"Unknown preset {preset!r}: {did_you_mean(preset, PRESETS)}")
+    backbone = registry.get("backbone", request.model)
+    text = backbone.signal == "text"
+    loss = request.loss or backbone.default_loss
+    decoder = request.decoder or backbone.default_decoder
+    _check_fit(request, backbone, loss, decoder)
+    layers = _Layers(request)
+    parts: dict[str, Any] = {}
+
+    dataset_options = layers.options(
+        "dataset", registry.get("source", source).options, [("datasets.yaml", source_defaults), ("flag", request.dataset_options)]
+    )
+    places = {k: str(v) for k, v in dataset_options.items() if v and _is_path(registry.get("source", source).options, k)}
+    shown = {k: v for k, v in dataset_options.items() if k not in places}
+    parts["dataset"] = {"name": request.dataset, "source": source, "options": shown}
+    parts["backbone"] = {"name": request.model, "options": layers.options("backbone", backbone.options, [])}
+    if backbone.requires:
+        parts["collaborative"] = _collaborative(layers, parts["backbone"], backbone.requires["collaborative"], preset)
+    if loss:
+        parts["loss"] = {"name": loss, "options": layers.options("loss", registry.get("loss", loss).options, [])}
+    parts["decoder"] = {"name": decoder, "options": layers.options("decoder", registry.get("decoder", decoder).options, [])}
+    if text:
+        kind = "tiny" if request.llm == TINY else "pretrained"
+        precision = [("GPU", {"precision": "bf16"})] if request.device == "cuda" and kind == "pretrained" else []
+        parts["llm"] = {
+            "name": request.llm if request.llm == TINY else Path(request.llm).name or request.llm,
+            "options": layers.options("llm", options_of(request.llm), precision),
+        }
+        places["llm"] = request.llm
+    else:
+        kind = "scores"
+    if loss:
+        parts["train"] = layers.options(
+            "train", TrainBudget, _train_layers(kind, preset) + [("flag", _flags(request, "train"))]
+        )
+    elif said := [flag for flag in FLAGS if request.flags.get(flag) is not None]:
+        raise UsageError(f"--{said[0].replace('_', '-')} does not apply: {request.model} is not trained.")
+    parts["evaluate"] = layers.options(
+        "evaluate", EvaluateOptions, [(f"preset {preset}", PRESETS[preset]["evaluate"])]
+    )
+    parts["machine"] = layers.options("machine", MachineOptions, [("flag", {"device": request.device})])
+    layers.finish()
+    return RunSpec(parts, layers.origins, places, preset, backbone.signal)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """``5`` is five seeds (1 to 5); ``3,17,42`` are those; ``17,`` is the one seed 17.
+
+    Raises:
+        UsageError: no whole numbers, a count below 1, a negative seed, or a seed given twice.
+    """
+    pieces = [p.strip() for p in text.split(",")]
+    try:
+        numbers = [int(p) for p in pieces if p]
+    except ValueError:
+        numbers = []
+    if not numbers:
+        raise UsageError(f"--seeds {text!r} is neither a count such as 5 nor a list such as 3,17,42.")
+    if len(pieces) == 1:
+        if numbers[0] < 1:
+            raise UsageError(f"--seeds {numbers[0]} leaves nothing to run: the count must be at least 1.")
+        return tuple(range(1, numbers[0] + 1))
+    if min(numbers) < 0 or max(numbers) >= 2**32:
+        raise UsageError(f"--seeds {text}: every seed must lie between 0 and 4294967295.")
+    if len(set(numbers)) < len(numbers):
+        twice = next(n for n in numbers if numbers.count(n) > 1)
+        raise UsageError(f"--seeds {text}: seed {twice} is given twice.")
+    return tuple(numbers)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A configuration file: the flags by name, and options under ``set: {group: {option: value}}``.
+
+    Raises:
+        UsageError: unreadable, no YAML, or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--config {path}: {(error.strerror or 'unreadable').lower()}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path} is no YAML: {str(error).splitlines()[0]}.") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"--config {path} must hold a mapping such as 'model: llara'.")
+    groups = content.get("set", {})
+    if not isinstance(groups, dict) or not all(isinstance(v, dict) for v in groups.values()):
+        raise UsageError(f"--config {path}: 'set' must hold {{group: {{option: value}}}}.")
+    return content
+
+
+class _Layers:
+    """Collects a group's values from all layers and remembers where each came from."""
+
+    def __init__(self, request: Request) -> None:
+        self.origins: dict[tuple[str, str], str] = {}
+        self.config: dict[str, dict[str, Any]] = {g: dict(v) for g, v in request.config.get("set", {}).items()}
+        self.config_name = request.config_name
+        self.sets: dict[str, dict[str, Any]] = {}
+        for text in request.sets:
+            target, equals, value = text.partition("=")
+            group, dot, option = target.partition(".")
+            if not (equals and dot and group and option):
+                raise UsageError(f"--set {text!r} must read GROUP.OPTION=VALUE, such as loss.tau=2.")
+            try:
+                self.sets.setdefault(group, {})[option] = yaml.safe_load(value) if value else ""
+            except yaml.YAMLError as error:
+                raise UsageError(f"--set {text!r}: the value is no YAML ({str(error).splitlines()[0]}).") from error
+        self.known: set[str] = set()
+
+    def options(
+        self, group: str, model: type[Options], layers: Sequence[tuple[str, Mapping[str, Any]]]
+    ) -> dict[str, Any]:
+        """The validated options of one group as plain values."""
+        self.known.add(group)
+        values: dict[str, Any] = {}
+        said: dict[str, str] = {}
+        for origin, layer in [
+            *layers,
+            (self.config_name, self.config.get(group, {})),
+            ("--set", self.sets.get(group, {})),
+        ]:
+            for option, value in layer.items():
+                if option not in model.model_fields:
+                    where = f"{origin} " if origin.startswith("--") else f"{origin}: "
+                    raise UsageError(
+                        f"{where}{group}.{option} does not exist: {did_you_mean(option, model.model_fields)}"
+                    )
+                values[option], said[option] = value, origin
+        try:
+            found = model.model_validate(values).model_dump(mode="json")
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            option = str(first["loc"][0]) if first["loc"] else group
+            message = first["msg"].removeprefix("Value error, ")
+            raise UsageError(
+                f"{said.get(option, 'default')}: {group}.{option}={values.get(option)!r} is not valid: {message}."
+            ) from None
+        for option in found:
+            self.origins[group, option] = said.get(option, "default")
+        return found
+
+    def finish(self) -> None:
+        """Refuse values for groups that this run does not have."""
+        for origin, given in (("--set", self.sets), (self.config_name, self.config)):
+            for group, values in given.items():
+                if group not in self.known:
+                    option = next(iter(values), "")
+                    raise UsageError(
+                        f"{origin} {group}.{option}: this run has no group {group!r}; "
+                        f"{did_you_mean(group, self.known)}"
+                    )
+
+
+def _check_fit(request: Request, backbone: Any, loss: str, decoder: str) -> None:
+    text = backbone.signal == "text"
+    if request.loss and not backbone.default_loss:
+        raise UsageError(f"--loss {request.loss} does not apply: {request.model} is not trained by a loss.")
+    makes = "titles" if text else "item scores"
+    if loss and (trains := registry.get("loss", loss).signal) != backbone.signal:
+        raise UsageError(
+            f"--loss {loss} trains {'titles' if trains == 'text' else 'item scores'}, but {request.model} produces "
+            f"{makes}: use {_fitting('loss', backbone.signal)}."
+        )
+    if (accepts := registry.get("decoder", decoder).signal) != backbone.signal:
+        raise UsageError(
+            f"--decoder {decoder} needs {'titles' if accepts == 'text' else 'item scores'}, but {request.model} produces "
+            f"{makes}: use {_fitting('decoder', backbone.signal)}."
+        )
+    if request.llm != TINY and not text:
+        raise UsageError(f"--llm does not apply: {request.model} has no language model.")
+
+
+def _fitting(kind: str, signal: str) -> str:
+    fitting = []
+    for name in registry.names(kind):
+        try:
+            if registry.get(kind, name).signal == signal:
+                fitting.append(name)
+        except Exception:  # noqa: S112 - a broken plugin must not hide which others fit
+            continue
+    return " or ".join(fitting)
+
+
+def _is_path(model: type[Options], option: str) -> bool:
+    extra = model.model_fields[option].json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("path"))
+
+
+def _train_layers(kind: str, preset: str) -> list[tuple[str, Mapping[str, Any]]]:
+    values = PRESETS[preset]["scores" if kind == "scores" else "text"]
+    return [(f"{kind} default", TRAIN_DEFAULTS[kind]), (f"preset {preset}", values)]
+
+
+def _collaborative(layers: _Layers, backbone: Mapping[str, Any], default: str, preset: str) -> dict[str, Any]:
+    """The collaborative model: trained exactly as if it were run by itself, so that both share one artefact."""
+    name = str(backbone["options"].get("collaborative", default))
+    plugin = registry.get("backbone", name)
+    if plugin.signal != "scores":
+        raise UsageError(f"backbone.collaborative={name} must be a backbone that scores items, not one that writes titles.")
+    return {
+        "name": name,
+        "options": layers.options("collaborative", plugin.options, []),
+        "loss": {"name": plugin.default_loss, "options": {}} if plugin.default_loss else None,
+        "train": layers.options("collaborative_train", TrainBudget, _train_layers("scores", preset))
+        if plugin.default_loss
+        else None,
+    }
+
+
+def _flags(request: Request, group: str) -> dict[str, Any]:
+    return {
+        option: request.flags[flag]
+        for flag, (where, option) in FLAGS.items()
+        if where == group and request.flags.get(flag) is not None
+    }

@@ -1,0 +1,47 @@
+"""Running under ``accelerate launch``: which process this is, and doing things once for all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+
+def world() -> int:
+    """How many processes share this run."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main() -> bool:
+    """Whether this process writes results and speaks."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def join(device: str) -> None:
+    """Let the processes find each other; nothing to do for one."""
+    if world() > 1:
+        from accelerate import PartialState
+        from accelerate.utils import InitProcessGroupKwargs
+
+        # the others wait while the first one decodes, which may take hours
+        patience = InitProcessGroupKwargs(timeout=timedelta(days=2)).to_kwargs()
+        PartialState(cpu=device == "cpu", **patience)
+
+
+def once(action: Callable[[], Any]) -> Any:
+    """Run ``action`` on the main process; every process gets its (picklable) result, or its error."""
+    if world() == 1:
+        return action()
+    import torch
+
+    box: list[Any] = [None, None]
+    if is_main():
+        try:
+            box[0] = action()
+        except Exception as error:  # handed to every process, which would otherwise wait for ever
+            box[1] = error
+    torch.distributed.broadcast_object_list(box)
+    if box[1] is not None:
+        raise box[1]
+    return box[0]

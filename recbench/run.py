@@ -1,0 +1,311 @@
+"""One experiment: plan it, run each seed, keep a record that is always complete for the seeds it holds."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import platform
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from recbench import processes, registry
+from recbench.config import PRESETS, Request, RunSpec, resolve
+from recbench.data.prepare import entry
+from recbench.errors import RecbenchError, UsageError
+from recbench.interfaces import Reporter
+from recbench.language.load import check_source
+from recbench.language.options import TINY
+from recbench.results import Cases, Dataset, Labels, RunRecord, SeedResult, Store, environment, peak_memory_bytes, read
+from recbench.results import write as write_record
+from recbench.results.files import reason
+from recbench.stages import Stages, source_of
+from recbench.types import Sequences, Split
+
+STORE = "artefacts"
+RECORD = "record.json"
+
+
+def plan(request: Request) -> RunSpec:
+    """The complete spec of a request, checksums of its inputs included; reads files, imports no method but a source.
+
+    Raises:
+        UsageError: anything about the request that cannot be.
+        DataError: a raw file is missing.
+    """
+    if request.llm != TINY:
+        check_source(request.llm)
+    found = entry(request.dataset)
+    spec = resolve(request, found.source, found.options)
+    spec = spec.with_facts("dataset", inputs=dict(source_of(spec).inputs()))
+    place = next((Path(v) for k, v in spec.places.items() if k != "llm"), None)
+    if place is not None:  # one's own data is called by its folder or file
+        spec = spec.with_facts("dataset", label=place.expanduser().resolve().stem)
+    if "llm" in spec.parts and (local := Path(request.llm).expanduser()).exists() and request.llm != TINY:
+        spec = spec.with_facts("llm", fingerprint=_fingerprint(local))
+    return spec
+
+
+def run_id(spec: RunSpec) -> str:
+    """The name of a run's folder: its parts and the hash of its spec."""
+    parts = spec.parts
+    names = [_dataset_name(spec), parts["backbone"]["name"]]
+    names += [parts[g]["name"] for g in ("loss",) if g in parts] + [parts["decoder"]["name"]]
+    return "-".join([*names, spec.spec_hash()[:8]])
+
+
+def run(
+    spec: RunSpec,
+    seeds: Sequence[int],
+    runs: Path,
+    command: str,
+    reporter: Reporter,
+    again: bool = False,
+) -> RunRecord:
+    """Run every seed that is not finished yet.
+
+    Args:
+        spec: from :func:`plan`.
+        seeds: the seeds; a method whose result does not depend on them runs once, as seed 0.
+        runs: folder of runs; stages go to ``runs/artefacts``.
+        command: how to run it again, for the record.
+        reporter: progress.
+        again: compute finished seeds anew.
+
+    Returns:
+        The record with the seeds asked for and any finished before.
+
+    Raises:
+        RecbenchError: of any stage; seeds finished before stay recorded.
+    """
+    _check_device(spec)
+    processes.join(spec.parts["machine"]["device"])
+    _prepare_process(spec)
+    if not registry.get("backbone", spec.parts["backbone"]["name"]).seeded and tuple(seeds) != (0,):
+        reporter.message(f"{spec.parts['backbone']['name']} does not depend on the seed: it runs once")
+        seeds = (0,)
+    folder = runs / run_id(spec)
+    store = Store(runs / STORE)
+    if processes.is_main():
+        _make_folder(folder)
+        for path in store.sweep():
+            reporter.message(f"removed what an interrupted run left: {path.name}")
+    stages = Stages(spec, store, reporter, again)
+    split = stages.split()
+    base = _empty_record(spec, split, stages.test_cases(split), command)
+    done = _finished(folder, base)
+    for number, seed in enumerate(seeds, start=1):
+        if seed in done and not again:
+            reporter.message(f"seed {seed} ({number} of {len(seeds)}): finished before")
+            continue
+        reporter.message(f"seed {seed} ({number} of {len(seeds)})")
+        result = _one_seed(stages, split, seed)
+        done = processes.once(lambda: _keep(folder, base, result))  # noqa: B023 - called at once
+    return _assemble(base, [done[s] for s in sorted(done)])
+
+
+def _one_seed(stages: Stages, split: Split, seed: int) -> SeedResult:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    before = time.perf_counter()
+    stages.used = {name: stage for name, stage in stages.used.items() if name == "prepare"}
+    ranking, _ = stages.ranking(split, seed)
+    report = stages.report()
+    stages.reporter.message(
+        f"seed {seed} done in {time.perf_counter() - before:.0f} s: {report.steps} training steps, epoch {report.best_epoch}"
+    )
+    return SeedResult(
+        seed=seed,
+        ranks=ranking.target_ranks(stages.test_cases(split).target),
+        invalid_share=ranking.invalid_share,
+        validation=report.validation,
+        best_epoch=report.best_epoch,
+        steps=report.steps,
+        losses=report.losses,
+        seconds={name: round(stage.seconds, 3) for name, stage in stages.used.items()},
+        reused=tuple(name for name, stage in stages.used.items() if stage.reused),
+        peak_memory_bytes=peak_memory_bytes(),
+        started=started,
+        environment=environment(_device_words(stages.spec)),
+    )
+
+
+def _empty_record(spec: RunSpec, split: Split, cases: Sequences, command: str) -> Mapping[str, Any]:
+    """Everything of the record but its seeds."""
+    parts = spec.parts
+    counts = split.train_counts()
+    evaluate = parts["evaluate"]
+    chosen = [f"at most {evaluate['per_user']} windows a user"] if evaluate["per_user"] else []
+    chosen += [f"a sample of {evaluate['cases']:,}"] if evaluate["cases"] else []
+    name = _dataset_name(spec)
+    llm = parts.get("llm", {}).get("name", "")
+    return {
+        "run": run_id(spec),
+        "spec": dict(parts),
+        "spec_hash": spec.spec_hash(),
+        "command": command,
+        "dataset": Dataset(name=name, label=name, sources=dict(split.sources)),
+        "labels": Labels(
+            method=parts["backbone"]["name"],
+            loss=_label(parts.get("loss"), "loss"),
+            decoder=_label(parts["decoder"], "decoder"),
+            llm=llm,
+        ),
+        "budget": _budget(spec, split),
+        "policies": {
+            "items that share a title": str(parts["dataset"]["options"].get("namesakes", "distinct")),
+            "items of the history": f"{evaluate['history']} as recommendations",
+            "invalid generations": "count as misses",
+        },
+        "cases": Cases(
+            digest=cases.digest(),
+            label=", ".join(chosen) or "all test windows",
+            users=cases.users,
+            cold=(~split.warm_items()[cases.target]).astype(np.int32),
+            history_length=cases.history_length,
+            popularity=counts[cases.target].astype(np.int32),
+        ),
+    }
+
+
+def _label(part: Mapping[str, Any] | None, kind: str) -> str:
+    """A part's name with the options that differ from its defaults."""
+    if part is None:
+        return ""
+    defaults = registry.get(kind, part["name"]).options().model_dump(mode="json")
+    changed = [f"{k}={v}" for k, v in part["options"].items() if defaults.get(k) != v]
+    return part["name"] + (f" ({', '.join(changed)})" if changed else "")
+
+
+def _budget(spec: RunSpec, split: Split) -> dict[str, str]:
+    parts = spec.parts
+    if "train" not in parts:
+        return {"training": "none"}
+    train = parts["train"]
+    n = len(split.train if split.sample is None or not train["samples"] else split.train.take(split.sample))
+    shown = min(train["samples"] or n, n)
+    budget = {
+        "preset": spec.preset,
+        "training windows": f"{shown:,} of {len(split.train):,}",
+        "epochs": f"at most {train['epochs']}" if train["patience"] else str(train["epochs"]),
+        "batch": str(train["batch_size"]),
+        "learning rate": f"{train['learning_rate']:g}",
+        "epoch chosen on": f"{min(parts['evaluate']['validation_cases'], len(split.valid)):,} validation windows",
+    }
+    if "collaborative" in parts:
+        budget["collaborative model"] = f"{parts['collaborative']['name']}, trained on all windows"
+    return budget
+
+
+def _assemble(base: Mapping[str, Any], seeds: list[SeedResult]) -> RunRecord:
+    return RunRecord(**base, seeds=tuple(seeds))
+
+
+def _finished(folder: Path, base: Mapping[str, Any]) -> dict[int, SeedResult]:
+    """The seeds already recorded for the very same cases."""
+    path = folder / RECORD
+    if not path.exists():
+        return {}
+    record = read(path)
+    if record.cases.digest != base["cases"].digest or record.spec_hash != base["spec_hash"]:
+        raise RecbenchError(f"{path} was made from other test cases than this spec gives now: move the folder away.")
+    return {result.seed: result for result in record.seeds}
+
+
+def _keep(folder: Path, base: Mapping[str, Any], result: SeedResult) -> dict[int, SeedResult]:
+    """Add one seed to the record under a lock: another process may be adding its own."""
+    with FileLock(folder / ".lock"):
+        done = {**_finished(folder, base), result.seed: result}
+        write_record(_assemble(base, [done[s] for s in sorted(done)]), folder / RECORD)
+    return done
+
+
+def command_of(request: Request, seeds: str) -> str:
+    """The command line that repeats a request; paths are shown by their last part."""
+    words = ["recbench", "run", "--model", request.model]
+    for flag, value in (("--loss", request.loss), ("--decoder", request.decoder), ("--preset", request.preset)):
+        words += [flag, value] if value else []
+    words += ["--dataset", request.dataset] if request.dataset != "ml-100k" else []
+    for option, value in request.dataset_options.items():
+        words += ["--data-dir", Path(value).name] if option == "dir" else ["--set", f"dataset.{option}={value}"]
+    llm = request.llm if request.llm == TINY or not Path(request.llm).expanduser().exists() else Path(request.llm).name
+    words += ["--llm", llm] if llm != TINY else []
+    words += ["--device", request.device] if request.device != "cpu" else []
+    for flag, value in request.flags.items():
+        words += [f"--{flag.replace('_', '-')}", str(value)] if value is not None else []
+    groups = request.config.get("set", {})
+    words += [w for g, options in groups.items() for k, v in options.items() for w in ("--set", f"{g}.{k}={v}")]
+    words += [w for text in request.sets for w in ("--set", text)]
+    return shlex.join([*words, "--seeds", seeds])
+
+
+def _dataset_name(spec: RunSpec) -> str:
+    data = spec.parts["dataset"]
+    return str(data.get("label", data["name"]))
+
+
+def _check_device(spec: RunSpec) -> None:
+    if spec.parts["machine"]["device"] == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu.")
+
+
+def _device_words(spec: RunSpec) -> str:
+    if spec.parts["machine"]["device"] == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    return f"CPU, {spec.parts['machine']['threads']} threads"
+
+
+def _prepare_process(spec: RunSpec) -> None:
+    """Threads, repeatable algorithms, quiet libraries, and an allocator that keeps what it has."""
+    import os
+
+    # read by libraries when they are first imported or used
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
+        # By default glibc returns every tensor of more than 128 KiB to the system and faults it in again.
+        libc = ctypes.CDLL("libc.so.6")
+        for parameter, value in ((-3, 1 << 30), (-1, (1 << 31) - 1), (-2, 1 << 26)):  # mmap, trim, top pad
+            libc.mallopt(parameter, value)
+    import torch
+    import transformers
+
+    torch.set_num_threads(max(spec.parts["machine"]["threads"] // processes.world(), 1))
+    torch.use_deterministic_algorithms(True, warn_only=spec.parts["machine"]["device"] != "cpu")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecbenchError(f"--runs {folder.parent}: {reason(error)}.") from error
+
+
+def _fingerprint(path: Path) -> str:
+    """sha256 over names, sizes and both ends of a model's files: tells models apart without reading gigabytes."""
+    sha = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
+    for file in files:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            head = stream.read(1 << 20)
+            stream.seek(max(size - (1 << 20), 0))
+            sha.update(f"{file.name if path.is_dir() else ''}:{size}".encode() + head + stream.read())
+    return sha.hexdigest()
+
+
+def presets() -> list[str]:
+    """The names of the presets."""
+    return sorted(PRESETS)

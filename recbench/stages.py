@@ -1,0 +1,415 @@
+"""The stages of one seed: prepared data, tokenizer, models, rankings; each an artefact named by what made it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import recbench
+from recbench import processes, registry
+from recbench.config import RunSpec
+from recbench.data.prepare import load_split, open_source, prepare, save_split
+from recbench.data.split import cap_per_user, subsample, training_sample
+from recbench.errors import DataError, RecbenchError
+from recbench.evaluation import METRICS
+from recbench.interfaces import Fit, FitReport, Reporter, ScoringBackbone, TrainOptions
+from recbench.language.options import TINY, PretrainedOptions, TinyOptions
+from recbench.results import Stage, Store
+from recbench.types import Ranking, Sequences, Split
+
+SELECTION = "constrained_beam"
+"""Decoder that ranks the validation sample of a text model, so that one trained model serves every decoder."""
+
+
+@dataclass
+class Stages:
+    """Builds what a run needs, or finds it in the store.
+
+    Attributes:
+        spec: the experiment.
+        store: finished stages.
+        reporter: progress.
+        again: rebuild models and rankings that are there already.
+        used: the stages of the seed at hand, by name, for the record.
+        reports: what training said, by stage name.
+    """
+
+    spec: RunSpec
+    store: Store
+    reporter: Reporter
+    again: bool = False
+    used: dict[str, Stage] = field(default_factory=dict)
+
+    # ---- data -------------------------------------------------------------------------------------------------
+
+    def split(self) -> Split:
+        """The prepared data set."""
+        data = self.spec.parts["dataset"]
+        options = {**data["options"], **{k: v for k, v in self.spec.places.items() if k != "llm"}}
+
+        def build(folder: Path) -> None:
+            save_split(prepare(data["name"], options, self.reporter), folder)
+
+        self.reporter.stage("prepare data")
+        return load_split(self._stage("prepare", self._data_key(), build).path)
+
+    def _data_key(self) -> dict[str, Any]:
+        data = self.spec.parts["dataset"]
+        return {"dataset": data, "code": self._code("source", data["source"])}
+
+    def test_cases(self, split: Split) -> Sequences:
+        """The test windows that the spec ranks."""
+        return self._limit(split.test)
+
+    def _limit(self, windows: Sequences) -> Sequences:
+        options = self.spec.parts["evaluate"]
+        if options["per_user"]:
+            windows = cap_per_user(windows, options["per_user"])
+        return subsample(windows, options["cases"]) if options["cases"] else windows
+
+    def _validation_cases(self, split: Split) -> Sequences:
+        return subsample(split.valid, self.spec.parts["evaluate"]["validation_cases"])
+
+    # ---- models -----------------------------------------------------------------------------------------------
+
+    def scoring_model(self, split: Split, part: Mapping[str, Any], seed: int, name: str) -> ScoringBackbone[Any]:
+        """A trained scoring backbone; ``part`` holds name, options, loss and train."""
+        plugin = registry.get("backbone", part["name"])
+        model: ScoringBackbone[Any] = registry.load("backbone", part["name"])(plugin.options(**part["options"]))
+
+        def build(folder: Path) -> None:
+            cases = self._validation_cases(split)
+            budget = part["train"] or {"epochs": 0, "batch_size": 1, "learning_rate": 0.0, "samples": 0}
+            chosen = self._training_windows(split, budget)
+            fit = self._fit(budget, seed, lambda: _ndcg(_top(model.scores(cases)), cases))
+            report = model.fit(replace(split, train=chosen), fit)
+            _save_arrays(folder / "model.safetensors", model.state())
+            _save_report(folder, report)
+
+        self.reporter.stage(f"train {part['name']}, seed {seed}")
+        stage = self._stage(name, self._scoring_key(part, seed), build, every_process=bool(part["train"]))
+        model.restore(split, _load_arrays(stage.path / "model.safetensors"))
+        return model
+
+    def _scoring_key(self, part: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        plugin = registry.get("backbone", part["name"])
+        return {
+            "data": self._data_key(),
+            "backbone": {k: part[k] for k in ("name", "options", "loss", "train")},
+            "validation_cases": self.spec.parts["evaluate"]["validation_cases"],
+            "machine": self.spec.parts["machine"],
+            "seed": seed if plugin.seeded else None,
+            "processes": processes.world(),
+            "code": self._code("backbone", part["name"]),
+        }
+
+    def text_model(self, split: Split, seed: int) -> Any:
+        """The fine-tuned language model as a :class:`recbench.language.textmodel.TextModel`."""
+        from recbench.training.text import tune
+
+        parts = self.spec.parts
+        collaborative = None
+        if "collaborative" in parts:
+            collaborative = self.scoring_model(split, parts["collaborative"], seed, "collaborative")
+        windows = self._training_windows(split, parts["train"])
+        tokenizer = self._tokenizer(split, windows)
+        model, backbone = self._untuned(split, tokenizer, collaborative, seed)
+
+        def build(folder: Path) -> None:
+            cases = self._validation_cases(split)
+            selection = registry.load("decoder", SELECTION)(registry.get("decoder", SELECTION).options())
+            loss = registry.load("loss", parts["loss"]["name"])(
+                registry.get("loss", parts["loss"]["name"]).options(**parts["loss"]["options"])
+            )
+            quiet = _Quiet(self.reporter)
+            fit = self._fit(
+                parts["train"], seed, lambda: _ndcg(selection.rank(model, cases, 10, False, quiet).items, cases)
+            )
+            report = tune(model, loss, windows, fit, backbone, parts["llm"]["options"]["precision"])
+            _save_arrays(folder / "model.safetensors", {n: _numpy(p) for n, p in model.trainable().items()})
+            _save_report(folder, report)
+
+        self.reporter.stage(f"train {parts['backbone']['name']} + {parts['loss']['name']}, seed {seed}")
+        stage = self._stage("model", self._text_key(seed), build, every_process=True)
+        import torch
+
+        arrays = _load_arrays(stage.path / "model.safetensors")
+        try:
+            model.restore({n: torch.from_numpy(a) for n, a in arrays.items()})
+        except KeyError as error:
+            raise DataError(f"{stage.path} is not a model of this spec ({error}): remove the folder and run again.") from error
+        return model
+
+    def _text_key(self, seed: int) -> dict[str, Any]:
+        parts = self.spec.parts
+        return {
+            "data": self._data_key(),
+            **{k: parts[k] for k in ("backbone", "loss", "llm", "train", "machine")},
+            "collaborative": self._scoring_key(parts["collaborative"], seed) if "collaborative" in parts else None,
+            "validation_cases": parts["evaluate"]["validation_cases"],
+            "seed": seed,
+            "processes": processes.world(),
+            "code": [self._code("backbone", parts["backbone"]["name"]), self._code("loss", parts["loss"]["name"])],
+        }
+
+    def _tokenizer(self, split: Split, windows: Sequences) -> Any:
+        from recbench.language import load, tiny
+
+        parts, options = self.spec.parts, self.spec.parts["llm"]["options"]
+        if parts["llm"]["name"] != TINY:
+            return load.load_tokenizer(self._llm_folder())
+        texts = list(split.catalog.titles)
+        key = {
+            "data": self._data_key(),
+            "vocabulary": options["vocabulary"],
+            "template": options["template"],
+            "samples": parts["train"]["samples"],
+            "code": recbench.__version__,
+        }
+
+        def build(folder: Path) -> None:
+            from recbench.prompts.templates import template
+
+            words = template(options["template"], self._noun())
+            history = [
+                words.before + words.between.join(words.quote(texts[i]) for i in row if i >= 0) + words.after
+                for row in windows.history
+            ]
+            tiny.train_tokenizer([*history, *texts], options["vocabulary"], folder)
+
+        self.reporter.stage("train tokenizer")
+        return load.load_tokenizer(str(self._stage("tokenizer", key, build).path))
+
+    def _llm_folder(self) -> str:
+        """Where the pretrained model is: the given folder or hub name, or the converted GGUF file."""
+        from recbench.language import load
+
+        place = self.spec.places["llm"]
+        if not load.is_gguf(place):
+            return place if "/" in place and not Path(place).expanduser().exists() else str(Path(place).expanduser())
+        key = {"gguf": self.spec.parts["llm"]["fingerprint"], "code": recbench.__version__}
+        self.reporter.stage("convert GGUF")
+        return str(self._stage("llm", key, lambda folder: load.convert_gguf(place, folder)).path)
+
+    def _untuned(self, split: Split, tokenizer: Any, collaborative: Any, seed: int) -> tuple[Any, Any]:
+        """The model as training finds it, and its backbone."""
+        from recbench.language import collaborative as tokens
+        from recbench.language import load, tiny
+        from recbench.language.textmodel import TextModel
+        from recbench.prompts.encode import Encoder
+        from recbench.prompts.templates import template
+        from recbench.seeds import seed_everything
+
+        parts = self.spec.parts
+        plugin = registry.get("backbone", parts["backbone"]["name"])
+        backbone = registry.load("backbone", parts["backbone"]["name"])(
+            plugin.options(**parts["backbone"]["options"]), collaborative
+        )
+        device = parts["machine"]["device"]
+        seed_everything(seed, "language model weights")
+        pretrained = parts["llm"]["name"] != TINY
+        if pretrained:
+            options = PretrainedOptions(**parts["llm"]["options"])
+            lm = load.load_pretrained(self._llm_folder(), options, device)
+        else:
+            lm = tiny.build(TinyOptions(**parts["llm"]["options"]), tokenizer)
+        vocabulary = lm.get_input_embeddings().num_embeddings
+        extra = []
+        if collaborative is not None:
+            vectors = collaborative.item_vectors()
+            projector = backbone.projector(vectors.shape[1], lm.get_input_embeddings().embedding_dim)
+            if projector is not None:
+                tokens.install(lm, vectors, projector)
+                extra = ["projector"]
+        if pretrained:
+            lm = load.attach_lora(lm, options, extra)
+        lm.to(device)
+        words = template(parts["llm"]["options"]["template"], self._noun())
+        encoder = Encoder.create(
+            tokenizer, words, split.catalog, backbone, vocabulary, parts["llm"]["options"]["max_tokens"]
+        )
+        return TextModel(lm, encoder, device), backbone
+
+    def _noun(self) -> str:
+        """What the prompt calls the items: by the data set's name, or its folder's."""
+        data = self.spec.parts["dataset"]
+        return str(data.get("label", data["name"]))
+
+    # ---- ranking ----------------------------------------------------------------------------------------------
+
+    def ranking(self, split: Split, seed: int) -> tuple[Ranking, Stage]:
+        """The test set, ranked by the trained model."""
+        parts = self.spec.parts
+        text = self.spec.signal == "text"
+        part = {**parts["backbone"], "loss": parts.get("loss"), "train": parts.get("train")}
+        key = {
+            "model": self._text_key(seed) if text else self._scoring_key(part, seed),
+            "decoder": parts["decoder"],
+            "evaluate": {k: v for k, v in parts["evaluate"].items() if k != "validation_cases"},
+            "code": self._code("decoder", parts["decoder"]["name"]),
+        }
+        there = processes.once(lambda: self.store.has("ranking", key)) and not self.again
+        model: Any = None
+        if not there:
+            model = self.text_model(split, seed) if text else self.scoring_model(split, part, seed, "model")
+        cases = self.test_cases(split)
+
+        def build(folder: Path) -> None:
+            plugin = registry.get("decoder", parts["decoder"]["name"])
+            decoder = registry.load("decoder", parts["decoder"]["name"])(plugin.options(**parts["decoder"]["options"]))
+            options = parts["evaluate"]
+            self.reporter.stage(f"rank {len(cases)} test cases, seed {seed}", len(cases))
+            found = decoder.rank(model, cases, options["depth"], options["history"] == "excluded", self.reporter)
+            invalid = np.nan if found.invalid_share is None else found.invalid_share
+            np.savez_compressed(folder / "ranking.npz", items=found.items, scores=found.scores, invalid=invalid)
+
+        stage = self._stage("rank", key, build, kind="ranking")
+        if there:
+            self._note_training(text, part, seed)
+        return load_ranking(stage.path), stage
+
+    def _note_training(self, text: bool, part: Mapping[str, Any], seed: int) -> None:
+        """A ranking that was there already: record its models' times too, where the store still has them."""
+        wanted = {"model": self._text_key(seed) if text else self._scoring_key(part, seed)}
+        if "collaborative" in self.spec.parts:
+            wanted["collaborative"] = self._scoring_key(self.spec.parts["collaborative"], seed)
+        for name, key in wanted.items():
+            if processes.is_main() and self.store.has("model", key):
+                self.used[name] = self.store.stage("model", key, _unreachable)
+
+    # ---- helpers ----------------------------------------------------------------------------------------------
+
+    def report(self) -> FitReport:
+        """What the training of the seed's own model said; empty where its artefact is gone."""
+        stage = self.used.get("model")
+        if stage is None:
+            return FitReport()
+        saved = json.loads((stage.path / "report.json").read_text())
+        saved["losses"] = tuple((int(s), float(v)) for s, v in saved["losses"])
+        return FitReport(**{**saved, "validation": tuple(saved["validation"])})
+
+    def _stage(
+        self,
+        name: str,
+        key: Mapping[str, Any],
+        build: Callable[[Path], None],
+        *,
+        kind: str = "",
+        every_process: bool = False,
+    ) -> Stage:
+        """Find or build a stage; with several processes the first one stores it, all of them train."""
+        kind = kind or {"collaborative": "model"}.get(name, name)
+        rebuild = self.again and name in ("model", "rank")
+
+        def store() -> Stage:
+            return self.store.stage(kind, key, build, self.reporter, rebuild=rebuild)
+
+        if processes.world() == 1:
+            stage = store()
+        elif not every_process:
+            stage = processes.once(store)
+        else:
+            there = processes.once(lambda: self.store.has(kind, key)) and not rebuild
+            if not there and not processes.is_main():
+                with tempfile.TemporaryDirectory() as scratch:
+                    build(Path(scratch))
+            mine = store() if processes.is_main() else None
+            stage = processes.once(lambda: mine)
+        self.used[name] = stage
+        if stage.reused:
+            self.reporter.message(f"{name}: taken from {stage.path.name} (built in {stage.seconds:.0f} s)")
+        return stage
+
+    def _fit(self, budget: Mapping[str, Any], seed: int, validate: Callable[[], float]) -> Fit:
+        options = TrainOptions(**{k: v for k, v in budget.items() if k != "samples"})
+        machine = self.spec.parts["machine"]
+        return Fit(options, seed, machine["device"], machine["threads"], validate, self.reporter)
+
+    @staticmethod
+    def _training_windows(split: Split, budget: Mapping[str, Any]) -> Sequences:
+        return training_sample(split, budget["samples"]) if budget["samples"] else split.train
+
+    @staticmethod
+    def _code(kind: str, name: str) -> str:
+        return f"recbench {recbench.__version__}, {registry.origin(kind, name)}"
+
+
+def load_ranking(folder: Path) -> Ranking:
+    """A stored ranking.
+
+    Raises:
+        DataError: truncated or damaged.
+    """
+    path = folder / "ranking.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            invalid = float(arrays["invalid"])
+            return Ranking(arrays["items"], arrays["scores"], None if np.isnan(invalid) else invalid)
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise DataError(f"{path} is truncated or damaged: remove its folder and run again.") from error
+
+
+def source_of(spec: RunSpec) -> Any:
+    """The spec's data source, not read yet."""
+    data = spec.parts["dataset"]
+    return open_source(data["name"], {**data["options"], **{k: v for k, v in spec.places.items() if k != "llm"}})
+
+
+class _Quiet:
+    """Validation decodes in the middle of training: its steps would overwrite the training's."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Ignore it."""
+
+    def step(self, done: int, total: int | None = None, **values: float) -> None:
+        """Ignore it."""
+
+    def message(self, text: str) -> None:
+        """Pass it on."""
+        self._reporter.message(text)
+
+
+def _top(scores: Any) -> Any:
+    return np.argsort(-scores, axis=1, kind="stable")[:, :10].astype(np.int32)
+
+
+def _ndcg(items: Any, cases: Sequences) -> float:
+    ranks = Ranking(items, np.zeros(items.shape, np.float32)).target_ranks(cases.target)
+    return float(METRICS["NDCG@10"](ranks).mean())
+
+
+def _numpy(tensor: Any) -> Any:
+    return tensor.float().numpy()
+
+
+def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, path)
+
+
+def _load_arrays(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path} is truncated or damaged: remove its folder and run again.") from error
+
+
+def _save_report(folder: Path, report: FitReport) -> None:
+    (folder / "report.json").write_text(json.dumps(asdict(report)))
+
+
+def _unreachable(folder: Path) -> None:
+    raise RecbenchError(f"{folder} vanished while it was read: run again.")

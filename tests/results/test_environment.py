@@ -1,0 +1,32 @@
+"""What is recorded of the machine and the code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import recbench
+from recbench.results import environment, peak_memory_bytes
+
+
+def test_environment_is_json_and_names_what_matters() -> None:
+    found = environment("cpu")
+    assert json.loads(json.dumps(found)) == found
+    assert found["device"] == "cpu"
+    assert found["recbench"] == recbench.__version__
+    assert "numpy" in found["versions"]
+    assert "nonexistent" not in found["versions"]
+    assert found["cores"] >= 1
+
+
+def test_peak_memory_is_in_bytes() -> None:
+    assert 10 * 2**20 < peak_memory_bytes() < 2**42
+
+
+def test_nothing_here_imports_torch() -> None:
+    code = (
+        "import sys, recbench.results as r, recbench.leaderboard, recbench.evaluation, recbench.stats;"
+        "r.environment('cpu'); assert not {'torch', 'transformers', 'click', 'rich'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
