@@ -78,6 +78,7 @@ class Request:
     llm: str = TINY
     preset: str | None = None
     device: str = "cpu"
+    device_origin: str = "--device"
     flags: Mapping[str, int | None] = field(default_factory=dict)
     dataset_options: Mapping[str, Any] = field(default_factory=dict)
     sets: Sequence[str] = ()
@@ -141,7 +142,10 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
     parts: dict[str, Any] = {}
 
     dataset_options = layers.options(
-        "dataset", registry.get("source", source).options, [("datasets.yaml", source_defaults), ("flag", request.dataset_options)]
+        "dataset",
+        registry.get("source", source).options,
+        [("datasets.yaml", source_defaults)],
+        [("--data-dir", request.dataset_options)],
     )
     places = {k: str(v) for k, v in dataset_options.items() if v and _is_path(registry.get("source", source).options, k)}
     shown = {k: v for k, v in dataset_options.items() if k not in places}
@@ -164,14 +168,16 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
         kind = "scores"
     if loss:
         parts["train"] = layers.options(
-            "train", TrainBudget, _train_layers(kind, preset) + [("flag", _flags(request, "train"))]
+            "train", TrainBudget, _train_layers(kind, preset), _flags(request, "train")
         )
     elif said := [flag for flag in FLAGS if request.flags.get(flag) is not None]:
         raise UsageError(f"--{said[0].replace('_', '-')} does not apply: {request.model} is not trained.")
     parts["evaluate"] = layers.options(
         "evaluate", EvaluateOptions, [(f"preset {preset}", PRESETS[preset]["evaluate"])]
     )
-    parts["machine"] = layers.options("machine", MachineOptions, [("flag", {"device": request.device})])
+    device = [(request.device_origin, {"device": request.device})]
+    said_so = request.device_origin == "--device"  # a device that was only detected gives way to a file's
+    parts["machine"] = layers.options("machine", MachineOptions, [] if said_so else device, device if said_so else [])
     layers.finish()
     return RunSpec(parts, layers.origins, places, preset, backbone.signal)
 
@@ -241,15 +247,20 @@ class _Layers:
         self.known: set[str] = set()
 
     def options(
-        self, group: str, model: type[Options], layers: Sequence[tuple[str, Mapping[str, Any]]]
+        self,
+        group: str,
+        model: type[Options],
+        layers: Sequence[tuple[str, Mapping[str, Any]]],
+        flags: Sequence[tuple[str, Mapping[str, Any]]] = (),
     ) -> dict[str, Any]:
-        """The validated options of one group as plain values."""
+        """The validated options of one group as plain values; the configuration file lies between layers and flags."""
         self.known.add(group)
         values: dict[str, Any] = {}
         said: dict[str, str] = {}
         for origin, layer in [
             *layers,
             (self.config_name, self.config.get(group, {})),
+            *flags,
             ("--set", self.sets.get(group, {})),
         ]:
             for option, value in layer.items():
@@ -340,9 +351,9 @@ def _collaborative(layers: _Layers, backbone: Mapping[str, Any], default: str, p
     }
 
 
-def _flags(request: Request, group: str) -> dict[str, Any]:
-    return {
-        option: request.flags[flag]
+def _flags(request: Request, group: str) -> list[tuple[str, Mapping[str, Any]]]:
+    return [
+        (f"--{flag.replace('_', '-')}", {option: request.flags[flag]})
         for flag, (where, option) in FLAGS.items()
         if where == group and request.flags.get(flag) is not None
-    }
+    ]

@@ -48,7 +48,7 @@ def plan(request: Request) -> RunSpec:
     if place is not None:  # one's own data is called by its folder or file
         spec = spec.with_facts("dataset", label=place.expanduser().resolve().stem)
     if "llm" in spec.parts and (local := Path(request.llm).expanduser()).exists() and request.llm != TINY:
-        spec = spec.with_facts("llm", fingerprint=_fingerprint(local))
+        spec = spec.with_facts("llm", fingerprint=fingerprint(local))
     return spec
 
 
@@ -129,6 +129,7 @@ def _one_seed(stages: Stages, split: Split, seed: int) -> SeedResult:
         losses=report.losses,
         seconds={name: round(stage.seconds, 3) for name, stage in stages.used.items()},
         reused=tuple(name for name, stage in stages.used.items() if stage.reused),
+        stages={name: stage.path.name for name, stage in stages.used.items()},
         peak_memory_bytes=peak_memory_bytes(),
         started=started,
         environment=environment(_device_words(stages.spec)),
@@ -293,7 +294,7 @@ def _make_folder(folder: Path) -> None:
         raise RecbenchError(f"--runs {folder.parent}: {reason(error)}.") from error
 
 
-def _fingerprint(path: Path) -> str:
+def fingerprint(path: Path) -> str:
     """sha256 over names, sizes and both ends of a model's files: tells models apart without reading gigabytes."""
     sha = hashlib.sha256()
     files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())

@@ -248,12 +248,7 @@ class Stages:
         parts = self.spec.parts
         text = self.spec.signal == "text"
         part = {**parts["backbone"], "loss": parts.get("loss"), "train": parts.get("train")}
-        key = {
-            "model": self._text_key(seed) if text else self._scoring_key(part, seed),
-            "decoder": parts["decoder"],
-            "evaluate": {k: v for k, v in parts["evaluate"].items() if k != "validation_cases"},
-            "code": self._code("decoder", parts["decoder"]["name"]),
-        }
+        key = self._ranking_key(seed)
         there = processes.once(lambda: self.store.has("ranking", key)) and not self.again
         model: Any = None
         if not there:
@@ -271,17 +266,37 @@ class Stages:
 
         stage = self._stage("rank", key, build, kind="ranking")
         if there:
-            self._note_training(text, part, seed)
+            self._note_training(seed)
         return load_ranking(stage.path), stage
 
-    def _note_training(self, text: bool, part: Mapping[str, Any], seed: int) -> None:
-        """A ranking that was there already: record its models' times too, where the store still has them."""
-        wanted = {"model": self._text_key(seed) if text else self._scoring_key(part, seed)}
+    def _ranking_key(self, seed: int) -> dict[str, Any]:
+        parts = self.spec.parts
+        return {
+            "model": self._model_key(seed),
+            "decoder": parts["decoder"],
+            "evaluate": {k: v for k, v in parts["evaluate"].items() if k != "validation_cases"},
+            "code": self._code("decoder", parts["decoder"]["name"]),
+        }
+
+    def _model_key(self, seed: int) -> dict[str, Any]:
+        parts = self.spec.parts
+        if self.spec.signal == "text":
+            return self._text_key(seed)
+        part = {**parts["backbone"], "loss": parts.get("loss"), "train": parts.get("train")}
+        return self._scoring_key(part, seed)
+
+    def keys(self, seed: int) -> dict[str, tuple[str, dict[str, Any]]]:
+        """What names the stages of one seed in the store: stage name to (kind, key), in the order they are built."""
+        found = {"prepare": ("prepare", self._data_key())}
         if "collaborative" in self.spec.parts:
-            wanted["collaborative"] = self._scoring_key(self.spec.parts["collaborative"], seed)
-        for name, key in wanted.items():
-            if processes.is_main() and self.store.has("model", key):
-                self.used[name] = self.store.stage("model", key, _unreachable)
+            found["collaborative"] = ("model", self._scoring_key(self.spec.parts["collaborative"], seed))
+        return {**found, "model": ("model", self._model_key(seed)), "rank": ("ranking", self._ranking_key(seed))}
+
+    def _note_training(self, seed: int) -> None:
+        """A ranking that was there already: record its models' times too, where the store still has them."""
+        for name, (kind, key) in self.keys(seed).items():
+            if kind == "model" and processes.is_main() and self.store.has(kind, key):
+                self.used[name] = self.store.stage(kind, key, _unreachable)
 
     # ---- helpers ----------------------------------------------------------------------------------------------
 

@@ -16,9 +16,7 @@ Namesakes = Literal["distinct", "merged"]
 class SourceOptions(Options):
     """What every data source understands."""
 
-    namesakes: PATH: dict[str, JsonValue] = {"path": True}
-"""Marks an option as a place on this machine: the files' checksums stand for it in a spec."""
-Namesakes = Field(
+    namesakes: Namesakes = Field(
         "distinct",
         description="items that share a title: 'distinct' numbers them apart, 'merged' makes them one item",
     )

@@ -12,7 +12,7 @@ TINY = "tiny"
 class TinyOptions(Options):
     """A Llama of about a million parameters, from random initialisation, every weight trained."""
 
-    vocabulary: int = 2048  # byte-level BPE, trained on the training prompts and the catalogue's titles
+    vocabulary: int = 4096  # byte-level BPE, trained on the training prompts and the catalogue's titles
     hidden: int = 128
     layers: int = 2
     heads: int = 4

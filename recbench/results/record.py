@@ -97,6 +97,7 @@ class SeedResult(_Part):
         seconds: wall-clock seconds by stage: ``prepare`` is data, ``rank`` is decoding, all others count as training.
             A stage taken from the store has the time that it took when it was built.
         reused: the stages taken from the store.
+        stages: the folder of each stage in the store, by stage name.
         peak_memory_bytes: largest resident set; None: not measured.
         started: when, as ISO 8601 text.
         environment: what ``recbench.results.environment`` returned.
@@ -111,6 +112,7 @@ class SeedResult(_Part):
     losses: tuple[tuple[int, _Logged], ...] = ()
     seconds: dict[str, _Seconds] = {}
     reused: tuple[str, ...] = ()
+    stages: dict[str, str] = {}
     peak_memory_bytes: Annotated[int, Field(ge=0)] | None = None
     started: str = ""
     environment: dict[str, Any] = {}

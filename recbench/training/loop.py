@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from recbench.errors import RecbenchError
 from recbench.interfaces import Fit, FitReport
@@ -27,6 +28,7 @@ def fit(
     *,
     purpose: str,
     precision: str = "fp32",
+    lengths: Sequence[int] | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> FitReport:
     """Train ``module`` in place and leave it at its best epoch.
@@ -38,6 +40,7 @@ def fit(
         plan: budget, seed, device, validation and progress.
         purpose: names the generator derived from the seed.
         precision: fp32, or bf16 for autocast with fp32 master weights.
+        lengths: of the examples; given, those of like length share a batch (see :class:`LikeLengths`).
         on_step: called with (step, steps) before each step.
 
     Raises:
@@ -88,6 +91,11 @@ def fit(
             if budget.patience and done - kept[0] >= budget.patience:
                 control.should_training_stop = True
 
+    class _Trainer(Trainer):
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            order = child_seed(plan.seed, purpose + " order")
+            return LikeLengths(lengths or [1] * len(examples), budget.batch_size, order)  # type: ignore[arg-type]
+
     seed_everything(plan.seed, purpose)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
@@ -112,9 +120,8 @@ def fit(
             use_cpu=plan.device == "cpu",
             bf16=precision == "bf16",
             seed=child_seed(plan.seed, purpose),
-            data_seed=child_seed(plan.seed, purpose + " order"),
         )
-        trainer = Trainer(
+        trainer = _Trainer(
             model=module, args=arguments, train_dataset=examples, data_collator=collate, callbacks=[Watch()]
         )
         _silence(trainer)
@@ -132,6 +139,37 @@ def fit(
         losses=tuple(losses),
         seconds=time.perf_counter() - started,
     )
+
+
+class LikeLengths(Sampler[int]):
+    """A new random order each epoch in which examples of like length stand together.
+
+    Blocks of fifty batches are drawn at random and sorted by length inside, then the batches of a block are shuffled:
+    less padding, almost the same mixing. Batches are of the *global* size, so that several processes see what one does.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
+        self.lengths, self.batch, self.seed, self.epoch = np.asarray(lengths), batch, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by accelerate before each epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        draw = np.random.default_rng([self.seed, self.epoch])
+        self.epoch += 1
+        order = draw.permutation(len(self.lengths))
+        for start in range(0, len(order), 50 * self.batch):
+            block = order[start : start + 50 * self.batch]
+            block = block[np.argsort(self.lengths[block], kind="stable")]
+            batches = [block[i : i + self.batch] for i in range(0, len(block), self.batch)]
+            # a short batch stays last, or every later batch of the sampler would be cut at another place
+            whole = len(batches) - (len(batches[-1]) < self.batch)
+            for i in [*draw.permutation(whole), *range(whole, len(batches))]:
+                yield from batches[i].tolist()
 
 
 def _distributed() -> bool:

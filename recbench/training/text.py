@@ -68,13 +68,15 @@ def tune(model: TextModel, loss: Loss[Any], windows: Sequences, plan: Fit, backb
         assert embedding is not None
         embedding.hybrid = backbone.hybrid(step, steps, plan.train.epochs, float(draws.random()))
 
+    examples = Examples(model, windows)
     report = fit(
         module,
-        Examples(model, windows),
+        examples,
         collator(model.encoder.tokenizer.pad_token_id),
         _validating_hybrid(plan, embedding),
         purpose="language model",
         precision=precision,
+        lengths=[len(p) + len(a) for p, a in zip(examples.prompts, examples.answers, strict=True)],
         on_step=curriculum if embedding is not None else None,
     )
     if embedding is not None:

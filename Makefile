@@ -1,0 +1,59 @@
+# make demo         install, train, rank, compare: five seeds on real data
+# make test         ruff, import-linter, mypy, pytest
+# make leaderboard  rerun every committed row and rebuild the pages
+# make clean        remove .venv and caches (never runs/ or leaderboards/)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test leaderboard clean
+
+PYTHON ?= $(shell for p in python3.11 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+TORCH := torch==2.13.0
+FOCAL := plugins/recbench-focal
+
+help:
+	@sed -n '1,4s/^# //p' Makefile
+
+demo: $(VENV)/.installed
+	$(BIN)/recbench run --model llara --loss msl --seeds 5
+	$(BIN)/recbench run --model sasrec --seeds 5
+	$(BIN)/recbench run --model popularity
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+leaderboard: $(VENV)/.installed
+	$(BIN)/recbench leaderboard rerun
+	$(BIN)/recbench leaderboard build
+
+# torch comes first and by its exact version: left to a range, pip may choose a build of several gigabytes.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recbench needs Python 3.11 or newer: make PYTHON=... names one.")'
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned set into $(VENV): two to three minutes."
+	$(PIP) install -q -c constraints.txt $(TORCH) hatchling
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e .
+	@$(BIN)/python -c 'import recbole' 2>/dev/null || { \
+	  echo "Python >= 3.12: recbole without its pin on ray."; \
+	  $(PIP) install -q -c constraints.txt --no-build-isolation -e '.[recbole]'; \
+	  $(PIP) install -q -c constraints.txt --no-deps recbole; }
+	@touch $@
+
+# the example plugin is installed as a third party's would be
+$(VENV)/.installed-dev: $(VENV)/.installed $(FOCAL)/pyproject.toml $(FOCAL)/recbench_focal.py
+	@echo "Installing what the tests need."
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[dev]'
+	$(PIP) install -q --no-build-isolation --no-deps --force-reinstall ./$(FOCAL)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find recbench plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,29 @@
+"""The command line: the only user of click and rich. A command's module is imported when the command is called."""
+
+from __future__ import annotations
+
+import click
+
+import recbench
+from recbench.cli.group import Root
+
+COMMANDS = {
+    "run": ("recbench.cli.run:run", "Train, rank and record a method, seed by seed."),
+    "list": ("recbench.cli.list:list_", "What is installed: backbones, losses, decoders, sources, data sets."),
+    "describe": ("recbench.cli.describe:describe", "The options of a method, or of a group of --set."),
+    "data": ("recbench.cli.data:data", "Prepare a data set and print its facts."),
+    "show": ("recbench.cli.show:show", "Single cases of a run: prompt, target, top ten, rank."),
+    "compare": ("recbench.cli.compare:compare", "Test the difference between runs."),
+    "leaderboard": ("recbench.cli.leaderboard:leaderboard", "The committed records and their pages."),
+}
+
+
+@click.group(cls=Root, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(recbench.__version__, prog_name="recbench")
+def cli() -> None:
+    """One protocol for LLM-based sequential recommendation: any backbone x loss x decoder x data set."""
+
+
+def main() -> None:
+    """The entry point ``recbench``."""
+    cli.main(prog_name="recbench")

@@ -1,0 +1,91 @@
+"""``recbench describe``: the options behind ``--set group.option=value``."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any
+
+import click
+
+from recbench import registry
+from recbench.cli.text import columns
+from recbench.errors import UsageError, did_you_mean
+from recbench.interfaces import KINDS, PLURALS, Options
+
+GROUPS = ("train", "evaluate", "machine")
+LLMS = ("tiny", "pretrained")
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("name", required=False)
+def describe(kind: str, name: str | None) -> None:
+    """The options of a method or group: type, default and what they do.
+
+    KIND is backbone, loss, decoder, source or llm (tiny or pretrained), each with a NAME; or train, evaluate, machine.
+    """
+    kind = dict(zip(PLURALS, KINDS, strict=True)).get(kind, kind)
+    if kind not in (*KINDS, "llm", *GROUPS):
+        raise UsageError(f"Unknown kind {kind!r}: {did_you_mean(kind, (*KINDS, 'llm', *GROUPS))}")
+    if kind in GROUPS:
+        if name is not None:
+            raise UsageError(f"describe {kind} takes no name, but {name!r} was given.")
+        _print(_group(kind), kind)
+        return
+    if name is None:
+        known = LLMS if kind == "llm" else registry.names(kind)
+        raise UsageError(f"describe {kind} needs a name: {', '.join(known)}.")
+    if kind == "llm":
+        if name not in LLMS:
+            raise UsageError(f"Unknown llm {name!r}: {did_you_mean(name, LLMS)}")
+        from recbench.language.options import options_of
+
+        _print(options_of(name), "llm")
+        return
+    plugin = registry.get(kind, name)
+    click.echo(f"{kind} {name}: {plugin.summary} ({registry.origin(kind, name)})")
+    facts = [
+        ("paper", plugin.paper),
+        ("default loss", plugin.default_loss),
+        ("default decoder", plugin.default_decoder),
+    ]
+    facts += [(f"{role} model", needed) for role, needed in plugin.requires.items()]
+    click.echo(columns([fact for fact in facts if fact[1]], "  "))
+    _print(plugin.options, "dataset" if kind == "source" else kind)
+
+
+def _group(name: str) -> type[Options]:
+    from recbench.config import EvaluateOptions, MachineOptions, TrainBudget
+
+    found: dict[str, type[Options]] = {"train": TrainBudget, "evaluate": EvaluateOptions, "machine": MachineOptions}
+    return found[name]
+
+
+def _print(options: type[Options], group: str) -> None:
+    if not options.model_fields:
+        click.echo("It has no options.")
+        return
+    click.echo(f"Options, set by --set {group}.OPTION=VALUE:")
+    rows = [("option", "type", "default", "what it does")]
+    for name, field in options.model_fields.items():
+        default = "(preset)" if field.is_required() else _value(field.get_default(call_default_factory=True))
+        rows.append((name, _type(field.annotation), default, field.description or ""))
+    click.echo(columns(rows, "  "))
+
+
+def _value(value: Any) -> str:
+    return "''" if value == "" else str(list(value) if isinstance(value, tuple) else value)
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return "|".join(map(str, arguments))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_type(a) for a in arguments)
+    if origin is not None:
+        return f"{origin.__name__} of {_type(arguments[0])}" if arguments else origin.__name__
+    return {"NoneType": "none"}.get(
+        getattr(annotation, "__name__", ""), getattr(annotation, "__name__", str(annotation))
+    )

@@ -1,0 +1,118 @@
+"""Groups whose commands are imported on first use, and what a person sees when something goes wrong."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from recbench import processes
+from recbench.errors import RecbenchError, did_you_mean
+
+
+class LazyGroup(click.Group):
+    """Commands as ``{name: ("module:attribute", one line of help)}``: help needs none of the modules."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order given."""
+        return list(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in self.lazy:
+            return None
+        module, _, attribute = self.lazy[cmd_name][0].partition(":")
+        found: click.Command = getattr(importlib.import_module(module), attribute)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in ``--help``, without importing the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.lazy.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with a suggestion for an unknown name."""
+        if args and args[0] not in self.lazy and not args[0].startswith("-"):
+            raise click.UsageError(f"Unknown command {args[0]!r}: {did_you_mean(args[0], self.lazy)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class Root(LazyGroup):
+    """The outermost group: turns every failure into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click would print an empty line on Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            keeps = ctx.invoked_subcommand in ("run", "leaderboard")
+            raise _Interrupted("; finished seeds are kept, the same command continues" if keeps else "") from None
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run and leave the process with an exit code: 0, 1 (it failed), 2 (wrong request) or 130 (interrupted)."""
+
+        def action() -> Any:
+            return super(Root, self).main(
+                args, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra
+            )
+
+        if not standalone_mode:
+            return action()
+        sys.exit(_guarded(action))
+
+
+class _Interrupted(click.ClickException):
+    exit_code = 130
+
+    def __init__(self, consequence: str) -> None:
+        super().__init__(f"interrupted{consequence}")
+
+
+def _guarded(action: Callable[[], Any]) -> int:
+    try:
+        code = action()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        return _complain(error.format_message(), error.exit_code)
+    except click.Abort:
+        return _complain("interrupted", 130)
+    except RecbenchError as error:
+        return _complain(str(error), error.exit_code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{(error.strerror or str(error) or type(error).__name__)}.", 1)
+    except Exception as error:
+        if os.environ.get("RECBENCH_DEBUG"):
+            traceback.print_exc()
+            return 1
+        return _complain(
+            f"an unexpected {type(error).__name__} ({error}), which is a bug: RECBENCH_DEBUG=1 shows where.", 1
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    if processes.is_main():  # the others fail for the same reason
+        click.echo(f"recbench: {' '.join(message.split())}", err=True)
+    return code

@@ -1,0 +1,144 @@
+"""``recbench leaderboard``: the committed records, their pages, and running them again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recbench.cli.group import LazyGroup
+from recbench.errors import RecbenchError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from recbench.results import RunRecord
+
+COMMANDS = {
+    "add": ("recbench.cli.leaderboard:add", "Take runs into the committed records."),
+    "build": ("recbench.cli.leaderboard:build_pages", "Regenerate the pages from the records, or check them."),
+    "rerun": ("recbench.cli.leaderboard:rerun", "Run committed records again and update them."),
+}
+RECORDS = Path("leaderboards/records")
+
+_records = click.option(
+    "--records",
+    type=click.Path(path_type=Path),
+    default=RECORDS,
+    show_default=True,
+    help="Folder of committed records.",
+)
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
+def leaderboard() -> None:
+    """The committed records and their pages."""
+
+
+@click.command("add")
+@click.argument("names", nargs=-1, required=True, metavar="RUN...")
+@_records
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
+)
+def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
+    """Copy the records of RUNs into the committed ones; a record of the same run is replaced."""
+    from recbench.cli.runs import find
+    from recbench.results import read, write
+
+    chosen = [read(find(name, runs)) for name in names]
+    for record in chosen:
+        path = records / f"{record.run}.json"
+        if any(seed.environment.get("git_dirty") for seed in record.seeds):
+            click.echo(f"recbench: warning: {record.run} was run with uncommitted changes in recbench.", err=True)
+        if path.exists() and len(read(path).seeds) > len(record.seeds):
+            click.echo(
+                f"recbench: warning: {path} had {len(read(path).seeds)} seeds, now {len(record.seeds)}.", err=True
+            )
+    for record in chosen:
+        write(record, records / f"{record.run}.json")
+        click.echo(f"added: {records / f'{record.run}.json'}")
+    click.echo("next: recbench leaderboard build")
+
+
+@click.command("build")
+@_records
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("leaderboards"), show_default=True, help="Folder of pages."
+)
+@click.option("--html", is_flag=True, help="HTML pages too.")
+@click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 and name the pages that differ.")
+@click.pass_context
+def build_pages(ctx: click.Context, records: Path, out: Path, html: bool, only_check: bool) -> None:
+    """Write one page for each data set, from the records and nothing else."""
+    from recbench.leaderboard import build, check
+
+    if not records.is_dir():
+        raise UsageError(f"--records {records} is no folder.")
+    formats = ("md", "html") if html else ("md",)
+    if only_check:
+        differing = check(records, out, formats)
+        for path in differing:
+            click.echo(f"recbench: {path} differs from its records: run recbench leaderboard build.", err=True)
+        ctx.exit(1 if differing else 0)
+    for path in build(records, out, formats):
+        click.echo(f"built: {path}")
+
+
+@click.command("rerun")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@_records
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs/rerun"), show_default=True, help="Where to run."
+)
+@click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where a row's own data is.")
+@click.option("--llm", "llms", multiple=True, metavar="NAME=PATH", help="Where a row's language model is.")
+@click.option("--again", is_flag=True, help="Compute anew what an earlier rerun finished.")
+@click.pass_context
+def rerun(
+    ctx: click.Context,
+    names: tuple[str, ...],
+    records: Path,
+    runs: Path,
+    data_dirs: tuple[str, ...],
+    llms: tuple[str, ...],
+    again: bool,
+) -> None:
+    """Run every committed record (or those called NAME) again, update it, and say whether the ranks are the same.
+
+    In a folder of its own, so that finished local runs are not taken for a rerun; an interrupted rerun continues.
+    """
+    from recbench.cli.again import Places, repeat
+
+    places = Places(_pairs("--data-dir", data_dirs), _pairs("--llm", llms))
+    failed = 0
+    for path, record in _named(names, records):
+        click.echo(f"{record.run}:")
+        try:
+            click.echo("  " + repeat(record, path, places, runs, again))
+        except RecbenchError as error:
+            failed += 1
+            click.echo(f"recbench: skipped {record.run}: {' '.join(str(error).split())}", err=True)
+    ctx.exit(1 if failed else 0)
+
+
+def _named(names: tuple[str, ...], records: Path) -> list[tuple[Path, RunRecord]]:
+    from recbench.results import read
+
+    found = {path.stem: path for path in sorted(records.glob("*.json"))}
+    if not found:
+        raise UsageError(f"--records {records} holds no records.")
+    for name in names:
+        if Path(name).stem not in found and name not in found:
+            raise UsageError(f"Unknown record {name!r} in {records}: {did_you_mean(name, found)}")
+    wanted = {name if name in found else Path(name).stem for name in names} or set(found)
+    return [(path, read(path)) for name, path in found.items() if name in wanted]
+
+
+def _pairs(flag: str, texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise UsageError(f"{flag} {text!r} must read NAME=PATH.")
+        pairs[name] = path
+    return pairs

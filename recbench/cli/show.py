@@ -1,0 +1,139 @@
+"""``recbench show``: single test cases of a run, as the model saw them and what it answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recbench.errors import RecbenchError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from recbench.results import RunRecord, SeedResult
+    from recbench.types import Ranking, Sequences, Split
+
+TOP = 10
+
+
+@click.command()
+@click.argument("name", metavar="RUN")
+@click.option("--user", metavar="ID", help="Only this user's cases: the data set's own id, else an index.")
+@click.option("--seed", type=click.IntRange(min=0), help="Which seed.  [default: the run's first]")
+@click.option("--case", type=click.IntRange(min=0), help="Only this test case, by its number.")
+@click.option("--limit", type=click.IntRange(min=1), default=5, show_default=True, help="At most so many cases.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
+)
+def show(name: str, user: str | None, seed: int | None, case: int | None, limit: int, runs: Path) -> None:
+    """Prompt, target, the ten best titles with the hit marked, and the target's rank, case by case.
+
+    RUN is a run's id, the beginning of one, or its folder.
+    """
+    from recbench.cli.runs import find
+    from recbench.results import read
+
+    path = find(name, runs)
+    record = read(path)
+    result = _seed(record, seed)
+    split, ranking, cases = _stored(path, record, result)
+    chosen = _choose(split, cases, user, case)
+    click.echo(f"run {record.run}, seed {result.seed}: {min(limit, len(chosen))} of {len(chosen):,} test cases")
+    for number in chosen[:limit]:
+        click.echo("\n" + _case(record, split, ranking, cases, result, int(number)))
+
+
+def _seed(record: RunRecord, seed: int | None) -> SeedResult:
+    by_number = {result.seed: result for result in record.seeds}
+    if seed is None:
+        return record.seeds[0]
+    if seed not in by_number:
+        raise UsageError(f"--seed {seed}: run {record.run} has {', '.join(map(str, sorted(by_number)))}.")
+    return by_number[seed]
+
+
+def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, Ranking, Sequences]:
+    from recbench.config import RunSpec
+    from recbench.data.prepare import load_split
+    from recbench.interfaces import SilentReporter
+    from recbench.results import Store
+    from recbench.run import STORE
+    from recbench.stages import Stages, load_ranking
+
+    root = path.parent.parent / STORE
+    folders = {stage: root / result.stages.get(stage, "-") for stage in ("prepare", "rank")}
+    for folder in folders.values():
+        if not folder.is_dir():
+            raise RecbenchError(
+                f"The stored ranking of {record.run} is not in {root}, where show looks for it: run it here first "
+                f"({record.command})."
+            )
+    split = load_split(folders["prepare"])
+    spec = RunSpec(record.spec, {}, {}, "", "text" if "llm" in record.spec else "scores")
+    cases = Stages(spec, Store(root), SilentReporter()).test_cases(split)
+    ranking = load_ranking(folders["rank"])
+    if cases.digest() != record.cases.digest or len(ranking.items) != len(cases):
+        raise RecbenchError(f"The stages in {root} are not those of {path}: run it again with --again.")
+    return split, ranking, cases
+
+
+def _choose(split: Split, cases: Sequences, user: str | None, case: int | None) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    chosen = np.arange(len(cases))
+    if case is not None:
+        if case >= len(cases):
+            raise UsageError(f"--case {case}: the run has the cases 0 to {len(cases) - 1}.")
+        chosen = chosen[[case]]
+    if user is not None:
+        if user in split.users:
+            index = split.users.index(user)
+        elif user.isdigit() and int(user) < len(split.users):
+            index = int(user)
+        else:
+            raise UsageError(f"--user {user!r} is no user of this data set: {_near(user, split.users)}")
+        chosen = chosen[cases.users[chosen] == index]
+        if not len(chosen):
+            tested = sorted({split.users[u] for u in cases.users[:]}, key=lambda u: (len(u), u))[:5]
+            raise UsageError(f"--user {user} has no such test case; among those who have: {', '.join(tested)}.")
+    return chosen
+
+
+def _near(user: str, users: tuple[str, ...]) -> str:
+    return did_you_mean(user, users) if len(users) <= 50 else f"there are {len(users):,}, such as {users[0]!r}."
+
+
+def _case(record: RunRecord, split: Split, ranking: Ranking, cases: Sequences, result: SeedResult, number: int) -> str:
+    from recbench.types import PAD
+
+    titles = split.catalog.titles
+    target = int(cases.target[number])
+    history = [int(i) for i in cases.history[number] if i != PAD]
+    lines = [f"case {number}, user {split.users[cases.users[number]]}", _prompt(record, titles, history)]
+    lines.append(f"target  {titles[target]}")
+    width = len(str(TOP))
+    for place, (item, score) in enumerate(zip(ranking.items[number][:TOP], ranking.scores[number], strict=False), 1):
+        mark = "*" if item == target else " "
+        title = titles[item] if item != PAD else "(no item)"
+        lines.append(f"{mark} {place:>{width}}  {title}" + (f"  ({score:.3f})" if item != PAD else ""))
+    rank = int(result.ranks[number])
+    lines.append(f"rank    {rank}" if rank else f"rank    beyond {record.spec['evaluate']['depth']}")
+    return "\n".join(lines)
+
+
+def _prompt(record: RunRecord, titles: tuple[str, ...], history: list[int]) -> str:
+    """The prompt as text, a collaborative token as ``<item: TITLE>``; for a model without prompts, the history."""
+    if "llm" not in record.spec:
+        return "history\n" + "\n".join(f"        {titles[i]}" for i in history)
+    from recbench import registry
+    from recbench.prompts.templates import template
+
+    spec = record.spec
+    plugin = registry.get("backbone", spec["backbone"]["name"])
+    backbone = registry.load("backbone", spec["backbone"]["name"])(plugin.options(**spec["backbone"]["options"]))
+    words = template(spec["llm"]["options"]["template"], str(spec["dataset"].get("label", spec["dataset"]["name"])))
+    pieces = backbone.prompt([words.quote(titles[i]) for i in history], history, words)
+    text = "".join(f"<item: {titles[p]}>" if isinstance(p, int) else p for p in pieces)
+    return "prompt  " + text.rstrip("\n").replace("\n", "\n        ")

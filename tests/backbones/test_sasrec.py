@@ -1,0 +1,66 @@
+"""SASRec is RecBole's: same function, same distribution of dropout, no side effect of importing it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from recbench_plugins.backbones.sasrec import SASRec, SASRecOptions
+
+from recbench.testing import tiny_split
+from recbench.types import PAD
+
+pytest.importorskip("recbole", reason="RecBole is not installed")
+
+
+@pytest.fixture
+def model():
+    split = tiny_split()
+    model = SASRec(SASRecOptions(dropout=0.3))
+    torch.manual_seed(0)
+    model._build(split)
+    return split, model
+
+
+def test_scores_equal_recboles_own_forward(model) -> None:
+    split, mine = model
+    from recbole.model.sequential_recommender.sasrec import SASRec as Theirs
+
+    torch.autograd.set_detect_anomaly(False)
+    settings = {
+        "n_layers": 2, "n_heads": 2, "hidden_size": 64, "inner_size": 256, "hidden_dropout_prob": 0.3,
+        "attn_dropout_prob": 0.5, "hidden_act": "gelu", "layer_norm_eps": 1e-12, "initializer_range": 0.02,
+        "loss_type": "CE", "MAX_ITEM_LIST_LENGTH": split.train.history.shape[1], "USER_ID_FIELD": "u",
+        "ITEM_ID_FIELD": "i", "LIST_SUFFIX": "_s", "ITEM_LIST_LENGTH_FIELD": "n", "NEG_PREFIX": "neg_", "device": "cpu",
+    }  # fmt: skip
+    theirs = Theirs(settings, SimpleNamespace(num=lambda _: len(split.catalog) + 1))
+    theirs.load_state_dict(mine.module.model.state_dict())
+    theirs.eval()
+    rows = [[int(i) + 1 for i in row if i != PAD] for row in split.test.history]
+    width = split.test.history.shape[1]
+    batch = {
+        "i_s": torch.tensor([row + [0] * (width - len(row)) for row in rows]),
+        "n": torch.tensor([len(row) for row in rows]),
+    }
+    with torch.no_grad():
+        expected = theirs.full_sort_predict(batch)[:, 1:]
+    assert mine.scores(split.test) == pytest.approx(expected.numpy(), abs=1e-5)
+
+
+def test_importing_recbole_leaves_anomaly_detection_alone(model) -> None:
+    assert not torch.is_anomaly_enabled()
+
+
+def test_dropout_keeps_the_right_share_at_the_right_scale(model) -> None:
+    _, mine = model
+    dropout = mine.module.model.dropout.train()
+    torch.manual_seed(1)
+    out = dropout(torch.ones(1001, 999))
+    kept = out[out != 0]
+    assert kept.numel() / out.numel() == pytest.approx(0.7, abs=0.002)
+    assert kept.numpy() == pytest.approx(np.full(kept.shape, 1 / 0.7), rel=1e-6)
+    # neighbours are independent: the four 16-bit pieces of a drawn word share no bits
+    zero = (out == 0).float().flatten()
+    assert float((zero[1:] * zero[:-1]).mean()) == pytest.approx(0.09, abs=0.002)

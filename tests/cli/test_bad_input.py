@@ -1,0 +1,300 @@
+"""Each way to be wrong: one sentence that names the culprit, exit code 1 or 2, nothing left behind."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import Result
+
+from recbench import registry
+from recbench.cli import device
+from recbench.results import files
+
+RUN = ["run", "--device", "cpu", "--model"]
+OWN = ["--dataset", "csv", "--data-dir"]
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in sorted(folder.rglob("*"))}
+
+
+def assert_one_sentence(result: Result, *culprits: str, code: int | None = None) -> None:
+    lines = [line for line in result.stderr.splitlines() if line.startswith("recbench: ")]
+    assert len(lines) == 1, result.output
+    assert result.stderr.splitlines()[-1] == lines[0]
+    assert "Traceback" not in result.output
+    assert "unexpected" not in lines[0]
+    for culprit in culprits:
+        assert culprit in lines[0]
+    assert result.exit_code in ((1, 2) if code is None else (code,))
+
+
+@pytest.fixture
+def inputs(call, tmp_path: Path) -> None:
+    """Files that are wrong in one way each."""
+    text = (tmp_path / "own.csv").read_text()
+    (tmp_path / "list.yaml").write_text("- model\n")
+    (tmp_path / "broken.yaml").write_text("model: [llara\n")
+    (tmp_path / "key.yaml").write_text("model: bigrec\nsedes: 3\n")
+    (tmp_path / "kind.yaml").write_text("model: bigrec\nepochs: many\n")
+    (tmp_path / "seeds.yaml").write_text("model: bigrec\nseeds: [1, two]\n")
+    (tmp_path / "option.yaml").write_text("model: bigrec\nset: {loss: {tua: 2}}\n")
+    (tmp_path / "column.csv").write_text(text.replace("timestamp", "time"))
+    (tmp_path / "time.csv").write_text(text.replace(",1000,", ",noon,"))
+    (tmp_path / "titles.csv").write_text("item,title\ni1,One\n")
+    (tmp_path / "short.csv").write_text("\n".join(text.splitlines()[:6]) + "\n")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "blocked").write_text("a file in the way")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "release").mkdir()
+    rows = "user_id,item_ids,timestamp\n" + "".join(f'{u},"[0, 1, {u % 2}]",{u}\n' for u in range(30))
+    for name in ("release", "rows"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "train.csv").write_text(rows)
+        (tmp_path / name / "test.csv").write_text(rows)
+    (tmp_path / "rows" / "id2name4Rec.json").write_text(json.dumps({"0": "A", "1": "B"}))
+    (tmp_path / "rows" / "test.csv").write_text("user_id,item_ids,timestamp\n7,none,99\n")
+
+
+CASES = {
+    "command": (["rum"], "'rum'", "'run'"),
+    "subcommand": (["leaderboard", "ad"], "'ad'", "'add'"),
+    "flag": (["run", "--modle", "llara"], "--modle", "--model"),
+    "no model": (["run"], "--model"),
+    "backbone": ([*RUN, "lara"], "backbone 'lara'", "'llara'"),
+    "loss": ([*RUN, "bigrec", "--loss", "mls"], "loss 'mls'", "'ms"),
+    "decoder": ([*RUN, "bigrec", "--decoder", "beam"], "decoder 'beam'"),
+    "data set": ([*RUN, "bigrec", "--dataset", "ml-10k"], "'ml-10k'", "'ml-100k'"),
+    "preset": ([*RUN, "bigrec", "--preset", "papr"], "'papr'", "'paper'"),
+    "device": (["run", "--model", "bigrec", "--device", "gpu"], "--device", "'gpu'"),
+    "loss for scores": ([*RUN, "sasrec", "--loss", "msl"], "msl", "sasrec"),
+    "decoder for text": ([*RUN, "llara", "--decoder", "topk"], "topk", "llara"),
+    "untrained with loss": ([*RUN, "popularity", "--loss", "msl"], "popularity"),
+    "untrained with epochs": ([*RUN, "popularity", "--epochs", "3"], "--epochs", "popularity"),
+    "scores with llm": ([*RUN, "sasrec", "--llm", "owner/name"], "--llm", "sasrec"),
+    "no seeds": ([*RUN, "bigrec", "--seeds", "0"], "--seeds 0"),
+    "negative count": ([*RUN, "bigrec", "--seeds", "-2"], "--seeds -2"),
+    "negative seed": ([*RUN, "bigrec", "--seeds", "3,-1"], "--seeds 3,-1"),
+    "seed twice": ([*RUN, "bigrec", "--seeds", "3,4,3"], "seed 3", "twice"),
+    "seeds in words": ([*RUN, "bigrec", "--seeds", "five"], "'five'"),
+    "set without value": ([*RUN, "bigrec", "--set", "loss.tau"], "'loss.tau'"),
+    "set without group": ([*RUN, "bigrec", "--set", "tau=2"], "'tau=2'"),
+    "set of no YAML": ([*RUN, "bigrec", "--set", "loss.tau=[2"], "loss.tau=[2"),
+    "option": ([*RUN, "bigrec", "--loss", "msl", "--set", "loss.tua=2"], "loss.tua", "'tau'"),
+    "group": ([*RUN, "bigrec", "--set", "los.tau=2"], "los.tau", "'loss'"),
+    "value": ([*RUN, "bigrec", "--loss", "msl", "--set", "loss.eta=warm"], "loss.eta='warm'"),
+    "epochs 0": ([*RUN, "bigrec", "--epochs", "0"], "--epochs"),
+    "epochs in words": ([*RUN, "bigrec", "--epochs", "many"], "--epochs", "many"),
+    "no config": ([*RUN, "bigrec", "--config", "none.yaml"], "none.yaml"),
+    "config no YAML": ([*RUN, "bigrec", "--config", "broken.yaml"], "broken.yaml"),
+    "config a list": ([*RUN, "bigrec", "--config", "list.yaml"], "list.yaml"),
+    "config key": (["run", "--config", "key.yaml"], "'sedes'", "'seeds'"),
+    "config kind": (["run", "--config", "kind.yaml"], "kind.yaml", "epochs", "'many'"),
+    "config seeds": (["run", "--config", "seeds.yaml"], "seeds.yaml", "seeds"),
+    "config option": (["run", "--config", "option.yaml"], "option.yaml", "loss.tua"),
+    "no data": ([*RUN, "popularity", *OWN, "none.csv"], "none.csv"),
+    "data a folder": ([*RUN, "popularity", *OWN, "release"], "release"),
+    "data not said": ([*RUN, "popularity", "--dataset", "csv"], "csv"),
+    "data not one's own": ([*RUN, "popularity", "--data-dir", "release"], "--data-dir", "ml-100k"),
+    "data empty": ([*RUN, "popularity", *OWN, "empty.csv"], "empty.csv"),
+    "data column": ([*RUN, "popularity", *OWN, "column.csv"], "column.csv", "timestamp"),
+    "data time": ([*RUN, "popularity", *OWN, "time.csv"], "time.csv", "noon"),
+    "data too small": ([*RUN, "popularity", *OWN, "short.csv"], "short.csv"),
+    "item without title": (
+        [*RUN, "popularity", *OWN, "own.csv", "--set", "dataset.titles=titles.csv"],
+        "title",
+        "titles.csv",
+    ),
+    "no titles file": ([*RUN, "popularity", "--dataset", "prepared", "--data-dir", "release"], "id2name4Rec.json"),
+    "row no list": ([*RUN, "popularity", "--dataset", "prepared", "--data-dir", "rows"], "test.csv", "none"),
+    "runs a file": ([*RUN, "popularity", *OWN, "own.csv", "--runs", "blocked"], "blocked"),
+    "runs below a file": ([*RUN, "popularity", *OWN, "own.csv", "--runs", "blocked/runs"], "blocked"),
+    "no llm": ([*RUN, "bigrec", "--llm", "./none"], "--llm", "./none"),
+    "llm without config": ([*RUN, "bigrec", "--llm", "./model"], "./model", "config.json"),
+    "no gguf": ([*RUN, "bigrec", "--llm", "none.gguf"], "none.gguf"),
+    "data of no set": (["data", "ml-10k"], "'ml-10k'"),
+    "data option": (["data", "csv", "--data-dir", "own.csv", "--set", "dataset.cor=3"], "'cor'", "'core'"),
+    "data group": (["data", "csv", "--set", "loss.tau=3"], "loss.tau=3"),
+    "list": (["list", "looses"], "'looses'", "'losses'"),
+    "describe kind": (["describe", "los", "msl"], "'los'", "'loss'"),
+    "describe name": (["describe", "loss", "mls"], "'mls'", "'ms"),
+    "describe nothing": (["describe", "loss"], "loss", "msl"),
+    "no runs": (["show", "x"], "'x'", "no run"),
+    "no record in folder": (["show", "release"], "release", "record.json"),
+    "no records": (["leaderboard", "build"], "leaderboards/records"),
+    "no records to rerun": (["leaderboard", "rerun"], "leaderboards/records"),
+    "rerun form": (["leaderboard", "rerun", "--data-dir", "book"], "'book'"),
+    "compare with nothing": (["compare", "x"], "'x'"),
+}
+
+
+@pytest.mark.usefixtures("inputs")
+@pytest.mark.parametrize("name", CASES)
+def test_one_sentence(name: str, call, tmp_path: Path) -> None:
+    before = listing(tmp_path)
+    args, *culprits = CASES[name]
+    assert_one_sentence(call(*args), *culprits)
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.usefixtures("inputs")
+def test_a_failing_run_leaves_an_existing_runs_folder_as_it_was(call, done, tmp_path: Path) -> None:
+    shutil.copytree(done.folder / "runs", tmp_path / "runs")
+    before = listing(tmp_path)
+    assert_one_sentence(call(*RUN, "popularity", *OWN, "time.csv"), "time.csv", code=1)
+    assert listing(tmp_path) == before
+
+
+def test_cuda_that_is_not_there(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = listing(tmp_path)
+    result = call("run", "--model", "popularity", *OWN, "own.csv", "--device", "cuda")
+    assert_one_sentence(result, "--device cuda", code=2)
+    assert listing(tmp_path) == before
+
+
+def test_full_disk(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    before = listing(tmp_path)
+    assert_one_sentence(call(*RUN, "popularity", *OWN, "own.csv"), "space", code=1)
+    assert listing(tmp_path) == before
+
+
+def test_unexpected_errors_are_one_line_unless_debugging(call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise KeyError("inside")
+
+    monkeypatch.setattr("recbench.data.catalog.datasets", broken)
+    result = call("list", "datasets")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "KeyError" in result.stderr
+    assert "RECBENCH_DEBUG" in result.stderr
+    monkeypatch.setenv("RECBENCH_DEBUG", "1")
+    assert "Traceback" in call("list", "datasets").stderr
+
+
+def test_interrupt(call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recbench.run.plan", interrupted)
+    result = call(*RUN, "bigrec")
+    assert result.exit_code == 130
+    assert result.stderr == "recbench: interrupted; finished seeds are kept, the same command continues\n"
+
+
+# ---- plugins ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two losses more: one whose module does not import, one claimed by two distributions."""
+    real = registry._entries
+
+    def claim(name: str, value: str, owner: str) -> EntryPoint:
+        entry = EntryPoint(name, value, "recbench.losses")
+        vars(entry).update(dist=SimpleNamespace(name=owner, version="1.0"))
+        return entry
+
+    def entries(kind: str) -> dict[str, list[EntryPoint]]:
+        found = dict(real(kind))
+        if kind == "loss":
+            found["sunk"] = [claim("sunk", "no_such_package.loss:plugin", "sunk-dist")]
+            found["twin"] = [claim("twin", f"{o}:plugin", o) for o in ("one-dist", "two-dist")]
+            found["alien"] = [claim("alien", "json:dumps", "alien-dist")]
+        return found
+
+    monkeypatch.setattr(registry, "_entries", entries)
+
+
+@pytest.mark.usefixtures("plugins")
+@pytest.mark.parametrize(
+    ("name", "culprits"),
+    [("sunk", ["sunk-dist", "no_such_package"]), ("twin", ["one-dist", "two-dist"]), ("alien", ["alien-dist"])],
+)
+def test_broken_plugins(name: str, culprits: list[str], call, tmp_path: Path) -> None:
+    before = listing(tmp_path)
+    for command in ([*RUN, "bigrec", "--loss", name], ["describe", "loss", name]):
+        assert_one_sentence(call(*command), repr(name), *culprits)
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.usefixtures("plugins")
+def test_broken_plugins_are_listed_with_their_reason(call) -> None:
+    result = call("list", "losses")
+    assert result.exit_code == 0
+    for name, reason in (("sunk", "no_such_package"), ("twin", "one-dist and two-dist"), ("alien", "alien-dist")):
+        line = next(line for line in result.stdout.splitlines() if line.startswith(name))
+        assert "BROKEN" in line
+        assert reason in line
+    assert "masked softmax" in result.stdout
+
+
+# ---- records ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "culprits"),
+    [
+        (["show", "nope"], ["'nope'"]),
+        (["show", "own-pop"], ["'own-pop'", "several"]),
+        (["show", "{text}", "--user", "nobody"], ["'nobody'"]),
+        (["show", "{text}", "--seed", "5"], ["--seed 5", "3, 17"]),
+        (["show", "{text}", "--case", "999"], ["--case 999"]),
+        (["compare", "{popularity}", "{few}"], ["{popularity}", "{few}", "different test cases"]),
+        (["compare", "{few}", "{text}", "{popularity}"], ["different test cases"]),
+        (["compare", "{few}", "{text}", "--metric", "NDCG@11"], ["'NDCG@11'", "'NDCG@1"]),
+        (["leaderboard", "add", "{few}", "nope"], ["'nope'"]),
+    ],
+)
+def test_records_that_do_not_fit(args: list[str], culprits: list[str], done) -> None:
+    before = listing(done.folder)
+    result = done.call(*(a.format(**done.ids) for a in args))
+    assert_one_sentence(result, *(c.format(**done.ids) for c in culprits), code=2)
+    assert listing(done.folder) == before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "edited", "other"])
+def test_damaged_records(damage: str, call, done, tmp_path: Path) -> None:
+    text = (done.folder / "runs" / done.ids["few"] / "record.json").read_text()
+    text = {"truncated": text[:-100], "edited": text.replace('"seed":0', '"seed":1'), "other": "{}"}[damage]
+    (tmp_path / "bad.json").write_text(text)
+    (tmp_path / "leaderboards/records").mkdir(parents=True)
+    (tmp_path / "leaderboards/records/bad.json").write_text(text)
+    before = listing(tmp_path)
+    for command in (
+        ["compare", "bad.json", "bad.json"],
+        ["leaderboard", "add", "bad.json"],
+        ["leaderboard", "build"],
+        ["leaderboard", "rerun"],
+    ):
+        assert_one_sentence(call(*command), "bad.json", code=1)
+    assert listing(tmp_path) == before
+
+
+def test_show_without_its_stages(call, done, tmp_path: Path) -> None:
+    shutil.copytree(done.folder / "runs" / done.ids["few"], tmp_path / "runs" / "gone")
+    assert_one_sentence(call("show", "gone"), done.ids["few"], "artefacts", code=1)
+
+
+def test_device_detection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_gpu", lambda: True)
+    monkeypatch.setattr(device.metadata, "version", lambda name: "2.13.0+cpu")
+    assert device.automatic() == "cpu"
+    monkeypatch.setattr(device.metadata, "version", lambda name: "2.13.0")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert device.automatic() == "cuda"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert device.automatic() == "cpu"

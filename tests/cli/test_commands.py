@@ -1,0 +1,174 @@
+"""The commands on finished runs of a tiny data set."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from recbench.leaderboard import load_records
+from recbench.results import read
+
+
+def test_run_prints_metrics_record_and_page(done) -> None:
+    out = done.results["text"].stdout
+    assert "NDCG@10" in out
+    assert "±" in out
+    assert "3, 17" in out
+    assert (done.folder / "runs/pages/own.md").is_file()
+    assert (done.folder / "runs/pages/own.html").is_file()
+    assert f"runs/{done.ids['text']}/record.json" in out
+    log = done.results["text"].stderr
+    assert "epoch 1 of 1" in log
+    assert "seed 17 (2 of 2)" in log
+
+
+def test_a_finished_run_is_not_computed_again(done) -> None:
+    before = (done.folder / "runs" / done.ids["text"] / "record.json").read_bytes()
+    result = done.call(*done.args["text"])
+    assert result.exit_code == 0
+    assert result.stderr.count("finished before") == 2
+    assert (done.folder / "runs" / done.ids["text"] / "record.json").read_bytes() == before
+
+
+def test_a_broken_neighbour_is_reported_and_left_out(done, tmp_path: Path) -> None:
+    broken = done.folder / "runs/zz-broken"
+    broken.mkdir()
+    (broken / "record.json").write_text("{")
+    try:
+        result = done.call(*done.args["few"])
+    finally:
+        shutil.rmtree(broken)
+    assert result.exit_code == 0
+    assert "zz-broken" in result.stderr
+
+
+def test_dry_run_says_where_values_come_from_and_writes_nothing(call, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(
+        "model: bigrec\nloss: msl\ndataset: csv\ndata_dir: own.csv\nseeds: [3, 17]\nepochs: 4\nbatch_size: 8\n"
+        "device: cpu\nset: {loss: {tau: 3}, llm: {hidden: 64}}\n"
+    )
+    before = sorted(tmp_path.rglob("*"))
+    result = call("run", "--config", "x.yaml", "--epochs", "2", "--set", "llm.hidden=32", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert sorted(tmp_path.rglob("*")) == before
+    lines = {" ".join(line.split()) for line in result.stdout.splitlines()}
+    for line in (
+        "epochs 2 --epochs",
+        "batch_size 8 x.yaml",
+        "tau 3.0 x.yaml",
+        "hidden 32 --set",
+        "name msl x.yaml",
+        "samples 10000 preset cpu",
+        "seeds 3, 17 (x.yaml)",
+        "device cpu x.yaml",
+        "seed 17 prepare to do, model to do, rank to do",
+    ):
+        assert line in lines, result.stdout
+    assert "rough rate" in result.stdout
+
+
+def test_dry_run_knows_finished_stages(done) -> None:
+    result = done.call(*done.args["text"], "--seeds", "3,18", "--dry-run")
+    assert "prepare there, model there, rank there" in result.stdout
+    assert "prepare there, model to do, rank to do" in result.stdout
+    assert "finished stages of the same kind" in result.stdout
+
+
+def test_data_prints_facts_and_stores_nothing(call, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    result = call("data", "csv", "--data-dir", "own.csv", "--set", "dataset.core=4")
+    assert result.exit_code == 0, result.output
+    assert "sha256 of own.csv" in result.stdout
+    assert "train" in result.stdout
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_show_marks_the_target(done) -> None:
+    path = done.folder / "runs" / done.ids["text"] / "record.json"
+    result = next(s for s in read(path).seeds if s.seed == 17)
+    hit = int((result.ranks > 0).argmax())
+    out = done.call("show", done.ids["text"][:12], "--seed", "17", "--case", str(hit)).stdout
+    assert "prompt  Film & " in out
+    target = next(line for line in out.splitlines() if line.startswith("target"))[8:]
+    marked = next(line for line in out.splitlines() if line.startswith("*")).split(maxsplit=2)
+    assert marked[1] == str(result.ranks[hit])
+    assert marked[2].startswith(target)
+    assert f"rank    {result.ranks[hit]}" in out
+
+
+def test_show_by_user_and_by_path(done) -> None:
+    out = done.call("show", f"runs/{done.ids['few']}", "--limit", "1").stdout
+    user = out.split("user ")[1].split()[0]
+    again = done.call("show", f"runs/{done.ids['few']}", "--user", user)
+    assert f"user {user}\n" in again.stdout
+    assert "history" in out
+
+
+def test_compare_two_and_more(done) -> None:
+    a, b = done.ids["text"], done.ids["few"]
+    two = done.call("compare", a, b, "--metric", "HR@10").stdout
+    for label in ("difference", "95 % interval", "permutation p", "Holm", "effect size", "detectable", "users won"):
+        assert label in two
+    assert "HR@10 of A" in two
+    record = f"runs/{b}/record.json"
+    three = done.call("compare", b, a, record).stdout
+    assert three.count("2 comparisons declared") == 2
+
+
+def test_leaderboard_add_build_check_and_rerun(done, tmp_path: Path) -> None:
+    records, out = tmp_path / "records", tmp_path / "pages"
+    where = ["--records", str(records)]
+    assert done.call("leaderboard", "add", done.ids["few"], done.ids["text"], *where).exit_code == 0
+    assert len(load_records(records)) == 2
+    assert done.call("leaderboard", "build", "--check", *where, "--out", str(out)).exit_code == 1
+    assert not out.exists()
+    assert done.call("leaderboard", "build", "--html", *where, "--out", str(out)).exit_code == 0
+    assert done.call("leaderboard", "build", "--check", *where, "--out", str(out)).exit_code == 0
+    (out / "own.md").write_text((out / "own.md").read_text() + "edited")
+    differs = done.call("leaderboard", "build", "--check", *where, "--out", str(out))
+    assert differs.exit_code == 1
+    assert "own.md" in differs.stderr
+
+    runs = ["--runs", str(tmp_path / "rerun")]
+    skipped = done.call("leaderboard", "rerun", done.ids["few"], *where, *runs)
+    assert skipped.exit_code == 1
+    assert "--data-dir own=PATH" in skipped.stderr
+    own = ["--data-dir", f"own={done.folder / 'own.csv'}"]
+    result = done.call("leaderboard", "rerun", *where, *runs, *own)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("identical") == 2
+    assert [r.run for r in load_records(records)] == sorted([done.ids["few"], done.ids["text"]])
+
+    other = tmp_path / "other.csv"
+    other.write_text((done.folder / "own.csv").read_text().replace("u1,", "v1,"))
+    shutil.copy(other, tmp_path / "own.csv")
+    changed = done.call("leaderboard", "rerun", done.ids["few"], *where, *runs, "--data-dir", f"own={tmp_path}/own.csv")
+    assert changed.exit_code == 1
+    assert "own.csv" in changed.stderr
+
+
+def test_a_dirty_run_is_added_with_a_warning(done, tmp_path: Path) -> None:
+    record = read(done.folder / "runs" / done.ids["few"] / "record.json")
+    dirty = any(seed.environment.get("git_dirty") for seed in record.seeds)
+    result = done.call("leaderboard", "add", done.ids["few"], "--records", str(tmp_path))
+    assert result.exit_code == 0
+    assert ("uncommitted" in result.stderr) == dirty
+
+
+def test_list_and_describe(call) -> None:
+    out = call("list").stdout
+    for name in ("llara", "msl", "constrained_beam", "ml-100k", "recbench-toolkit", "datasets:"):
+        assert name in out
+    described = call("describe", "source", "csv").stdout
+    assert "--set dataset." in described
+    assert "window" in described
+    assert "(preset)" in call("describe", "train").stdout
+    assert "lora_rank" in call("describe", "llm", "pretrained").stdout
+
+
+def test_records_name_their_stages(done) -> None:
+    content = json.loads((done.folder / "runs" / done.ids["text"] / "record.json").read_text())
+    stages = content["seeds"][0]["stages"]
+    assert {"prepare", "model", "rank"} <= set(stages)
+    assert (done.folder / "runs/artefacts" / stages["rank"] / "ranking.npz").is_file()

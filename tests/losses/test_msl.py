@@ -1,0 +1,189 @@
+"""MSL, ATS and LML against a float64 brute force over random logits and catalogues."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recbench_plugins.losses.lml import LML, LMLOptions
+from recbench_plugins.losses.msl import MSL, MSLOptions, ats_roots
+from torch import nn
+
+from recbench.prompts.trie import Trie
+from recbench.training.answers import AnswerBatch
+
+VOCABULARY, END = 12, 11
+titles = st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=5), min_size=1, max_size=12, unique_by=tuple)
+
+
+class Case:
+    """A random catalogue, a batch of its titles, and random logits for every position."""
+
+    def __init__(self, rows: list[list[int]], seed: int, spread: float = 3.0) -> None:
+        random = np.random.default_rng(seed)
+        self.answers = [[*row, END] for row in rows]
+        self.trie = Trie.build(self.answers)
+        self.targets = random.integers(len(rows), size=4)
+        chosen = [self.answers[t] for t in self.targets]
+        self.labels = [t for row in chosen for t in row]
+        self.rows = [i for i, row in enumerate(chosen) for _ in row]
+        self.depth = [d for row in chosen for d in range(len(row))]
+        nodes = np.concatenate([self.trie.path(row) for row in chosen])
+        self.indptr, self.allowed = self.trie.allowed(nodes)
+        self.logits = torch.tensor(random.normal(0, spread, (len(self.labels), VOCABULARY)))
+
+    def batch(self, logits: torch.Tensor, training: bool = True) -> AnswerBatch:
+        """The batch whose head is the identity, so that hidden states are the logits."""
+        head = nn.Linear(VOCABULARY, VOCABULARY, bias=False, dtype=logits.dtype)
+        head.weight = nn.Parameter(torch.eye(VOCABULARY, dtype=logits.dtype), requires_grad=False)
+        return AnswerBatch(
+            torch.tensor(self.labels),
+            logits,
+            head,
+            torch.tensor(self.rows),
+            torch.tensor(self.depth),
+            torch.from_numpy(self.indptr),
+            torch.from_numpy(self.allowed).long(),
+            training,
+        )
+
+    def valid(self, i: int) -> list[int]:
+        """The valid tokens of position i, from the titles alone."""
+        start = i - self.depth[i]
+        prefix = self.labels[start:i]
+        n = len(prefix)
+        return sorted({a[n] for a in self.answers if len(a) > n and a[:n] == prefix})
+
+
+def brute_msl(case: Case, logits: torch.Tensor, tau: float) -> list[torch.Tensor]:
+    """Eq. (9) without the leading tau, position by position."""
+    losses = []
+    for i, label in enumerate(case.labels):
+        scores = torch.stack([torch.exp(logits[i, z] / tau) for z in case.valid(i)])
+        losses.append(-torch.log(torch.exp(logits[i, label] / tau) / scores.sum()))
+    return losses
+
+
+def brute_statistics(case: Case, positions: list[int]) -> tuple[float, float, float]:
+    """d, variance and m of Eq. (12) over the given positions."""
+    everything = [float(case.logits[i, z]) for i in positions for z in case.valid(i)]
+    right = [float(case.logits[i, case.labels[i]]) for i in positions]
+    d = float(np.mean(right) - np.mean(everything))
+    return d, float(np.var(everything, ddof=1)), len(everything) / len(positions)
+
+
+@given(titles, st.integers(0, 999), st.sampled_from([0.5, 1.0, 2.0]), st.sampled_from(["corrected", "official", "paper"]))
+@settings(max_examples=60, deadline=None)
+def test_fixed_temperature_and_gradient(rows: Any, seed: int, tau: float, variant: str) -> None:
+    case = Case(rows, seed)
+    mine = case.logits.float().requires_grad_()
+    total, count = MSL(MSLOptions(tau=tau, variant=variant))(case.batch(mine))
+    theirs = case.logits.clone().requires_grad_()
+    losses = torch.stack(brute_msl(case, theirs, tau))
+    branching = sum(len(case.valid(i)) > 1 for i in range(len(case.labels)))
+    factor = 1.0 if variant == "official" else tau
+    expected_count = {"corrected": branching, "official": len(losses), "paper": 4}[variant]
+    assert float(total) == pytest.approx(float(losses.sum()) * factor, rel=1e-5, abs=1e-5)
+    assert float(count) == expected_count
+    total.backward()
+    (losses.sum() * factor).backward()
+    assert torch.allclose(mine.grad.double(), theirs.grad, atol=1e-5)
+
+
+@given(titles, st.integers(0, 999), st.sampled_from(["corrected", "official", "paper"]))
+@settings(max_examples=60, deadline=None)
+def test_adaptive_temperature(rows: Any, seed: int, variant: str) -> None:
+    case = Case(rows, seed)
+    loss = MSL(MSLOptions(variant=variant, tau_min=0.3, tau_max=9.0))
+    loss.tau = 1.5
+    fanout = [len(case.valid(i)) for i in range(len(case.labels))]
+    branching = [i for i, f in enumerate(fanout) if f > 1]
+    if variant == "paper":
+        positions = branching
+    elif variant == "official":
+        positions = [i for i in branching if fanout[i] == fanout[0]]
+    else:
+        first = {}
+        for i in branching:
+            first.setdefault(case.rows[i], i)
+        positions = list(first.values())
+    expected = 1.5
+    if positions:
+        d, variance, m = brute_statistics(case, positions)
+        c = math.log(m * 0.25)
+        if c != 0 and not (variant == "corrected" and c < 0):
+            root = math.sqrt(max(d * d - 2 * c * variance, 0))
+            tau = (d - root if variant == "paper" else d + root) / (2 * c)
+            expected += 0.05 * (min(max(tau, 0.3), 9.0) - 1.5)
+    total, _ = loss(case.batch(case.logits.float()))
+    assert loss.tau == pytest.approx(expected, rel=1e-5)
+    losses = torch.stack(brute_msl(case, case.logits, expected))
+    assert float(total) == pytest.approx(float(losses.sum()) * expected, rel=1e-4, abs=1e-5)
+
+
+def test_oracle_of_the_roots() -> None:
+    larger, smaller = ats_roots(12, 4, 1000, 0.25)
+    assert (larger, smaller) == (pytest.approx(1.991449, abs=1e-6), pytest.approx(0.181889, abs=1e-6))
+    c = math.log(250)
+    for tau in (larger, smaller):  # both solve P = eta in the expansion: d / tau - s^2 / (2 tau^2) = log(m eta)
+        assert 12 / tau - 4 / (2 * tau * tau) == pytest.approx(c)
+    assert 1.5 + 0.05 * (larger - 1.5) == pytest.approx(1.524572, abs=1e-6)
+    assert ats_roots(6, 4, 1000, 0.25)[0] == pytest.approx(0.543, abs=1e-3)
+
+
+def test_the_temperature_rests_outside_training() -> None:
+    case = Case([[0, 1], [2], [3, 4]], 0)
+    loss = MSL(MSLOptions())
+    loss(case.batch(case.logits, training=False))
+    assert loss.tau == 1.5
+
+
+@given(titles, st.integers(0, 999))
+@settings(max_examples=60, deadline=None)
+def test_decomposition_and_upper_bound(rows: Any, seed: int) -> None:
+    """Eq. (2) to (4): LML = validity part + MSL at tau 1, so that MSL <= LML (Lemma 1), title by title."""
+    case = Case(rows, seed)
+    masked = torch.stack(brute_msl(case, case.logits, 1.0))
+    probability = case.logits.softmax(1)
+    validity = torch.stack([-torch.log(probability[i, case.valid(i)].sum()) for i in range(len(case.labels))])
+    lml, tokens = LML(LMLOptions())(case.batch(case.logits))
+    msl, _ = MSL(MSLOptions(tau=1.0))(case.batch(case.logits))
+    assert float(lml) == pytest.approx(float((masked + validity).sum()), rel=1e-6)
+    assert tokens == len(case.labels)
+    assert float(msl) <= float(lml) + 1e-6
+
+
+def test_one_valid_token_costs_nothing_and_teaches_nothing() -> None:
+    case = Case([[0, 1, 2]], 0)
+    logits = case.logits.clone().requires_grad_()
+    for options in (MSLOptions(), MSLOptions(tau=2.0, variant="official"), MSLOptions(reduction="title_sum")):
+        total, _ = MSL(options)(case.batch(logits))
+        total.backward()
+        assert float(total) == 0.0
+        assert not logits.grad.any()
+
+
+def test_large_logits_do_not_overflow() -> None:
+    case = Case([[0], [1], [2]], 1, spread=1e4)
+    total, _ = MSL(MSLOptions())(case.batch(case.logits.float()))
+    assert torch.isfinite(total)
+
+
+@given(titles, st.integers(0, 99), st.sampled_from([1.0, 2.5]))
+@settings(max_examples=30, deadline=None)
+def test_lml_is_torch_cross_entropy(rows: Any, seed: int, tau: float) -> None:
+    case = Case(rows, seed)
+    total, count = LML(LMLOptions(tau=tau))(case.batch(case.logits))
+    expected = tau * nn.functional.cross_entropy(case.logits / tau, torch.tensor(case.labels))
+    assert float(total) / float(count) == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("bad", [{"tau": 0}, {"tau": -1.0}, {"tau": "hot"}, {"eta": 1.0}, {"gamma": 2}])
+def test_impossible_options_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        MSLOptions(**bad)
