@@ -25,6 +25,9 @@ from recbench.language.options import TINY, options_of
 class TrainBudget(TrainOptions):
     """The training budget and the windows it is spent on."""
 
+    epochs: int = Field(ge=1, description="passes over the training windows; validation chooses the best")
+    batch_size: int = Field(ge=1, description="windows in one step, over all processes together")
+    learning_rate: float = Field(gt=0, description="its largest value")
     samples: int = Field(0, ge=0, description="training windows, by a seedless rule; 0 means all")
 
 

@@ -117,7 +117,8 @@ def _one_seed(stages: Stages, split: Split, seed: int) -> SeedResult:
     ranking, _ = stages.ranking(split, seed)
     report = stages.report()
     stages.reporter.message(
-        f"seed {seed} done in {time.perf_counter() - before:.0f} s: {report.steps} training steps, epoch {report.best_epoch}"
+        f"seed {seed} done in {time.perf_counter() - before:.0f} s: "
+        f"{report.steps} training steps, epoch {report.best_epoch}"
     )
     return SeedResult(
         seed=seed,
@@ -233,12 +234,12 @@ def command_of(request: Request, seeds: str) -> str:
         words += [flag, value] if value else []
     words += ["--dataset", request.dataset] if request.dataset != "ml-100k" else []
     for option, value in request.dataset_options.items():
-        words += ["--data-dir", Path(value).name] if option == "dir" else ["--set", f"dataset.{option}={value}"]
+        words += ["--data-dir", Path(value).name] if option in ("dir", "file") else ["--set", f"dataset.{option}={value}"]
     llm = request.llm if request.llm == TINY or not Path(request.llm).expanduser().exists() else Path(request.llm).name
     words += ["--llm", llm] if llm != TINY else []
     words += ["--device", request.device] if request.device != "cpu" else []
-    for flag, value in request.flags.items():
-        words += [f"--{flag.replace('_', '-')}", str(value)] if value is not None else []
+    for flag, number in request.flags.items():
+        words += [f"--{flag.replace('_', '-')}", str(number)] if number is not None else []
     groups = request.config.get("set", {})
     words += [w for g, options in groups.items() for k, v in options.items() for w in ("--set", f"{g}.{k}={v}")]
     words += [w for text in request.sets for w in ("--set", text)]
