@@ -16,7 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from recbench import registry
+from recbench import processes, registry
 from recbench.errors import UsageError, did_you_mean
 from recbench.interfaces import Options, TrainOptions
 from recbench.language.options import TINY, options_of
@@ -44,15 +44,16 @@ class EvaluateOptions(Options):
 class MachineOptions(Options):
     """What changes the last bits of a result on CPU, and is therefore part of the spec."""
 
-    device: Literal["cpu", "cuda"] = "cpu"
-    threads: int = Field(2, ge=1, description="CPU threads")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where models are trained and decoded")
+    threads: int = Field(2, ge=1, description="CPU threads, over all processes together")
+    processes: int = Field(1, ge=1, description="processes that share the training, as accelerate launched them")
 
 
 # epochs and windows of a preset, for models that read text and for models that score items
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
         "text": {"epochs": 3, "samples": 10_000, "batch_size": 64},
-        "scores": {"epochs": 10, "samples": 0, "batch_size": 512, "patience": 3},
+        "scores": {"epochs": 4, "samples": 0, "batch_size": 512, "learning_rate": 2e-3},
         "evaluate": {"per_user": 20, "validation_cases": 500},
     },
     "paper": {
@@ -150,7 +151,9 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
         [("datasets.yaml", source_defaults)],
         [("--data-dir", request.dataset_options)],
     )
-    places = {k: str(v) for k, v in dataset_options.items() if v and _is_path(registry.get("source", source).options, k)}
+    places = {
+        k: str(v) for k, v in dataset_options.items() if v and _is_path(registry.get("source", source).options, k)
+    }
     shown = {k: v for k, v in dataset_options.items() if k not in places}
     parts["dataset"] = {"name": request.dataset, "source": source, "options": shown}
     parts["backbone"] = {"name": request.model, "options": layers.options("backbone", backbone.options, [])}
@@ -158,7 +161,10 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
         parts["collaborative"] = _collaborative(layers, parts["backbone"], backbone.requires["collaborative"], preset)
     if loss:
         parts["loss"] = {"name": loss, "options": layers.options("loss", registry.get("loss", loss).options, [])}
-    parts["decoder"] = {"name": decoder, "options": layers.options("decoder", registry.get("decoder", decoder).options, [])}
+    parts["decoder"] = {
+        "name": decoder,
+        "options": layers.options("decoder", registry.get("decoder", decoder).options, []),
+    }
     if text:
         kind = "tiny" if request.llm == TINY else "pretrained"
         precision = [("GPU", {"precision": "bf16"})] if request.device == "cuda" and kind == "pretrained" else []
@@ -170,17 +176,16 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
     else:
         kind = "scores"
     if loss:
-        parts["train"] = layers.options(
-            "train", TrainBudget, _train_layers(kind, preset), _flags(request, "train")
-        )
+        parts["train"] = layers.options("train", TrainBudget, _train_layers(kind, preset), _flags(request, "train"))
     elif said := [flag for flag in FLAGS if request.flags.get(flag) is not None]:
         raise UsageError(f"--{said[0].replace('_', '-')} does not apply: {request.model} is not trained.")
-    parts["evaluate"] = layers.options(
-        "evaluate", EvaluateOptions, [(f"preset {preset}", PRESETS[preset]["evaluate"])]
-    )
+    parts["evaluate"] = layers.options("evaluate", EvaluateOptions, [(f"preset {preset}", PRESETS[preset]["evaluate"])])
     device = [(request.device_origin, {"device": request.device})]
     said_so = request.device_origin == "--device"  # a device that was only detected gives way to a file's
-    parts["machine"] = layers.options("machine", MachineOptions, [] if said_so else device, device if said_so else [])
+    launched = [("detected", {"processes": processes.world()})]
+    parts["machine"] = layers.options(
+        "machine", MachineOptions, launched if said_so else [*launched, *device], device if said_so else []
+    )
     layers.finish()
     return RunSpec(parts, layers.origins, places, preset, backbone.signal)
 
@@ -293,8 +298,7 @@ class _Layers:
                 if group not in self.known:
                     option = next(iter(values), "")
                     raise UsageError(
-                        f"{origin} {group}.{option}: this run has no group {group!r}; "
-                        f"{did_you_mean(group, self.known)}"
+                        f"{origin} {group}.{option}: this run has no group {group!r}; {did_you_mean(group, self.known)}"
                     )
 
 
@@ -310,8 +314,8 @@ def _check_fit(request: Request, backbone: Any, loss: str, decoder: str) -> None
         )
     if (accepts := registry.get("decoder", decoder).signal) != backbone.signal:
         raise UsageError(
-            f"--decoder {decoder} needs {'titles' if accepts == 'text' else 'item scores'}, but {request.model} produces "
-            f"{makes}: use {_fitting('decoder', backbone.signal)}."
+            f"--decoder {decoder} needs {'titles' if accepts == 'text' else 'item scores'}, but {request.model} "
+            f"produces {makes}: use {_fitting('decoder', backbone.signal)}."
         )
     if request.llm != TINY and not text:
         raise UsageError(f"--llm does not apply: {request.model} has no language model.")
@@ -323,7 +327,7 @@ def _fitting(kind: str, signal: str) -> str:
         try:
             if registry.get(kind, name).signal == signal:
                 fitting.append(name)
-        except Exception:  # noqa: S112 - a broken plugin must not hide which others fit
+        except Exception:
             continue
     return " or ".join(fitting)
 
@@ -343,7 +347,9 @@ def _collaborative(layers: _Layers, backbone: Mapping[str, Any], default: str, p
     name = str(backbone["options"].get("collaborative", default))
     plugin = registry.get("backbone", name)
     if plugin.signal != "scores":
-        raise UsageError(f"backbone.collaborative={name} must be a backbone that scores items, not one that writes titles.")
+        raise UsageError(
+            f"backbone.collaborative={name} must be a backbone that scores items, not one that writes titles."
+        )
     return {
         "name": name,
         "options": layers.options("collaborative", plugin.options, []),

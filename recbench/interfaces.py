@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import torch
 
-    from recbench.language.textmodel import TextModel
     from recbench.training.answers import AnswerBatch
     from recbench.types import Ranking, Sequences, Split
 
@@ -95,11 +94,13 @@ class TrainOptions(Options):
     epochs: int
     batch_size: int
     learning_rate: float
-    warmup_steps: int = 0
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    weight_decay: float = 0.0
-    gradient_clip: float = 1.0
-    patience: int = 0  # epochs without a better validation score before stopping; 0 trains all epochs
+    warmup_steps: int = Field(0, ge=0, description="steps in which the learning rate rises to its largest value")
+    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="of the learning rate, after that")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's")
+    gradient_clip: float = Field(1.0, ge=0, description="largest norm of a step's gradient; 0 does not clip")
+    patience: int = Field(
+        0, ge=0, description="epochs without a better validation score before stopping; 0 trains all epochs"
+    )
 
 
 @dataclass(frozen=True)

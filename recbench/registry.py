@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from recbench.errors import RecbenchError, UsageError, did_you_mean
@@ -18,9 +18,14 @@ GROUPS = dict(zip(KINDS, (f"recbench.{plural}" for plural in PLURALS), strict=Tr
 
 
 @cache
+def _all_entries() -> EntryPoints:
+    return entry_points()  # reads every installed distribution: once is enough
+
+
+@cache
 def _entries(kind: str) -> dict[str, list[EntryPoint]]:
     found: dict[str, dict[tuple[str, str], EntryPoint]] = {}
-    for entry in entry_points(group=GROUPS[kind]):
+    for entry in _all_entries().select(group=GROUPS[kind]):
         # One distribution can be seen twice (an editable install beside its egg-info): that is no conflict.
         owner = entry.dist.name if entry.dist else "?"
         found.setdefault(entry.name, {})[owner, entry.value] = entry

@@ -85,6 +85,8 @@ def run(
         RecbenchError: of any stage; seeds finished before stay recorded.
     """
     _check_device(spec)
+    if (wanted := spec.parts["machine"]["processes"]) != processes.world():
+        raise UsageError(f"machine.processes={wanted} but {processes.world()} started: use accelerate launch for more.")
     processes.join(spec.parts["machine"]["device"])
     _prepare_process(spec)
     if not registry.get("backbone", spec.parts["backbone"]["name"]).seeded and tuple(seeds) != (0,):
@@ -234,7 +236,9 @@ def command_of(request: Request, seeds: str) -> str:
         words += [flag, value] if value else []
     words += ["--dataset", request.dataset] if request.dataset != "ml-100k" else []
     for option, value in request.dataset_options.items():
-        words += ["--data-dir", Path(value).name] if option in ("dir", "file") else ["--set", f"dataset.{option}={value}"]
+        words += (
+            ["--data-dir", Path(value).name] if option in ("dir", "file") else ["--set", f"dataset.{option}={value}"]
+        )
     llm = request.llm if request.llm == TINY or not Path(request.llm).expanduser().exists() else Path(request.llm).name
     words += ["--llm", llm] if llm != TINY else []
     words += ["--device", request.device] if request.device != "cpu" else []
@@ -279,10 +283,13 @@ def _prepare_process(spec: RunSpec) -> None:
         libc = ctypes.CDLL("libc.so.6")
         for parameter, value in ((-3, 1 << 30), (-1, (1 << 31) - 1), (-2, 1 << 26)):  # mmap, trim, top pad
             libc.mallopt(parameter, value)
+    if "train" not in spec.parts:
+        return  # counting items needs no torch, which takes seconds to import
     import torch
     import transformers
 
     torch.set_num_threads(max(spec.parts["machine"]["threads"] // processes.world(), 1))
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a pass over every tensor
     torch.use_deterministic_algorithms(True, warn_only=spec.parts["machine"]["device"] != "cpu")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

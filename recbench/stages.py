@@ -105,7 +105,6 @@ class Stages:
             "validation_cases": self.spec.parts["evaluate"]["validation_cases"],
             "machine": self.spec.parts["machine"],
             "seed": seed if plugin.seeded else None,
-            "processes": processes.world(),
             "code": self._code("backbone", part["name"]),
         }
 
@@ -143,7 +142,9 @@ class Stages:
         try:
             model.restore({n: torch.from_numpy(a) for n, a in arrays.items()})
         except KeyError as error:
-            raise DataError(f"{stage.path} is not a model of this spec ({error}): remove the folder and run again.") from error
+            raise DataError(
+                f"{stage.path} is not a model of this spec ({error}): remove the folder and run again."
+            ) from error
         return model
 
     def _text_key(self, seed: int) -> dict[str, Any]:
@@ -154,7 +155,6 @@ class Stages:
             "collaborative": self._scoring_key(parts["collaborative"], seed) if "collaborative" in parts else None,
             "validation_cases": parts["evaluate"]["validation_cases"],
             "seed": seed,
-            "processes": processes.world(),
             "code": [self._code("backbone", parts["backbone"]["name"]), self._code("loss", parts["loss"]["name"])],
         }
 

@@ -24,7 +24,9 @@ def check_source(name: str) -> None:
         return
     path = path.expanduser()
     if not path.exists():
-        raise UsageError(f"--llm {name!r} does not exist: give 'tiny', a model folder, a .gguf file or a hub identifier.")
+        raise UsageError(
+            f"--llm {name!r} does not exist: give 'tiny', a model folder, a .gguf file or a hub identifier."
+        )
     if path.is_dir() and not (path / "config.json").is_file():
         raise UsageError(f"--llm {name!r} has no config.json: give the folder that save_pretrained() wrote.")
     if path.is_file() and path.suffix != ".gguf":
@@ -134,7 +136,9 @@ def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]
     try:
         return get_peft_model(model, config)
     except ValueError as error:
-        raise UsageError(f"llm.lora_targets={','.join(options.lora_targets)} fits no module of the model: {error}") from error
+        raise UsageError(
+            f"llm.lora_targets={','.join(options.lora_targets)} fits no module of the model: {error}"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

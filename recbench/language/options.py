@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field, model_validator
+
 from recbench.interfaces import Options
 
 TINY = "tiny"
@@ -12,28 +14,36 @@ TINY = "tiny"
 class TinyOptions(Options):
     """A Llama of about a million parameters, from random initialisation, every weight trained."""
 
-    vocabulary: int = 4096  # byte-level BPE, trained on the training prompts and the catalogue's titles
-    hidden: int = 128
-    layers: int = 2
-    heads: int = 4
-    intermediate: int = 384
-    template: str = "titles"
-    max_tokens: int = 512
-    precision: Literal["fp32", "bf16"] = "fp32"
+    vocabulary: int = Field(4096, ge=258, description="byte-level BPE, trained on the training prompts and the titles")
+    hidden: int = Field(128, ge=1, description="width")
+    layers: int = Field(2, ge=1, description="transformer layers")
+    heads: int = Field(4, ge=1, description="attention heads; must divide hidden")
+    intermediate: int = Field(384, ge=1, description="width of the feed-forward layers")
+    template: str = Field("titles", description="prompt template: titles or paper")
+    max_tokens: int = Field(512, ge=16, description="longest prompt; the oldest items of a longer history are left out")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="of the computation in training")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> TinyOptions:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"heads={self.heads} does not divide hidden={self.hidden} into even parts")
+        return self
 
 
 class PretrainedOptions(Options):
     """A pretrained causal LM, tuned through LoRA at the MSL paper's defaults (its code's ``train.py``)."""
 
-    lora_rank: int = 8
-    lora_alpha: int = 16
-    lora_dropout: float = 0.05
-    lora_targets: tuple[str, ...] = ("q_proj", "v_proj")
-    bits: Literal[4, 8, 16] = 16  # of the frozen base weights; 4 and 8 need CUDA and bitsandbytes
-    template: str = "paper"
-    max_tokens: int = 512
-    precision: Literal["fp32", "bf16"] = "fp32"
-    gradient_checkpointing: bool = False
+    lora_rank: int = Field(8, ge=1, description="rank of the adapters")
+    lora_alpha: int = Field(16, ge=1, description="scale of the adapters, times 1/rank")
+    lora_dropout: float = Field(0.05, ge=0, lt=1, description="dropout before the adapters")
+    lora_targets: tuple[str, ...] = Field(("q_proj", "v_proj"), description="names of the adapted modules")
+    bits: Literal[4, 8, 16] = Field(16, description="of the frozen weights; 4 and 8 need CUDA and bitsandbytes")
+    template: str = Field("paper", description="prompt template: paper or titles")
+    max_tokens: int = Field(512, ge=16, description="longest prompt; the oldest items of a longer history are left out")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="of weights and computation; bf16 by default on CUDA"
+    )
+    gradient_checkpointing: bool = Field(False, description="trade time for memory in training")
 
 
 def options_of(llm: str) -> type[TinyOptions] | type[PretrainedOptions]:

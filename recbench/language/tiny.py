@@ -6,24 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from recbench.errors import UsageError
 from recbench.language.options import TinyOptions
 
 END = "<|end|>"
-PAD_TOKEN = "<|pad|>"  # noqa: S105 - a token's name
+PAD_TOKEN = "<|pad|>"
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, folder: Path) -> None:
-    """Train a byte-level BPE on ``texts`` and save it as a transformers tokenizer in ``folder``.
-
-    Raises:
-        UsageError: the vocabulary is too small to hold the 256 bytes and the two special tokens.
-    """
+    """Train a byte-level BPE on ``texts`` and save it as a transformers tokenizer in ``folder``."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    if vocabulary < 258:
-        raise UsageError(f"llm.vocabulary={vocabulary} is too small: 256 bytes and 2 special tokens need at least 258.")
     tokenizer = Tokenizer(models.BPE())
     # Words as in running text, with the punctuation that touches them: " (1995)" is then one token, not three, and a
     # short model spends its time on titles instead of brackets.

@@ -51,7 +51,9 @@ class Encoder:
         """
         end = tokenizer.eos_token_id
         if end is None:
-            raise DataError("The tokenizer has no end-of-text token, which closes every title: choose a causal LM's own.")
+            raise DataError(
+                "The tokenizer has no end-of-text token, which closes every title: choose a causal LM's own."
+            )
         texts = [template.quote(title) for title in catalog.titles]
         ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
         answers = tuple((*row, end) for row in ids)

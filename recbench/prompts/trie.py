@@ -79,7 +79,9 @@ class Trie:
             begin += int(opened.sum())
         parent = np.concatenate(parents)
         first = np.concatenate([[0], np.cumsum(np.bincount(parent, minlength=begin))])
-        return cls(first.astype(np.int32), np.concatenate(tokens).astype(np.int32), np.concatenate(items).astype(np.int32))
+        return cls(
+            first.astype(np.int32), np.concatenate(tokens).astype(np.int32), np.concatenate(items).astype(np.int32)
+        )
 
     def __len__(self) -> int:
         return len(self.item)

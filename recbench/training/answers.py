@@ -41,8 +41,8 @@ class AnswerBatch:
 
     @cached_property
     def logits(self) -> Tensor:
-        """[N, vocabulary] logits in fp32, computed on first use."""
-        return self.head(self.hidden).float()
+        """[N, vocabulary] logits in at least fp32, computed on first use."""
+        return at_least_fp32(self.head(self.hidden))
 
     @cached_property
     def fanout(self) -> Tensor:
@@ -52,7 +52,8 @@ class AnswerBatch:
 
     def branching(self) -> AnswerBatch:
         """The positions with more than one valid token; the others are forced and cost nothing."""
-        assert self.indptr is not None and self.allowed is not None
+        assert self.indptr is not None
+        assert self.allowed is not None
         keep = self.fanout > 1
         edge = keep.repeat_interleave(self.fanout)
         indptr = torch.cat([self.indptr.new_zeros(1), self.fanout[keep].cumsum(0)])
@@ -74,19 +75,24 @@ class AnswerBatch:
         are picked: with a vocabulary of 49,152 and a hundred valid tokens this is where the time goes.
 
         Returns:
-            ``(values, position, positive)``: [edges] fp32 logits, [edges] the position of each, and [N] the index into
+            ``(values, position, positive)``: [edges] logits, [edges] the position of each, and [N] the index into
             ``values`` of each position's label.
         """
-        assert self.indptr is not None and self.allowed is not None
+        assert self.allowed is not None
         position = torch.arange(len(self), device=self.labels.device).repeat_interleave(self.fanout)
         union, column = self.allowed.unique(return_inverse=True)
         weight = self.head.weight[union]
-        dense = (self.hidden.to(weight.dtype) @ weight.T).float()
+        dense = at_least_fp32(self.hidden.to(weight.dtype) @ weight.T)
         if self.head.bias is not None:
-            dense = dense + self.head.bias[union].float()
+            dense = dense + self.head.bias[union]
         is_label = self.allowed == self.labels[position]
         positive = is_label.nonzero().squeeze(1)
         return dense[position, column], position, positive
+
+
+def at_least_fp32(values: Tensor) -> Tensor:
+    """Half precision is raised to fp32 for the softmax; anything finer stays."""
+    return values.float() if values.dtype.itemsize < 4 else values
 
 
 def segment_logsumexp(values: Tensor, segment: Tensor, count: int) -> Tensor:
@@ -110,8 +116,8 @@ class AnswerModel(nn.Module):
         super().__init__()
         self.lm, self.loss = lm, loss
         # plain attributes, not submodules: the parameters are already registered through ``lm``
-        object.__setattr__(self, "decoder", decoder)
-        object.__setattr__(self, "head", head)
+        object.__setattr__(self, "_decoder", decoder)
+        object.__setattr__(self, "_head", head)
         self.register_buffer("first", torch.from_numpy(trie.first).long(), persistent=False)
         self.register_buffer("token", torch.from_numpy(trie.token).long(), persistent=False)
 
@@ -123,7 +129,8 @@ class AnswerModel(nn.Module):
 
     def answers(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, nodes: Tensor) -> AnswerBatch:
         """The batch of answer positions that the loss sees."""
-        hidden = self.decoder(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        decoder: Any = self.__dict__["_decoder"]
+        hidden = decoder(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
         row, column = (labels[:, 1:] != -100).nonzero(as_tuple=True)
         starts = (labels != -100).int().argmax(dim=1)
         indptr = allowed = None
@@ -136,7 +143,7 @@ class AnswerModel(nn.Module):
         return AnswerBatch(
             labels=labels[row, column + 1],
             hidden=hidden[row, column],
-            head=self.head,  # type: ignore[arg-type]  # set past nn.Module's registration, see __init__
+            head=self.__dict__["_head"],
             row=row,
             depth=column + 1 - starts[row],
             indptr=indptr,

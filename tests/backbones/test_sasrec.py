@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from recbench_plugins.backbones.sasrec import SASRec, SASRecOptions
 
 from recbench.testing import tiny_split
 from recbench.types import PAD
+from recbench_plugins.backbones.sasrec import SASRec, SASRecOptions
 
 pytest.importorskip("recbole", reason="RecBole is not installed")
 

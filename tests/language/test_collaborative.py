@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
-from recbench_plugins.backbones.llara import LLaRA, LLaRAOptions
 from torch import nn
 
 from recbench.language.collaborative import find, install
 from recbench.testing import RandomScores, tiny_split, tiny_text_model
+from recbench_plugins.backbones.llara import LLaRA, LLaRAOptions
 
 
 def test_a_projector_that_returns_text_embeddings_gives_the_text_prompts_logits() -> None:

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 class SASRecOptions(Options):
     """Options of ``--model sasrec``; defaults are RecBole's."""
 
-    layers: int = Field(2, ge=1)
-    heads: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, description="transformer layers")
+    heads: int = Field(2, ge=1, description="attention heads; must divide hidden")
     hidden: int = Field(64, ge=1, description="width of item embeddings")
     inner: int = Field(256, ge=1, description="width of the feed-forward layers")
     dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings and layers")
-    attention_dropout: float = Field(0.5, ge=0, lt=1)
+    attention_dropout: float = Field(0.5, ge=0, lt=1, description="on attention weights")
 
 
 class SASRec(ScoringBackbone[SASRecOptions]):

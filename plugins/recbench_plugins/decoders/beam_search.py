@@ -102,9 +102,7 @@ class BeamSearch:
             values = values - segment_logsumexp(values, position, len(nodes))[position]
         return values.double().cpu().numpy()
 
-    def _feed(
-        self, state: _Beams, feeder: _Feeder, user: npt.NDArray, slot: npt.NDArray, length: int
-    ) -> Tensor:
+    def _feed(self, state: _Beams, feeder: _Feeder, user: npt.NDArray, slot: npt.NDArray, length: int) -> Tensor:
         """[beams] hidden states that predict the next token of the given beams; feeds their pending tokens."""
         if length == 0:
             return feeder.first

@@ -5,9 +5,9 @@ Paper: MSL (SIGIR 2025) section 5.1.3 decodes with 10 beams constrained to valid
 
 Known differences: the original masks invalid tokens *after* the softmax over the whole vocabulary and divides by the
 title's length (``length_penalty=1``); Lemma 1 ranks by the product of probabilities renormalised over valid tokens.
-``scores=renormalised`` (default) is the lemma's, ``scores=hf`` with ``length_penalty=1`` the code's. Each step keeps the
-``beams`` best unfinished prefixes, and a title counts as finished when it is among the ``beams`` best continuations, as
-in transformers.
+``scores=renormalised`` (default) is the lemma's, ``scores=hf`` with ``length_penalty=1`` the code's. Each step keeps
+the ``beams`` best unfinished prefixes, and a title counts as finished when it is among the ``beams`` best
+continuations, as in transformers.
 
 How: prompts are read once, a user's beams share their cache. A step appends each beam's new tokens to the user's cache
 and an attention mask shows every token its own ancestors only, so nothing is copied or reordered. Renormalised over one

@@ -4,7 +4,8 @@ Paper: Eq. (1) of Wang et al., MSL, SIGIR 2025 (https://doi.org/10.1145/3726302.
 train. Original code: the causal-LM loss of transformers.
 
 Known differences: Eq. (1) sums over a title's tokens, every script averages over the batch's tokens; ``reduction``
-names the choice. ``tau`` is Table 6's temperature for LML, written as in Eq. (9): divided by inside, multiplied outside.
+names the choice. ``tau`` is Table 6's temperature for LML, written as in Eq. (9): divided by inside, multiplied
+outside.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class LMLOptions(Options):
 
     tau: float = Field(1.0, gt=0, description="temperature; 1 is the plain loss")
     reduction: Literal["token_mean", "title_sum"] = Field(
-        "token_mean", description="mean over the batch's answer tokens (every public script), or sum over a title's (Eq. 1)"
+        "token_mean",
+        description="mean over the batch's answer tokens (every public script), or sum over a title's (Eq. 1)",
     )
 
 

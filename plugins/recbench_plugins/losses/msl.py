@@ -120,7 +120,9 @@ class MSL(Loss[MSLOptions]):
             return len(batch)
         return branching
 
-    def _update(self, batch: AnswerBatch, choice: AnswerBatch, values: Tensor, position: Tensor, positive: Tensor) -> None:
+    def _update(
+        self, batch: AnswerBatch, choice: AnswerBatch, values: Tensor, position: Tensor, positive: Tensor
+    ) -> None:
         """Move tau towards the batch's estimate (pooled over devices)."""
         import torch
 
