@@ -52,8 +52,8 @@ class MachineOptions(Options):
 # epochs and windows of a preset, for models that read text and for models that score items
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
-        "text": {"epochs": 3, "samples": 10_000, "batch_size": 64},
-        "scores": {"epochs": 4, "samples": 0, "batch_size": 512, "learning_rate": 2e-3},
+        "text": {"epochs": 2, "samples": 12_000, "batch_size": 64},
+        "scores": {"epochs": 3, "samples": 0, "batch_size": 512, "learning_rate": 2e-3},
         "evaluate": {"per_user": 20, "validation_cases": 500},
     },
     "paper": {

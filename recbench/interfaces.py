@@ -190,9 +190,13 @@ class TextBackbone(_Method[O], ABC):
     def prompt(self, titles: Sequence[str], items: Sequence[int], template: Any) -> list[Piece]:
         """The prompt for one history, oldest first: ``titles`` and ``items`` correspond."""
 
-    def projector(self, width_in: int, width_out: int) -> torch.nn.Module | None:
-        """A trainable map from collaborative vectors to token embeddings, or None when the prompt has no such token."""
+    def item_vectors(self) -> npt.NDArray[np.float32] | None:
+        """[items, d] what stands behind the collaborative tokens, or None when the prompt has no such token."""
         return None
+
+    def projector(self, width_in: int, width_out: int) -> torch.nn.Module:
+        """A trainable map from those vectors to token embeddings."""
+        raise NotImplementedError(f"{type(self).__name__} has no collaborative tokens")
 
     def hybrid(self, step: int, steps: int, epochs: int, draw: float) -> bool:
         """Whether micro-batch ``step`` of ``steps`` (0-based, over all ``epochs``) shows collaborative embeddings.

@@ -220,13 +220,12 @@ class Stages:
         else:
             lm = tiny.build(TinyOptions(**parts["llm"]["options"]), tokenizer)
         vocabulary = lm.get_input_embeddings().num_embeddings
-        extra = []
-        if collaborative is not None:
-            vectors = collaborative.item_vectors()
-            projector = backbone.projector(vectors.shape[1], lm.get_input_embeddings().embedding_dim)
-            if projector is not None:
-                tokens.install(lm, vectors, projector)
-                extra = ["projector"]
+        extra: list[str] = []
+        vectors = backbone.item_vectors()
+        if vectors is not None:
+            width = lm.get_input_embeddings().embedding_dim
+            tokens.install(lm, vectors, backbone.projector(vectors.shape[1], width))
+            extra = ["projector"]
         if pretrained:
             lm = load.attach_lora(lm, options, extra)
         lm.to(device)

@@ -152,11 +152,9 @@ def tiny_text_model(split: Split | None = None, backbone: TextBackbone[Any] | No
     seed_everything(seed, "tiny text model")
     lm = tiny.build(TinyOptions(vocabulary=300, hidden=32, layers=2, heads=2, intermediate=64), tokenizer)
     vocabulary = lm.get_input_embeddings().num_embeddings
-    if backbone.collaborative is not None:
-        vectors = backbone.collaborative.item_vectors()
-        projector = backbone.projector(vectors.shape[1], lm.get_input_embeddings().embedding_dim)
-        if projector is not None:
-            tokens.install(lm, vectors, projector)
+    vectors = backbone.item_vectors()
+    if vectors is not None:
+        tokens.install(lm, vectors, backbone.projector(vectors.shape[1], lm.get_input_embeddings().embedding_dim))
     encoder = Encoder.create(tokenizer, template("titles", "items"), split.catalog, backbone, vocabulary)
     return TextModel(lm.eval(), encoder, "cpu")
 
@@ -450,8 +448,9 @@ class TextBackboneTests(BackboneTests):
         """Maps collaborative vectors to the language model's width, and can be trained."""
         import torch
 
-        module = self.make().projector(8, 32)
-        if module is not None:
+        backbone = self.make()
+        if backbone.item_vectors() is not None:
+            module = backbone.projector(8, 32)
             assert module(torch.zeros(3, 8)).shape == (3, 32)
             assert any(parameter.requires_grad for parameter in module.parameters())
 

@@ -18,7 +18,7 @@ class TinyOptions(Options):
     hidden: int = Field(128, ge=1, description="width")
     layers: int = Field(2, ge=1, description="transformer layers")
     heads: int = Field(4, ge=1, description="attention heads; must divide hidden")
-    intermediate: int = Field(384, ge=1, description="width of the feed-forward layers")
+    intermediate: int = Field(256, ge=1, description="width of the feed-forward layers")
     template: str = Field("titles", description="prompt template: titles or paper")
     max_tokens: int = Field(512, ge=16, description="longest prompt; the oldest items of a longer history are left out")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="of the computation in training")

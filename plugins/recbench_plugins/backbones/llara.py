@@ -6,7 +6,9 @@ Original code: github.com/ljy0ustc/LLaRA.
 Known differences: the whole catalogue is ranked (the original picks from 20 candidates); language model, LoRA and
 learning rate are the MSL paper's. The curriculum's counter: ``corrected`` counts micro-batches over all epochs, so the
 share of hybrid prompts rises from 0 to 1 (mean one half, section 3.3); ``official`` reproduces the code, whose counter
-starts again with every epoch while its total does not (a sawtooth that never passes 1/epochs).
+starts again with every epoch while its total does not (a sawtooth that never passes 1/epochs). Item embeddings are
+standardised before the projector (``vectors=raw`` as in the code): SASRec's deviate by a few hundredths, which the
+projector's biases drown, and a short training cannot make up for it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from pydantic import Field
 from recbench.interfaces import Options, Piece, Plugin, TextBackbone
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import nn
 
     from recbench.prompts.templates import Template
@@ -29,6 +33,9 @@ class LLaRAOptions(Options):
 
     curriculum: Literal["corrected", "official", "none"] = Field(
         "corrected", description="when collaborative embeddings are shown in training; none shows them always"
+    )
+    vectors: Literal["standardised", "raw"] = Field(
+        "standardised", description="item embeddings with mean 0 and deviation 1 in each dimension, or as they are"
     )
     collaborative: str = Field("sasrec", description="the backbone whose item embeddings are shown")
 
@@ -42,6 +49,15 @@ class LLaRA(TextBackbone[LLaRAOptions]):
         for place, (title, item) in enumerate(zip(titles, items, strict=True)):
             pieces += [(template.between if place else template.before) + title + " ", item]
         return [*pieces, template.after]
+
+    def item_vectors(self) -> npt.NDArray[np.float32]:
+        """The collaborative model's item embedding table, frozen."""
+        assert self.collaborative is not None
+        vectors = self.collaborative.item_vectors()
+        if self.options.vectors == "raw":
+            return vectors
+        spread = vectors.std(axis=0) + 1e-8
+        return ((vectors - vectors.mean(axis=0)) / spread).astype("float32")
 
     def projector(self, width_in: int, width_out: int) -> nn.Module:
         """Linear, GELU, Linear (the code's ``MlpProjector``)."""
