@@ -31,7 +31,7 @@ test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 leaderboard: $(VENV)/.installed
-	$(BIN)/recbench leaderboard rerun
+	$(BIN)/recbench leaderboard rerun --again
 	$(BIN)/recbench leaderboard build
 
 # torch comes first and by its exact version: left to a range, pip may choose a build of several gigabytes.

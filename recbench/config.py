@@ -16,7 +16,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from recbench import processes, registry
+from recbench import registry
 from recbench.errors import UsageError, did_you_mean
 from recbench.interfaces import Options, TrainOptions
 from recbench.language.options import TINY, options_of
@@ -52,7 +52,7 @@ class MachineOptions(Options):
 # epochs and windows of a preset, for models that read text and for models that score items
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
-        "text": {"epochs": 2, "samples": 12_000, "batch_size": 64},
+        "text": {"epochs": 3, "samples": 10_000, "batch_size": 64},
         "scores": {"epochs": 3, "samples": 0, "batch_size": 512, "learning_rate": 2e-3},
         "evaluate": {"per_user": 20, "validation_cases": 500},
     },
@@ -64,7 +64,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 # learning rates by what is trained: LoRA as in the MSL paper, a model from scratch, RecBole's default
 TRAIN_DEFAULTS: dict[str, dict[str, Any]] = {
-    "tiny": {"learning_rate": 3e-3, "schedule": "cosine", "warmup_steps": 50, "weight_decay": 0.01},
+    "tiny": {"learning_rate": 2e-3, "schedule": "cosine", "warmup_steps": 50, "weight_decay": 0.01},
     "pretrained": {"learning_rate": 1e-4, "schedule": "linear", "warmup_steps": 20},
     "scores": {"learning_rate": 1e-3, "schedule": "constant", "gradient_clip": 0.0},
 }
@@ -88,6 +88,7 @@ class Request:
     sets: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     config_name: str = ""
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
     parts["evaluate"] = layers.options("evaluate", EvaluateOptions, [(f"preset {preset}", PRESETS[preset]["evaluate"])])
     device = [(request.device_origin, {"device": request.device})]
     said_so = request.device_origin == "--device"  # a device that was only detected gives way to a file's
-    launched = [("detected", {"processes": processes.world()})]
+    launched = [("detected", {"processes": request.processes})]
     parts["machine"] = layers.options(
         "machine", MachineOptions, launched if said_so else [*launched, *device], device if said_so else []
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from recbench.errors import RecbenchError, UsageError, did_you_mean
@@ -18,7 +18,7 @@ GROUPS = dict(zip(KINDS, (f"recbench.{plural}" for plural in PLURALS), strict=Tr
 
 
 @cache
-def _all_entries() -> EntryPoints:
+def _all_entries() -> Any:
     return entry_points()  # reads every installed distribution: once is enough
 
 

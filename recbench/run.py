@@ -8,6 +8,7 @@ import platform
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def plan(request: Request) -> RunSpec:
     if request.llm != TINY:
         check_source(request.llm)
     found = entry(request.dataset)
+    request = replace(request, processes=processes.world())
     spec = resolve(request, found.source, found.options)
     spec = spec.with_facts("dataset", inputs=dict(source_of(spec).inputs()))
     place = next((Path(v) for k, v in spec.places.items() if k != "llm"), None)
@@ -289,7 +291,8 @@ def _prepare_process(spec: RunSpec) -> None:
     import transformers
 
     torch.set_num_threads(max(spec.parts["machine"]["threads"] // processes.world(), 1))
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a pass over every tensor
+    # a debugging aid that costs a pass over every new tensor
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True, warn_only=spec.parts["machine"]["device"] != "cpu")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
