@@ -52,7 +52,7 @@ class MachineOptions(Options):
 # epochs and windows of a preset, for models that read text and for models that score items
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
-        "text": {"epochs": 3, "samples": 10_000, "batch_size": 64},
+        "text": {"epochs": 2, "samples": 15_000, "batch_size": 32},
         "scores": {"epochs": 3, "samples": 0, "batch_size": 512, "learning_rate": 2e-3},
         "evaluate": {"per_user": 20, "validation_cases": 500},
     },
@@ -64,7 +64,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 # learning rates by what is trained: LoRA as in the MSL paper, a model from scratch, RecBole's default
 TRAIN_DEFAULTS: dict[str, dict[str, Any]] = {
-    "tiny": {"learning_rate": 2e-3, "schedule": "cosine", "warmup_steps": 50, "weight_decay": 0.01},
+    "tiny": {"learning_rate": 1e-3, "schedule": "cosine", "warmup_steps": 50, "weight_decay": 0.01},
     "pretrained": {"learning_rate": 1e-4, "schedule": "linear", "warmup_steps": 20},
     "scores": {"learning_rate": 1e-3, "schedule": "constant", "gradient_clip": 0.0},
 }
