@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,14 @@ import numpy as np
 
 import recbench
 from recbench import processes, registry
+from recbench.artefacts import load_model, load_ranking, load_report, save_model, save_ranking
 from recbench.config import RunSpec
 from recbench.data.prepare import load_split, open_source, prepare, save_split
 from recbench.data.split import cap_per_user, subsample, training_sample
 from recbench.errors import DataError, RecbenchError
 from recbench.evaluation import METRICS
 from recbench.interfaces import Fit, FitReport, Reporter, ScoringBackbone, TrainOptions
-from recbench.language.options import TINY, PretrainedOptions, TinyOptions
+from recbench.language.options import TINY
 from recbench.results import Stage, Store
 from recbench.types import Ranking, Sequences, Split
 
@@ -37,7 +37,6 @@ class Stages:
         reporter: progress.
         again: rebuild models and rankings that are there already.
         used: the stages of the seed at hand, by name, for the record.
-        reports: what training said, by stage name.
     """
 
     spec: RunSpec
@@ -89,12 +88,11 @@ class Stages:
             chosen = self._training_windows(split, budget)
             fit = self._fit(budget, seed, lambda: _ndcg(_top(model.scores(cases)), cases))
             report = model.fit(replace(split, train=chosen), fit)
-            _save_arrays(folder / "model.safetensors", model.state())
-            _save_report(folder, report)
+            save_model(folder, model.state(), report)
 
         self.reporter.stage(f"train {part['name']}, seed {seed}")
         stage = self._stage(name, self._scoring_key(part, seed), build, every_process=bool(part["train"]))
-        model.restore(split, _load_arrays(stage.path / "model.safetensors"))
+        model.restore(split, load_model(stage.path))
         return model
 
     def _scoring_key(self, part: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -110,6 +108,7 @@ class Stages:
 
     def text_model(self, split: Split, seed: int) -> Any:
         """The fine-tuned language model as a :class:`recbench.language.textmodel.TextModel`."""
+        from recbench.assemble import untuned
         from recbench.training.text import tune
 
         parts = self.spec.parts
@@ -118,7 +117,8 @@ class Stages:
             collaborative = self.scoring_model(split, parts["collaborative"], seed, "collaborative")
         windows = self._training_windows(split, parts["train"])
         tokenizer = self._tokenizer(split, windows)
-        model, backbone = self._untuned(split, tokenizer, collaborative, seed)
+        llm = "" if parts["llm"]["name"] == TINY else self._llm_folder()
+        model, backbone = untuned(self.spec, split, tokenizer, llm, collaborative, seed)
 
         def build(folder: Path) -> None:
             cases = self._validation_cases(split)
@@ -131,14 +131,13 @@ class Stages:
                 parts["train"], seed, lambda: _ndcg(selection.rank(model, cases, 10, False, quiet).items, cases)
             )
             report = tune(model, loss, windows, fit, backbone, parts["llm"]["options"]["precision"])
-            _save_arrays(folder / "model.safetensors", {n: _numpy(p) for n, p in model.trainable().items()})
-            _save_report(folder, report)
+            save_model(folder, {n: p.float().numpy() for n, p in model.trainable().items()}, report)
 
         self.reporter.stage(f"train {parts['backbone']['name']} + {parts['loss']['name']}, seed {seed}")
         stage = self._stage("model", self._text_key(seed), build, every_process=True)
         import torch
 
-        arrays = _load_arrays(stage.path / "model.safetensors")
+        arrays = load_model(stage.path)
         try:
             model.restore({n: torch.from_numpy(a) for n, a in arrays.items()})
         except KeyError as error:
@@ -174,11 +173,11 @@ class Stages:
         }
 
         def build(folder: Path) -> None:
-            from recbench.prompts.templates import template
+            from recbench.assemble import words
 
-            words = template(options["template"], self._noun())
+            frame = words(self.spec)
             history = [
-                words.before + words.between.join(words.quote(texts[i]) for i in row if i >= 0) + words.after
+                frame.before + frame.between.join(frame.quote(texts[i]) for i in row if i >= 0) + frame.after
                 for row in windows.history
             ]
             tiny.train_tokenizer([*history, *texts], options["vocabulary"], folder)
@@ -196,49 +195,6 @@ class Stages:
         key = {"gguf": self.spec.parts["llm"]["fingerprint"], "code": recbench.__version__}
         self.reporter.stage("convert GGUF")
         return str(self._stage("llm", key, lambda folder: load.convert_gguf(place, folder)).path)
-
-    def _untuned(self, split: Split, tokenizer: Any, collaborative: Any, seed: int) -> tuple[Any, Any]:
-        """The model as training finds it, and its backbone."""
-        from recbench.language import collaborative as tokens
-        from recbench.language import load, tiny
-        from recbench.language.textmodel import TextModel
-        from recbench.prompts.encode import Encoder
-        from recbench.prompts.templates import template
-        from recbench.seeds import seed_everything
-
-        parts = self.spec.parts
-        plugin = registry.get("backbone", parts["backbone"]["name"])
-        backbone = registry.load("backbone", parts["backbone"]["name"])(
-            plugin.options(**parts["backbone"]["options"]), collaborative
-        )
-        device = parts["machine"]["device"]
-        seed_everything(seed, "language model weights")
-        pretrained = parts["llm"]["name"] != TINY
-        if pretrained:
-            options = PretrainedOptions(**parts["llm"]["options"])
-            lm = load.load_pretrained(self._llm_folder(), options, device)
-        else:
-            lm = tiny.build(TinyOptions(**parts["llm"]["options"]), tokenizer)
-        vocabulary = lm.get_input_embeddings().num_embeddings
-        extra: list[str] = []
-        vectors = backbone.item_vectors()
-        if vectors is not None:
-            width = lm.get_input_embeddings().embedding_dim
-            tokens.install(lm, vectors, backbone.projector(vectors.shape[1], width))
-            extra = ["projector"]
-        if pretrained:
-            lm = load.attach_lora(lm, options, extra)
-        lm.to(device)
-        words = template(parts["llm"]["options"]["template"], self._noun())
-        encoder = Encoder.create(
-            tokenizer, words, split.catalog, backbone, vocabulary, parts["llm"]["options"]["max_tokens"]
-        )
-        return TextModel(lm, encoder, device), backbone
-
-    def _noun(self) -> str:
-        """What the prompt calls the items: by the data set's name, or its folder's."""
-        data = self.spec.parts["dataset"]
-        return str(data.get("label", data["name"]))
 
     # ---- ranking ----------------------------------------------------------------------------------------------
 
@@ -260,8 +216,7 @@ class Stages:
             options = parts["evaluate"]
             self.reporter.stage(f"rank {len(cases)} test cases, seed {seed}", len(cases))
             found = decoder.rank(model, cases, options["depth"], options["history"] == "excluded", self.reporter)
-            invalid = np.nan if found.invalid_share is None else found.invalid_share
-            np.savez_compressed(folder / "ranking.npz", items=found.items, scores=found.scores, invalid=invalid)
+            save_ranking(folder, found)
 
         stage = self._stage("rank", key, build, kind="ranking")
         if there:
@@ -302,11 +257,7 @@ class Stages:
     def report(self) -> FitReport:
         """What the training of the seed's own model said; empty where its artefact is gone."""
         stage = self.used.get("model")
-        if stage is None:
-            return FitReport()
-        saved = json.loads((stage.path / "report.json").read_text())
-        saved["losses"] = tuple((int(s), float(v)) for s, v in saved["losses"])
-        return FitReport(**{**saved, "validation": tuple(saved["validation"])})
+        return FitReport() if stage is None else load_report(stage.path)
 
     def _stage(
         self,
@@ -354,21 +305,6 @@ class Stages:
         return f"recbench {recbench.__version__}, {registry.origin(kind, name)}"
 
 
-def load_ranking(folder: Path) -> Ranking:
-    """A stored ranking.
-
-    Raises:
-        DataError: truncated or damaged.
-    """
-    path = folder / "ranking.npz"
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            invalid = float(arrays["invalid"])
-            return Ranking(arrays["items"], arrays["scores"], None if np.isnan(invalid) else invalid)
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise DataError(f"{path} is truncated or damaged: remove its folder and run again.") from error
-
-
 def source_of(spec: RunSpec) -> Any:
     """The spec's data source, not read yet."""
     data = spec.parts["dataset"]
@@ -399,30 +335,6 @@ def _top(scores: Any) -> Any:
 def _ndcg(items: Any, cases: Sequences) -> float:
     ranks = Ranking(items, np.zeros(items.shape, np.float32)).target_ranks(cases.target)
     return float(METRICS["NDCG@10"](ranks).mean())
-
-
-def _numpy(tensor: Any) -> Any:
-    return tensor.float().numpy()
-
-
-def _save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    from safetensors.numpy import save_file
-
-    save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, path)
-
-
-def _load_arrays(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} is truncated or damaged: remove its folder and run again.") from error
-
-
-def _save_report(folder: Path, report: FitReport) -> None:
-    (folder / "report.json").write_text(json.dumps(asdict(report)))
 
 
 def _unreachable(folder: Path) -> None:

@@ -55,12 +55,13 @@ def _seed(record: RunRecord, seed: int | None) -> SeedResult:
 
 
 def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, Ranking, Sequences]:
+    from recbench.artefacts import load_ranking
     from recbench.config import RunSpec
     from recbench.data.prepare import load_split
     from recbench.interfaces import SilentReporter
     from recbench.results import Store
     from recbench.run import STORE
-    from recbench.stages import Stages, load_ranking
+    from recbench.stages import Stages
 
     root = path.parent.parent / STORE
     folders = {stage: root / result.stages.get(stage, "-") for stage in ("prepare", "rank")}
