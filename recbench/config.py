@@ -170,7 +170,7 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
         kind = "tiny" if request.llm == TINY else "pretrained"
         precision = [("GPU", {"precision": "bf16"})] if request.device == "cuda" and kind == "pretrained" else []
         parts["llm"] = {
-            "name": request.llm if request.llm == TINY else Path(request.llm).name or request.llm,
+            "name": _llm_name(request.llm),
             "options": layers.options("llm", options_of(request.llm), precision),
         }
         places["llm"] = request.llm
@@ -331,6 +331,12 @@ def _fitting(kind: str, signal: str) -> str:
         except Exception:
             continue
     return " or ".join(fitting)
+
+
+def _llm_name(llm: str) -> str:
+    """A local model is called by its last folder or file, a hub model by its whole identifier."""
+    local = Path(llm).expanduser()
+    return local.resolve().name if llm != TINY and local.exists() else llm
 
 
 def _is_path(model: type[Options], option: str) -> bool:

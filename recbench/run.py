@@ -157,7 +157,7 @@ def _empty_record(spec: RunSpec, split: Split, cases: Sequences, command: str) -
         "command": command,
         "dataset": Dataset(name=name, label=name, sources=dict(split.sources)),
         "labels": Labels(
-            method=parts["backbone"]["name"],
+            method=_label(parts["backbone"], "backbone"),
             loss=_label(parts.get("loss"), "loss"),
             decoder=_label(parts["decoder"], "decoder"),
             llm=llm,

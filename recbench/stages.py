@@ -162,7 +162,7 @@ class Stages:
 
         parts, options = self.spec.parts, self.spec.parts["llm"]["options"]
         if parts["llm"]["name"] != TINY:
-            return load.load_tokenizer(self._llm_folder())
+            return load.load_tokenizer(self._llm_folder(), options["revision"])
         texts = list(split.catalog.titles)
         key = {
             "data": self._data_key(),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,17 @@ def test_a_finished_seed_is_not_computed_again(reference: tuple[Path, RunRecord]
     folder, before = reference
     _, after = finish(folder, (3, 17, 42))
     assert [s.started for s in after.seeds] == [s.started for s in before.seeds]
+
+
+def test_a_second_decoder_trains_nothing(reference: tuple[Path, RunRecord]) -> None:
+    folder, before = reference
+    other = replace(request(folder), decoder="grounding")
+    record = run(plan(other), (17,), folder / "runs", "", SilentReporter())
+    result, trained = record.seeds[0], next(s for s in before.seeds if s.seed == 17)
+    assert {"tokenizer", "model"} <= set(result.reused)
+    assert result.stages["model"] == trained.stages["model"]
+    assert result.seconds["model"] == trained.seconds["model"]  # what it took when it was built
+    assert result.invalid_share is not None
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

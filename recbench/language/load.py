@@ -59,8 +59,8 @@ def convert_gguf(file: str, folder: Path) -> None:
     model.save_pretrained(folder)
 
 
-def load_tokenizer(name: str) -> Any:
-    """The fast tokenizer of a model folder or hub identifier, with a padding token.
+def load_tokenizer(name: str, revision: str = "") -> Any:
+    """The fast tokenizer of a model folder or hub identifier (at ``revision``), with a padding token.
 
     Raises:
         RecbenchError: it cannot be loaded; says from where and why.
@@ -68,7 +68,7 @@ def load_tokenizer(name: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, **({"revision": revision} if revision else {}))
     except Exception as error:  # hub, network, file and format errors all mean: not loaded
         raise RecbenchError(f"No tokenizer could be loaded from {name!r}: {_first_line(error)}") from error
     if tokenizer.pad_token_id is None:
@@ -86,7 +86,7 @@ def load_pretrained(name: str, options: PretrainedOptions, device: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {"revision": options.revision} if options.revision else {}
     if options.bits < 16:
         if not device.startswith("cuda"):
             raise UsageError(f"llm.bits={options.bits} needs a CUDA device: use --device cuda, or llm.bits=16.")

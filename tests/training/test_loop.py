@@ -1,0 +1,80 @@
+"""The loop keeps the epoch that validation chose, stops when told to, and orders batches without losing any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from recbench.errors import RecbenchError
+from recbench.interfaces import Fit, SilentReporter, TrainOptions
+from recbench.training.loop import LikeLengths, fit
+
+
+class Line(nn.Module):
+    """Learns the mean of its examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"loss": (x - self.value).square().mean()}
+
+
+def train(scores: list[float], **budget: Any) -> tuple[Line, list[float], Any]:
+    """Train for ``len(scores)`` epochs whose validation scores are given; also the value after each epoch."""
+    module, values, left = Line(), [], list(scores)
+
+    def validate() -> float:
+        assert not module.training  # dropout is off while validating
+        values.append(float(module.value))
+        return left.pop(0)
+
+    options = TrainOptions(**{"epochs": len(scores), "batch_size": 4, "learning_rate": 0.1, **budget})
+    plan = Fit(options, 3, "cpu", 1, validate, SilentReporter())
+    data = [torch.tensor(1.0)] * 8
+    return module, values, fit(module, data, lambda rows: {"x": torch.stack(rows)}, plan, purpose="test")
+
+
+def test_the_best_epoch_is_kept() -> None:
+    module, values, report = train([0.1, 0.3, 0.2])
+    assert report.best_epoch == 2
+    assert report.validation == (0.1, 0.3, 0.2)
+    assert report.steps == 6
+    assert float(module.value) == values[1] != values[2]
+
+
+def test_equal_scores_keep_the_earlier_epoch() -> None:
+    assert train([0.2, 0.2])[2].best_epoch == 1
+
+
+def test_patience_stops() -> None:
+    _, values, report = train([0.3, 0.2, 0.1, 0.9], patience=2)
+    assert (len(values), report.best_epoch, report.epochs) == (3, 1, 3)
+
+
+def test_a_loss_that_is_no_number_is_an_error() -> None:
+    with pytest.raises(RecbenchError, match=r"nan at step .*learning_rate"):
+        train([0.1] * 20, learning_rate=1e38, gradient_clip=0.0, weight_decay=1e38)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=300), st.integers(1, 16), st.integers(0, 9))
+@settings(max_examples=40)
+def test_each_epoch_is_a_permutation_and_the_same_again(lengths: list[int], batch: int, seed: int) -> None:
+    one, other = LikeLengths(lengths, batch, seed), LikeLengths(lengths, batch, seed)
+    first, second = list(one), list(one)
+    assert sorted(first) == sorted(second) == list(range(len(lengths)))
+    assert (list(other), list(other)) == (first, second)
+
+
+def test_batches_hold_like_lengths() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, 3200)
+    order = np.array(list(LikeLengths(lengths.tolist(), 32, 0))).reshape(-1, 32)
+    shuffled = np.random.default_rng(1).permutation(3200).reshape(-1, 32)
+    assert np.ptp(lengths[order], axis=1).mean() < 0.1 * np.ptp(lengths[shuffled], axis=1).mean()
