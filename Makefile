@@ -23,6 +23,8 @@ demo: $(VENV)/.installed
 	$(BIN)/recbench run --model llara --loss msl --seeds 5
 	$(BIN)/recbench run --model sasrec --seeds 5
 	$(BIN)/recbench run --model popularity
+	@echo
+	@$(BIN)/recbench table
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -31,7 +33,8 @@ test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 leaderboard: $(VENV)/.installed
-	$(BIN)/recbench leaderboard rerun --again
+	rm -rf runs/rerun
+	$(BIN)/recbench leaderboard rerun
 	$(BIN)/recbench leaderboard build
 
 # torch comes first and by its exact version: left to a range, pip may choose a build of several gigabytes.

@@ -1,4 +1,4 @@
-"""``python -m recbench``, also under ``accelerate launch -m``."""
+"""``python -m recbench``, also under ``torchrun -m``."""
 
 from recbench.cli import main
 

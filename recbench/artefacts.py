@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -70,7 +71,7 @@ def load_ranking(folder: Path) -> Ranking:
         with np.load(folder / RANKING, allow_pickle=False) as arrays:
             invalid = float(arrays["invalid"])
             return Ranking(arrays["items"], arrays["scores"], None if np.isnan(invalid) else invalid)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise _damaged(folder / RANKING) from error
 
 

@@ -46,7 +46,7 @@ class MachineOptions(Options):
 
     device: Literal["cpu", "cuda"] = Field("cpu", description="where models are trained and decoded")
     threads: int = Field(2, ge=1, description="CPU threads, over all processes together")
-    processes: int = Field(1, ge=1, description="processes that share the training, as accelerate launched them")
+    processes: int = Field(1, ge=1, description="processes that share the training, as torchrun started them")
 
 
 # epochs and windows of a preset, for models that read text and for models that score items
@@ -336,7 +336,10 @@ def _fitting(kind: str, signal: str) -> str:
 def _llm_name(llm: str) -> str:
     """A local model is called by its last folder or file, a hub model by its whole identifier."""
     local = Path(llm).expanduser()
-    return local.resolve().name if llm != TINY and local.exists() else llm
+    if llm == TINY or not local.exists():
+        return llm
+    name = local.resolve().name
+    return name if name != TINY else f"./{name}"
 
 
 def _is_path(model: type[Options], option: str) -> bool:

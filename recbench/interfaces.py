@@ -134,6 +134,8 @@ class FitReport:
     validation: tuple[float, ...] = ()
     losses: tuple[tuple[int, float], ...] = ()
     seconds: float = 0.0
+    watched: Mapping[str, float] = field(default_factory=dict)  # the loss's own values at the end (MSL: tau)
+    peak_memory_bytes: int = 0
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the conventional short name for a type variable

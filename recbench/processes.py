@@ -1,4 +1,4 @@
-"""Running under ``accelerate launch``: which process this is, and doing things once for all of them."""
+"""Running under ``torchrun`` or ``accelerate launch``: which process this is, and doing things once for all."""
 
 from __future__ import annotations
 

@@ -6,9 +6,13 @@ is imported by :func:`load`. Built-in methods and a third party's are found the 
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from recbench.errors import RecbenchError, UsageError, did_you_mean
@@ -68,6 +72,25 @@ def load(kind: str, name: str) -> Any:
     """
     plugin = get(kind, name)
     return _import(plugin.implementation, kind, name, plugin.extra)
+
+
+@cache
+def code(kind: str, name: str) -> str:
+    """sha256 over the source of the package (or single module) that implements ``name``."""
+    top = get(kind, name).implementation.partition(":")[0].partition(".")[0]
+    found = importlib.util.find_spec(top)
+    if found is None:
+        raise RecbenchError(f"{kind.capitalize()} {name!r} of {origin(kind, name)}: there is no package {top!r}.")
+    folders = [Path(place) for place in found.submodule_search_locations or ()]
+    return digest([p for folder in folders for p in folder.rglob("*.py")] or [Path(str(found.origin))])
+
+
+def digest(files: Iterable[Path]) -> str:
+    """sha256 over names and contents of source files."""
+    sha = hashlib.sha256()
+    for path in sorted(files):
+        sha.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return sha.hexdigest()
 
 
 def _entry(kind: str, name: str) -> EntryPoint:

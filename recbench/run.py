@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import platform
+import re
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from recbench.language.load import check_source
 from recbench.language.options import TINY
 from recbench.results import Cases, Dataset, Labels, RunRecord, SeedResult, Store, environment, peak_memory_bytes, read
 from recbench.results import write as write_record
-from recbench.results.files import reason
+from recbench.results.files import reason, sweep_temporaries
 from recbench.stages import Stages, source_of
 from recbench.types import Sequences, Split
 
@@ -48,7 +49,9 @@ def plan(request: Request) -> RunSpec:
     spec = spec.with_facts("dataset", inputs=dict(source_of(spec).inputs()))
     place = next((Path(v) for k, v in spec.places.items() if k != "llm"), None)
     if place is not None:  # one's own data is called by its folder or file
-        spec = spec.with_facts("dataset", label=place.expanduser().resolve().stem)
+        place = place.expanduser().resolve()
+        label = place.name if place.is_dir() else place.stem
+        spec = spec.with_facts("dataset", label=re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-._") or "own")
     if "llm" in spec.parts and (local := Path(request.llm).expanduser()).exists() and request.llm != TINY:
         spec = spec.with_facts("llm", fingerprint=fingerprint(local))
     return spec
@@ -88,7 +91,7 @@ def run(
     """
     _check_device(spec)
     if (wanted := spec.parts["machine"]["processes"]) != processes.world():
-        raise UsageError(f"machine.processes={wanted} but {processes.world()} started: use accelerate launch for more.")
+        raise UsageError(f"machine.processes={wanted} but {processes.world()} started: torchrun starts more.")
     processes.join(spec.parts["machine"]["device"])
     _prepare_process(spec)
     if not registry.get("backbone", spec.parts["backbone"]["name"]).seeded and tuple(seeds) != (0,):
@@ -98,7 +101,7 @@ def run(
     store = Store(runs / STORE)
     if processes.is_main():
         _make_folder(folder)
-        for path in store.sweep():
+        for path in [*store.sweep(), *sweep_temporaries(folder)]:
             reporter.message(f"removed what an interrupted run left: {path.name}")
     stages = Stages(spec, store, reporter, again)
     split = stages.split()
@@ -135,7 +138,8 @@ def _one_seed(stages: Stages, split: Split, seed: int) -> SeedResult:
         seconds={name: round(stage.seconds, 3) for name, stage in stages.used.items()},
         reused=tuple(name for name, stage in stages.used.items() if stage.reused),
         stages={name: stage.path.name for name, stage in stages.used.items()},
-        peak_memory_bytes=peak_memory_bytes(),
+        peak_memory_bytes=max(peak_memory_bytes(stages.spec.parts["machine"]["device"]), report.peak_memory_bytes),
+        watched=dict(report.watched),
         started=started,
         environment=environment(_device_words(stages.spec)),
     )
@@ -166,7 +170,6 @@ def _empty_record(spec: RunSpec, split: Split, cases: Sequences, command: str) -
         "policies": {
             "items that share a title": str(parts["dataset"]["options"].get("namesakes", "distinct")),
             "items of the history": f"{evaluate['history']} as recommendations",
-            "invalid generations": "count as misses",
         },
         "cases": Cases(
             digest=cases.digest(),
@@ -204,12 +207,18 @@ def _budget(spec: RunSpec, split: Split) -> dict[str, str]:
         "epoch chosen on": f"{min(parts['evaluate']['validation_cases'], len(split.valid)):,} validation windows",
     }
     if "collaborative" in parts:
-        budget["collaborative model"] = f"{parts['collaborative']['name']}, trained on all windows"
+        helper, own = parts["collaborative"]["name"], parts["collaborative"]["train"]
+        windows = f"{own['samples']:,}" if own and own["samples"] else "all"
+        budget["collaborative model"] = f"{helper}, {own['epochs']} epochs on {windows} windows" if own else helper
     return budget
 
 
 def _assemble(base: Mapping[str, Any], seeds: list[SeedResult]) -> RunRecord:
-    return RunRecord(**base, seeds=tuple(seeds))
+    """The record, its command naming just the seeds that it holds."""
+    numbers = [result.seed for result in seeds]
+    counted = numbers == list(range(1, len(numbers) + 1))
+    text = str(len(numbers)) if counted else ",".join(map(str, numbers)) + ("," if len(numbers) == 1 else "")
+    return RunRecord(**{**base, "command": f"{base['command']} --seeds {text}"}, seeds=tuple(seeds))
 
 
 def _finished(folder: Path, base: Mapping[str, Any]) -> dict[int, SeedResult]:
@@ -231,25 +240,26 @@ def _keep(folder: Path, base: Mapping[str, Any], result: SeedResult) -> dict[int
     return done
 
 
-def command_of(request: Request, seeds: str) -> str:
-    """The command line that repeats a request; paths are shown by their last part."""
-    words = ["recbench", "run", "--model", request.model]
-    for flag, value in (("--loss", request.loss), ("--decoder", request.decoder), ("--preset", request.preset)):
+def command_of(request: Request, spec: RunSpec) -> str:
+    """The command line that repeats a request, but for its seeds; paths are shown by their last part."""
+    machine, several = spec.parts["machine"], spec.parts["machine"]["processes"] > 1
+    launch = ["torchrun", "--nproc_per_node", str(machine["processes"]), "-m"] if several else []
+    words = [*launch, "recbench", "run", "--model", request.model]
+    for flag, value in (("--loss", request.loss), ("--decoder", request.decoder)):
         words += [flag, value] if value else []
     words += ["--dataset", request.dataset] if request.dataset != "ml-100k" else []
     for option, value in request.dataset_options.items():
-        words += (
-            ["--data-dir", Path(value).name] if option in ("dir", "file") else ["--set", f"dataset.{option}={value}"]
-        )
-    llm = request.llm if request.llm == TINY or not Path(request.llm).expanduser().exists() else Path(request.llm).name
+        place = Path(value).name
+        words += ["--data-dir", place] if option in ("dir", "file") else ["--set", f"dataset.{option}={value}"]
+    llm = spec.parts.get("llm", {"name": TINY})["name"]
     words += ["--llm", llm] if llm != TINY else []
-    words += ["--device", request.device] if request.device != "cpu" else []
+    words += ["--preset", spec.preset, "--device", machine["device"]]
     for flag, number in request.flags.items():
         words += [f"--{flag.replace('_', '-')}", str(number)] if number is not None else []
     groups = request.config.get("set", {})
     words += [w for g, options in groups.items() for k, v in options.items() for w in ("--set", f"{g}.{k}={v}")]
     words += [w for text in request.sets for w in ("--set", text)]
-    return shlex.join([*words, "--seeds", seeds])
+    return shlex.join(words)
 
 
 def _dataset_name(spec: RunSpec) -> str:
@@ -279,6 +289,7 @@ def _prepare_process(spec: RunSpec) -> None:
 
     # read by libraries when they are first imported or used
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # progress goes through the reporter
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
         # By default glibc returns every tensor of more than 128 KiB to the system and faults it in again.
@@ -306,15 +317,18 @@ def _make_folder(folder: Path) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """sha256 over names, sizes and both ends of a model's files: tells models apart without reading gigabytes."""
+    """sha256 over names, sizes and 64 evenly spaced pieces of a model's files: tells models apart in a second."""
     sha = hashlib.sha256()
     files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
     for file in files:
         size = file.stat().st_size
+        sha.update(f"{file.name if path.is_dir() else ''}:{size}".encode())
         with file.open("rb") as stream:
-            head = stream.read(1 << 20)
-            stream.seek(max(size - (1 << 20), 0))
-            sha.update(f"{file.name if path.is_dir() else ''}:{size}".encode() + head + stream.read())
+            for piece in range(64):
+                stream.seek(max(size - (1 << 20), 0) * piece // 63)
+                sha.update(stream.read(1 << 20))
+                if size <= 1 << 20:
+                    break
     return sha.hexdigest()
 
 

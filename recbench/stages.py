@@ -5,26 +5,26 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import recbench
 from recbench import processes, registry
 from recbench.artefacts import load_model, load_ranking, load_report, save_model, save_ranking
-from recbench.config import RunSpec
+from recbench.config import RunSpec, canonical
 from recbench.data.prepare import load_split, open_source, prepare, save_split
 from recbench.data.split import cap_per_user, subsample, training_sample
 from recbench.errors import DataError, RecbenchError
 from recbench.evaluation import METRICS
 from recbench.interfaces import Fit, FitReport, Reporter, ScoringBackbone, TrainOptions
 from recbench.language.options import TINY
-from recbench.results import Stage, Store
+from recbench.results import Stage, Store, peak_memory_bytes
+from recbench.results.environment import versions
 from recbench.types import Ranking, Sequences, Split
 
-SELECTION = "constrained_beam"
-"""Decoder that ranks the validation sample of a text model, so that one trained model serves every decoder."""
+SELECTION = {"text": "constrained_beam", "scores": "topk"}
+"""Decoder that ranks the validation sample, whatever ranks the test set: one trained model serves every decoder."""
 
 
 @dataclass
@@ -35,8 +35,9 @@ class Stages:
         spec: the experiment.
         store: finished stages.
         reporter: progress.
-        again: rebuild models and rankings that are there already.
+        again: rebuild, once in this run, what is there already.
         used: the stages of the seed at hand, by name, for the record.
+        rebuilt: what was rebuilt so far.
     """
 
     spec: RunSpec
@@ -44,6 +45,7 @@ class Stages:
     reporter: Reporter
     again: bool = False
     used: dict[str, Stage] = field(default_factory=dict)
+    rebuilt: set[str] = field(default_factory=set)
 
     # ---- data -------------------------------------------------------------------------------------------------
 
@@ -72,8 +74,24 @@ class Stages:
             windows = cap_per_user(windows, options["per_user"])
         return subsample(windows, options["cases"]) if options["cases"] else windows
 
-    def _validation_cases(self, split: Split) -> Sequences:
-        return subsample(split.valid, self.spec.parts["evaluate"]["validation_cases"])
+    def _validation(self, model: Any, split: Split, signal: str) -> Callable[[], float]:
+        """NDCG@10 of ``model``, as it stands when called, on the validation sample."""
+        options = self.spec.parts["evaluate"]
+        cases = subsample(split.valid, options["validation_cases"])
+        plugin = registry.get("decoder", SELECTION[signal])
+        decoder = registry.load("decoder", SELECTION[signal])(plugin.options())
+        quiet, excluded = _Quiet(self.reporter), options["history"] == "excluded"
+
+        def validate() -> float:
+            ranks = decoder.rank(model, cases, 10, excluded, quiet).target_ranks(cases.target)
+            return float(METRICS["NDCG@10"](ranks).mean())
+
+        return validate
+
+    def _selection(self, signal: str) -> dict[str, Any]:
+        options = self.spec.parts["evaluate"]
+        chosen = {k: options[k] for k in ("validation_cases", "history")}
+        return {**chosen, "decoder": self._code("decoder", SELECTION[signal])}
 
     # ---- models -----------------------------------------------------------------------------------------------
 
@@ -83,12 +101,11 @@ class Stages:
         model: ScoringBackbone[Any] = registry.load("backbone", part["name"])(plugin.options(**part["options"]))
 
         def build(folder: Path) -> None:
-            cases = self._validation_cases(split)
             budget = part["train"] or {"epochs": 0, "batch_size": 1, "learning_rate": 0.0, "samples": 0}
             chosen = self._training_windows(split, budget)
-            fit = self._fit(budget, seed, lambda: _ndcg(_top(model.scores(cases)), cases))
+            fit = self._fit(budget, seed, self._validation(model, split, "scores"))
             report = model.fit(replace(split, train=chosen), fit)
-            save_model(folder, model.state(), report)
+            save_model(folder, model.state(), self._measured(report))
 
         self.reporter.stage(f"train {part['name']}, seed {seed}")
         stage = self._stage(name, self._scoring_key(part, seed), build, every_process=bool(part["train"]))
@@ -100,7 +117,7 @@ class Stages:
         return {
             "data": self._data_key(),
             "backbone": {k: part[k] for k in ("name", "options", "loss", "train")},
-            "validation_cases": self.spec.parts["evaluate"]["validation_cases"],
+            "selection": self._selection("scores"),
             "machine": self.spec.parts["machine"],
             "seed": seed if plugin.seeded else None,
             "code": self._code("backbone", part["name"]),
@@ -121,17 +138,12 @@ class Stages:
         model, backbone = untuned(self.spec, split, tokenizer, llm, collaborative, seed)
 
         def build(folder: Path) -> None:
-            cases = self._validation_cases(split)
-            selection = registry.load("decoder", SELECTION)(registry.get("decoder", SELECTION).options())
             loss = registry.load("loss", parts["loss"]["name"])(
                 registry.get("loss", parts["loss"]["name"]).options(**parts["loss"]["options"])
             )
-            quiet = _Quiet(self.reporter)
-            fit = self._fit(
-                parts["train"], seed, lambda: _ndcg(selection.rank(model, cases, 10, False, quiet).items, cases)
-            )
+            fit = self._fit(parts["train"], seed, self._validation(model, split, "text"))
             report = tune(model, loss, windows, fit, backbone, parts["llm"]["options"]["precision"])
-            save_model(folder, {n: p.float().numpy() for n, p in model.trainable().items()}, report)
+            save_model(folder, {n: p.float().numpy() for n, p in model.trainable().items()}, self._measured(report))
 
         self.reporter.stage(f"train {parts['backbone']['name']} + {parts['loss']['name']}, seed {seed}")
         stage = self._stage("model", self._text_key(seed), build, every_process=True)
@@ -152,7 +164,7 @@ class Stages:
             "data": self._data_key(),
             **{k: parts[k] for k in ("backbone", "loss", "llm", "train", "machine")},
             "collaborative": self._scoring_key(parts["collaborative"], seed) if "collaborative" in parts else None,
-            "validation_cases": parts["evaluate"]["validation_cases"],
+            "selection": self._selection("text"),
             "seed": seed,
             "code": [self._code("backbone", parts["backbone"]["name"]), self._code("loss", parts["loss"]["name"])],
         }
@@ -169,7 +181,7 @@ class Stages:
             "vocabulary": options["vocabulary"],
             "template": options["template"],
             "samples": parts["train"]["samples"],
-            "code": recbench.__version__,
+            "code": bench_code(),
         }
 
         def build(folder: Path) -> None:
@@ -192,7 +204,7 @@ class Stages:
         place = self.spec.places["llm"]
         if not load.is_gguf(place):
             return place if "/" in place and not Path(place).expanduser().exists() else str(Path(place).expanduser())
-        key = {"gguf": self.spec.parts["llm"]["fingerprint"], "code": recbench.__version__}
+        key = {"gguf": self.spec.parts["llm"]["fingerprint"], "code": bench_code()}
         self.reporter.stage("convert GGUF")
         return str(self._stage("llm", key, lambda folder: load.convert_gguf(place, folder)).path)
 
@@ -270,26 +282,33 @@ class Stages:
     ) -> Stage:
         """Find or build a stage; with several processes the first one stores it, all of them train."""
         kind = kind or {"collaborative": "model"}.get(name, name)
-        rebuild = self.again and name in ("model", "rank")
+        mark = f"{kind} {canonical(key)}"
+        rebuild = self.again and mark not in self.rebuilt
+        self.rebuilt.add(mark)
 
-        def store() -> Stage:
-            return self.store.stage(kind, key, build, self.reporter, rebuild=rebuild)
+        def store(announce: Callable[[bool], None] | None = None) -> Stage:
+            return self.store.stage(kind, key, build, self.reporter, rebuild=rebuild, announce=announce)
 
         if processes.world() == 1:
             stage = store()
         elif not every_process:
             stage = processes.once(store)
+        elif processes.is_main():
+            # another run may be building the same stage: only under the lock is it known whether all have to train
+            stage = store(lambda building: processes.once(lambda: building))
+            processes.once(lambda: stage)
         else:
-            there = processes.once(lambda: self.store.has(kind, key)) and not rebuild
-            if not there and not processes.is_main():
+            if processes.once(lambda: None):
                 with tempfile.TemporaryDirectory() as scratch:
                     build(Path(scratch))
-            mine = store() if processes.is_main() else None
-            stage = processes.once(lambda: mine)
+            stage = processes.once(lambda: None)
         self.used[name] = stage
         if stage.reused:
             self.reporter.message(f"{name}: taken from {stage.path.name} (built in {stage.seconds:.0f} s)")
         return stage
+
+    def _measured(self, report: FitReport) -> FitReport:
+        return replace(report, peak_memory_bytes=peak_memory_bytes(self.spec.parts["machine"]["device"]))
 
     def _fit(self, budget: Mapping[str, Any], seed: int, validate: Callable[[], float]) -> Fit:
         options = TrainOptions(**{k: v for k, v in budget.items() if k != "samples"})
@@ -301,8 +320,19 @@ class Stages:
         return training_sample(split, budget["samples"]) if budget["samples"] else split.train
 
     @staticmethod
-    def _code(kind: str, name: str) -> str:
-        return f"recbench {recbench.__version__}, {registry.origin(kind, name)}"
+    def _code(kind: str, name: str) -> dict[str, Any]:
+        """What the method's code is: an edited method must not find what it made before."""
+        found = {"from": registry.origin(kind, name), "sha256": registry.code(kind, name), "bench": bench_code()}
+        return found if kind == "source" else {**found, "versions": versions()}
+
+
+@cache
+def bench_code() -> str:
+    """sha256 over the parts of recbench that results depend on."""
+    folder = Path(recbench.__file__).parent
+    apart = ("cli", "leaderboard", "stats", "testing")
+    files = [p for p in folder.rglob("*.py") if p.relative_to(folder).parts[0].removesuffix(".py") not in apart]
+    return registry.digest(files)
 
 
 def source_of(spec: RunSpec) -> Any:
@@ -326,15 +356,6 @@ class _Quiet:
     def message(self, text: str) -> None:
         """Pass it on."""
         self._reporter.message(text)
-
-
-def _top(scores: Any) -> Any:
-    return np.argsort(-scores, axis=1, kind="stable")[:, :10].astype(np.int32)
-
-
-def _ndcg(items: Any, cases: Sequences) -> float:
-    ranks = Ranking(items, np.zeros(items.shape, np.float32)).target_ranks(cases.target)
-    return float(METRICS["NDCG@10"](ranks).mean())
 
 
 def _unreachable(folder: Path) -> None:

@@ -19,7 +19,7 @@ from recbench.results import RunRecord, read
 from recbench.run import plan, run, run_id
 
 SETS = (
-    "llm.hidden=32", "llm.layers=1", "llm.heads=2", "llm.intermediate=32", "llm.vocabulary=400", "train.samples=160",
+    "llm.hidden=32", "llm.layers=1", "llm.heads=2", "llm.intermediate=32", "llm.vocabulary=400", "train.samples=163",
     "train.batch_size=8", "train.epochs=2", "evaluate.validation_cases=20", "evaluate.cases=40",
 )  # fmt: skip
 PARTIAL = Path("runs/artefacts/.partial")
@@ -125,12 +125,9 @@ def test_interrupted_in_the_third_seed(tmp_path: Path, reference: tuple[Path, Ru
 def test_two_processes_train_as_one_does(tmp_path: Path, reference: tuple[Path, RunRecord]) -> None:
     """Same global batch, same loss curve (to rounding: sums are added in another order)."""
     write_data(tmp_path / "own.csv")
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     line, environment = command(tmp_path, "3,", *launch)
-    environment |= {"OMP_NUM_THREADS": "1", "MASTER_PORT": "0"}
-    done = subprocess.run(
-        line[:1] + line[1:], cwd=tmp_path, env=environment, capture_output=True, timeout=300, text=True
-    )
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, timeout=300, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     record = read(next((tmp_path / "runs").glob("*/record.json")))
     one, two = reference[1].seeds[0], record.seeds[0]

@@ -13,6 +13,7 @@ COMMANDS = {
     "describe": ("recbench.cli.describe:describe", "The options of a method, or of a group of --set."),
     "data": ("recbench.cli.data:data", "Prepare a data set and print its facts."),
     "show": ("recbench.cli.show:show", "Single cases of a run: prompt, target, top ten, rank."),
+    "table": ("recbench.cli.table:table", "The local runs of a data set, best first."),
     "compare": ("recbench.cli.compare:compare", "Test the difference between runs."),
     "leaderboard": ("recbench.cli.leaderboard:leaderboard", "The committed records and their pages."),
 }

@@ -40,7 +40,7 @@ def repeat(record: RunRecord, path: Path, places: Places, runs: Path, again: boo
     spec = spec_of(record, places)
     seeds = [result.seed for result in record.seeds]
     with tidied(runs), reporter() as progress:
-        new = run(spec, seeds, runs, record.command, progress, again)
+        new = run(spec, seeds, runs, record.command.rpartition(" --seeds ")[0], progress, again)
     results = {result.seed: result for result in new.seeds}
     new = new.model_copy(update={"seeds": tuple(results[seed] for seed in seeds)})
     write(new, path)

@@ -61,7 +61,7 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
     from recbench.cli.tidy import tidied
 
     with tidied(runs), reporter() as progress:
-        record = execute(spec, asked.seeds, runs, command_of(asked.request, asked.seeds_text), progress, again)
+        record = execute(spec, asked.seeds, runs, command_of(asked.request, spec), progress, again)
     if processes.is_main():
         _report(record, runs)
 

@@ -36,6 +36,17 @@ def find(text: str, runs: Path) -> Path:
     return runs / matching[0] / RECORD
 
 
+def read_all(runs: Path) -> tuple[list[RunRecord], list[str]]:
+    """The records of all runs in a folder, and a sentence for each that cannot be read."""
+    records, broken = [], []
+    for path in sorted(runs.glob(f"*/{RECORD}")):
+        try:
+            records.append(read(path))
+        except DataError as error:
+            broken.append(str(error))
+    return records, broken
+
+
 def build_page(runs: Path, dataset: str) -> tuple[list[Path], list[str]]:
     """Rewrite the local page of one data set from the records in ``runs``.
 
@@ -44,18 +55,11 @@ def build_page(runs: Path, dataset: str) -> tuple[list[Path], list[str]]:
     """
     from recbench.leaderboard import html_page, markdown_page
 
-    records, broken = [], []
-    for path in sorted(runs.glob(f"*/{RECORD}")):
-        try:
-            record: RunRecord = read(path)
-        except DataError as error:
-            broken.append(f"left out of the page: {error}")
-            continue
-        if record.dataset.name == dataset:
-            records.append(record)
+    records, broken = read_all(runs)
+    records = [record for record in records if record.dataset.name == dataset]
     pages = {f"{dataset}.md": markdown_page, f"{dataset}.html": html_page}
     written = []
     for name, page in pages.items():
         write_atomic(runs / PAGES / name, page(records).encode())
         written.append(runs / PAGES / name)
-    return written, broken
+    return written, [f"left out of the page: {sentence}" for sentence in broken]

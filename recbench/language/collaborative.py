@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recbench.errors import RecbenchError
+
 
 class CollaborativeEmbedding(nn.Embedding):
     """An input embedding that also knows the ids ``num_embeddings + item``.
@@ -57,8 +59,17 @@ class CollaborativeEmbedding(nn.Embedding):
 
 
 def install(model: Any, vectors: npt.NDArray[np.float32], projector: nn.Module) -> CollaborativeEmbedding:
-    """Give ``model`` a :class:`CollaborativeEmbedding` in place of its input embedding."""
+    """Give ``model`` a :class:`CollaborativeEmbedding` in place of its input embedding.
+
+    Raises:
+        RecbenchError: the model's embedding is no plain look-up (Gemma scales it).
+    """
     text = model.get_input_embeddings()
+    if type(text).forward is not nn.Embedding.forward:
+        raise RecbenchError(
+            f"{type(text).__name__} does more than look embeddings up, so collaborative tokens cannot stand beside "
+            "text in this model: use a backbone without them, such as bigrec."
+        )
     embedding = CollaborativeEmbedding(text, vectors, projector.to(text.weight.device))
     model.set_input_embeddings(embedding)
     return embedding

@@ -55,8 +55,13 @@ def convert_gguf(file: str, folder: Path) -> None:
         raise RecbenchError(f"Reading {path.name} needs: pip install 'recbench-toolkit[gguf]' ({error}).") from error
     except Exception as error:  # transformers and gguf raise a different type for every kind of damage
         raise RecbenchError(f"{path.name} cannot be read as a GGUF checkpoint: {_first_line(error)}") from error
+    # a model that was read from GGUF counts as quantised and refuses to be saved, so its weights move to a plain one
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    plain = AutoModelForCausalLM.from_config(model.config, dtype=torch.float32)
+    plain.load_state_dict(model.state_dict())
     tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+    plain.save_pretrained(folder)
 
 
 def load_tokenizer(name: str, revision: str = "") -> Any:
@@ -133,6 +138,13 @@ def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]
         modules_to_save=extra_modules or None,
         task_type="CAUSAL_LM",
     )
+    tied = (model.get_input_embeddings(), model.get_output_embeddings())
+    wanted = set(options.lora_targets)
+    if any(module in tied and name.split(".")[-1] in wanted for name, module in model.named_modules()):
+        raise UsageError(
+            f"llm.lora_targets={','.join(options.lora_targets)} names an embedding or output matrix, which losses and "
+            "decoders read directly: adapt the layers between them."
+        )
     try:
         return get_peft_model(model, config)
     except ValueError as error:

@@ -51,7 +51,7 @@ class TextModel:
         return {n: p.detach().cpu().contiguous() for n, p in self.lm.named_parameters() if p.requires_grad}
 
     def restore(self, parameters: dict[str, Tensor]) -> None:
-        """Load what :meth:`trainable` gave.
+        """Load what :meth:`trainable` gave, and switch to evaluation.
 
         Raises:
             KeyError: the names differ from this model's.
@@ -62,3 +62,4 @@ class TextModel:
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(parameters[name])
+        self.lm.eval()  # PEFT's layers start with their dropout on

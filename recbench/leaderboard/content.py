@@ -56,9 +56,9 @@ Block = Heading | Paragraph | Bullets | Table | Code
 
 READING = (
     "Each number is the mean over all test cases (one case: a history and the one item that followed it), averaged "
-    "over seeds; ± is the sample standard deviation over seeds, absent where a method has one seed. Epochs and "
-    "budgets were chosen on validation data. Which row is best was picked on this test set itself, so its lead is "
-    "flattered; read the intervals, not the order."
+    "over seeds; ± is the sample standard deviation over seeds, absent where a method has one seed. A trained row's "
+    "epoch was chosen on validation windows; every row's budget stands under Cost. Which row is best was picked on "
+    "this test set itself, so its lead is flattered; read the intervals, not the order."
 )
 
 
@@ -107,8 +107,9 @@ def _explanation(section: Section) -> str:
     text = (
         f"▲ and ▼: significantly better or worse than the best row, and than the best row without a language model "
         f"(traditional), on {METRIC} at {ALPHA:.2f} after Holm; = no difference shown; {NONE} the row itself or "
-        f"nothing to compare with. Cold: the {section.n_cold:,} cases whose target never occurs in training; warm: the "
-        f"others. Invalid: share of generated titles that are no item of the catalogue, before grounding."
+        f"nothing to compare with. Cold: the {section.n_cold:,} cases whose target is in no training "
+        f"window (rows trained on a sample see fewer items still); warm: the others. "
+        f"Invalid: share of generated titles that are no item of the catalogue, before grounding."
     )
     if (best := section.best_traditional) is not None:
         return f"{text} The best traditional row is {best.rank}, {_name(best)}."
@@ -144,8 +145,7 @@ def _results(section: Section) -> Table:
             row.record.labels.llm or NONE,
             str(len(row.record.seeds)),
             *(_with_spread(*row.metrics[name]) for name in METRICS),
-            _mark(row.best),
-            _mark(row.traditional),
+            *marks(row),
             _number(row.cold),
             _number(row.warm),
             NONE if row.invalid_share is None else f"{row.invalid_share:.1%}",
@@ -239,6 +239,11 @@ def _with_spread(mean: float, sd: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return NONE if value is None else f"{value:.4f}"
+
+
+def marks(row: Row) -> tuple[str, str]:
+    """The row's marks against the best row and the best traditional row."""
+    return _mark(row.best), _mark(row.traditional)
 
 
 def _mark(tested: Tested | None) -> str:

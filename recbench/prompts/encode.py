@@ -60,7 +60,7 @@ class Encoder:
         return cls(tokenizer, template, catalog, backbone, vocabulary, answers, Trie.build(answers), max_tokens)
 
     def prompts(self, cases: Sequences) -> list[list[int]]:
-        """Token ids of each case's prompt; a beginning-of-text token first where the tokenizer has one."""
+        """Token ids of each case's prompt; a beginning-of-text token first where the tokenizer puts one."""
         histories = [[int(i) for i in row if i != PAD] for row in cases.history]
         rows = self._encode(histories)
         too_long = [n for n, row in enumerate(rows) if len(row) > self.max_tokens and len(histories[n]) > 1]
@@ -81,7 +81,9 @@ class Encoder:
             pieces = self.backbone.prompt(quoted, items, self.template)
             plan.append([-p - 1 if isinstance(p, int) else texts.setdefault(p, len(texts)) for p in pieces])
         ids = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
-        start = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
+        # some tokenizers name such a token and never put it there
+        start = self.tokenizer("")["input_ids"][:1]
+        start = start if start == [self.tokenizer.bos_token_id] else []
         return [
             start + [t for part in parts for t in ([self.vocabulary - part - 1] if part < 0 else ids[part])]
             for parts in plan

@@ -32,7 +32,7 @@ def environment(device: str) -> dict[str, Any]:
         "device": device,
         "recbench": recbench.__version__,
         "python": platform.python_version(),
-        "versions": _versions(),
+        "versions": versions(),
         "git_commit": commit,
         "git_dirty": dirty,
         "platform": f"{platform.system()} {platform.machine()}",
@@ -41,14 +41,18 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
-def peak_memory_bytes() -> int:
-    """Largest resident set so far of this process or of any one finished child, in bytes."""
+def peak_memory_bytes(device: str = "cpu") -> int:
+    """The most memory used so far, in bytes: of the GPU, or resident in this process or any one finished child."""
+    torch = sys.modules.get("torch")  # whoever computes on a GPU has imported it
+    if device == "cuda" and torch is not None:
+        return int(torch.cuda.max_memory_allocated())
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return int(peak) * (1 if sys.platform == "darwin" else 1024)  # Linux counts kilobytes, macOS bytes
 
 
 @functools.cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The installed versions of the libraries that results depend on."""
     found = {}
     for name in LIBRARIES:
         try:

@@ -98,6 +98,7 @@ class SeedResult(_Part):
             A stage taken from the store has the time that it took when it was built.
         reused: the stages taken from the store.
         stages: the folder of each stage in the store, by stage name.
+        watched: the loss's own values at the end of training (MSL: tau).
         peak_memory_bytes: largest resident set; None: not measured.
         started: when, as ISO 8601 text.
         environment: what ``recbench.results.environment`` returned.
@@ -113,6 +114,7 @@ class SeedResult(_Part):
     seconds: dict[str, _Seconds] = {}
     reused: tuple[str, ...] = ()
     stages: dict[str, str] = {}
+    watched: dict[str, float] = {}
     peak_memory_bytes: Annotated[int, Field(ge=0)] | None = None
     started: str = ""
     environment: dict[str, Any] = {}

@@ -69,6 +69,7 @@ class Store:
         reporter: Messages | None = None,
         *,
         rebuild: bool = False,
+        announce: Callable[[bool], None] | None = None,
     ) -> Stage:
         """The stage that ``key`` describes, built now unless it is there.
 
@@ -78,17 +79,22 @@ class Store:
             build: fills the empty folder it is given. If it raises, the folder is removed.
             reporter: told when another process builds the same stage and this one waits.
             rebuild: build it even if it is there; the old one stays in place until the new one is finished.
+            announce: told, once it is certain, whether ``build`` will be called: other processes may have to take part.
 
         Raises:
             RecbenchError: the store cannot be written, or the disk is full.
             DataError: the folder with this name was made from another key, or is damaged.
         """
         name = _name(kind, key)
+        announce = announce or (lambda building: None)
         if not rebuild and (found := self._find(name, key)):
+            announce(False)
             return found
         with _explained(f"building {name} in {self.root}"), self._locked(name, reporter):
             if not rebuild and (found := self._find(name, key)):  # another process built it while this one waited
+                announce(False)
                 return found
+            announce(True)
             return self._build(name, kind, key, build)
 
     def has(self, kind: str, key: Mapping[str, Any]) -> bool:
@@ -110,7 +116,8 @@ class Store:
             for path in sorted((self.root / _PARTIAL).glob("*")):
                 try:
                     with self._lock(path.name.removesuffix(_OLD)).acquire(blocking=False):
-                        shutil.rmtree(path)
+                        if path.exists():  # its builder may have just finished
+                            shutil.rmtree(path)
                 except Timeout:
                     continue
                 removed.append(path)

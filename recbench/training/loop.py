@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ def fit(
     precision: str = "fp32",
     lengths: Sequence[int] | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    watched: Callable[[], Mapping[str, float]] | None = None,
 ) -> FitReport:
     """Train ``module`` in place and leave it at its best epoch.
 
@@ -42,6 +44,7 @@ def fit(
         precision: fp32, or bf16 for autocast with fp32 master weights.
         lengths: of the examples; given, those of like length share a batch (see :class:`LikeLengths`).
         on_step: called with (step, steps) before each step.
+        watched: values to show beside the loss, and to keep at the end (MSL's temperature).
 
     Raises:
         RecbenchError: the loss became infinite or not a number; names the step.
@@ -50,6 +53,8 @@ def fit(
 
     budget = plan.train
     processes = torch.distributed.get_world_size() if _distributed() else 1
+    if processes > 1 and len(examples) < budget.batch_size:  # type: ignore[arg-type]
+        raise RecbenchError(f"{processes} processes need at least one whole batch of {budget.batch_size} windows.")
     if budget.batch_size % processes:
         raise RecbenchError(f"train.batch_size={budget.batch_size} cannot be shared evenly by {processes} processes.")
     losses: list[tuple[int, float]] = []
@@ -58,22 +63,32 @@ def fit(
     kept = [0]
 
     class Watch(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if budget.warmup_steps >= state.max_steps:
+                plan.reporter.message(
+                    f"train.warmup_steps={budget.warmup_steps} is as long as the training ({state.max_steps} steps): "
+                    "the learning rate never reaches its largest value"
+                )
+
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if on_step:
                 on_step(state.global_step, state.max_steps)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             recent = {"loss": losses[-1][1]} if losses else {}
+            recent |= watched() if watched else {}
             plan.reporter.step(state.global_step, state.max_steps, **recent)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
             if logs and "loss" in logs:
                 losses.append((state.global_step, float(logs["loss"])))
-                if not torch.isfinite(torch.tensor(losses[-1][1])):
-                    raise RecbenchError(
-                        f"The training loss is {losses[-1][1]} at step {state.global_step}: lower train.learning_rate "
-                        "(or use llm.precision=fp32)."
-                    )
+            # "train_loss" comes at the end, whatever the number of steps
+            value = (logs or {}).get("loss", (logs or {}).get("train_loss", 0.0))
+            if not math.isfinite(value):
+                raise RecbenchError(
+                    f"The training loss is {value} at step {state.global_step}: lower train.learning_rate "
+                    "(or use llm.precision=fp32)."
+                )
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             module.eval()
@@ -107,7 +122,8 @@ def fit(
             weight_decay=budget.weight_decay,
             max_grad_norm=budget.gradient_clip,
             warmup_steps=budget.warmup_steps,
-            lr_scheduler_type=budget.schedule,
+            # transformers' plain "constant" ignores the warm-up
+            lr_scheduler_type="constant_with_warmup" if budget.schedule == "constant" else budget.schedule,
             optim="adamw_torch_fused",
             logging_steps=LOG_EVERY,
             logging_nan_inf_filter=False,
@@ -121,6 +137,8 @@ def fit(
             bf16=precision == "bf16",
             seed=child_seed(plan.seed, purpose),
         )
+        _ = arguments.device  # counts the GPUs; one process uses one, or DataParallel would multiply the batch
+        arguments._n_gpu = min(arguments._n_gpu, 1)
         trainer = _Trainer(
             model=module, args=arguments, train_dataset=examples, data_collator=collate, callbacks=[Watch()]
         )
@@ -138,6 +156,7 @@ def fit(
         validation=tuple(scores),
         losses=tuple(losses),
         seconds=time.perf_counter() - started,
+        watched=dict(watched()) if watched else {},
     )
 
 
@@ -145,14 +164,16 @@ class LikeLengths(Sampler[int]):
     """A new random order each epoch in which examples of like length stand together.
 
     Blocks of fifty batches are drawn at random and sorted by length inside, then the batches of a block are shuffled:
-    less padding, almost the same mixing. Batches are of the *global* size, so that several processes see what one does.
+    less padding, almost the same mixing. Batches are of the *global* size, so that several processes see what one does;
+    the few examples that fill no batch sit an epoch out, since accelerate would fill it up with repeats for several
+    processes only. Fewer examples than a batch are one batch.
     """
 
     def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
         self.lengths, self.batch, self.seed, self.epoch = np.asarray(lengths), batch, seed, 0
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.lengths) // self.batch * self.batch or len(self.lengths)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by accelerate before each epoch."""
@@ -161,14 +182,12 @@ class LikeLengths(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         draw = np.random.default_rng([self.seed, self.epoch])
         self.epoch += 1
-        order = draw.permutation(len(self.lengths))
+        order = draw.permutation(len(self.lengths))[: len(self)]
         for start in range(0, len(order), 50 * self.batch):
             block = order[start : start + 50 * self.batch]
             block = block[np.argsort(self.lengths[block], kind="stable")]
             batches = [block[i : i + self.batch] for i in range(0, len(block), self.batch)]
-            # a short batch stays last, or every later batch of the sampler would be cut at another place
-            whole = len(batches) - (len(batches[-1]) < self.batch)
-            for i in [*draw.permutation(whole), *range(whole, len(batches))]:
+            for i in draw.permutation(len(batches)):
                 yield from batches[i].tolist()
 
 

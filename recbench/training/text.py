@@ -78,6 +78,7 @@ def tune(model: TextModel, loss: Loss[Any], windows: Sequences, plan: Fit, backb
         precision=precision,
         lengths=[len(p) + len(a) for p, a in zip(examples.prompts, examples.answers, strict=True)],
         on_step=curriculum if embedding is not None else None,
+        watched=loss.state,
     )
     if embedding is not None:
         embedding.hybrid = True  # inference always shows the collaborative tokens

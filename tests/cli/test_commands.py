@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+from recbench.config import PRESETS
 from recbench.leaderboard import load_records
 from recbench.results import read
 
@@ -59,7 +60,7 @@ def test_dry_run_says_where_values_come_from_and_writes_nothing(call, tmp_path: 
         "tau 3.0 x.yaml",
         "hidden 32 --set",
         "name msl x.yaml",
-        "samples 10000 preset cpu",
+        f"samples {PRESETS['cpu']['text']['samples']} preset cpu",
         "seeds 3, 17 (x.yaml)",
         "device cpu x.yaml",
         "seed 17 prepare to do, model to do, rank to do",

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
+from recbench.errors import UsageError
 from recbench.interfaces import SilentReporter
 from recbench.testing import tiny_split, tiny_text_model
 from recbench.types import PAD
@@ -110,3 +111,15 @@ def test_history_is_left_out_on_request(setup) -> None:
         seen = set(history[history != PAD].tolist())
         assert not seen & set(items.tolist())
         assert (items != PAD).sum() == len(split.catalog) - len(seen)
+
+
+def test_leaving_history_out_still_fills_the_list(setup) -> None:
+    split, model = setup
+    found = ConstrainedBeam(BeamOptions()).rank(model, split.test, 10, True, SilentReporter())
+    assert (found.items != PAD).all()
+
+
+def test_fewer_beams_than_places_are_refused(setup) -> None:
+    split, model = setup
+    with pytest.raises(UsageError, match="beams=3 cannot fill a list of 10"):
+        ConstrainedBeam(BeamOptions(beams=3)).rank(model, split.test, 10, False, SilentReporter())

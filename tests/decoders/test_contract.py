@@ -9,7 +9,7 @@ class TestConstrainedBeam(TextDecoderTests):
 
 class TestConstrainedBeamAsTransformers(TextDecoderTests):
     name = "constrained_beam"
-    options = {"scores": "hf", "length_penalty": 1.0, "beams": 4, "batch_size": 3}
+    options = {"scores": "hf", "length_penalty": 1.0, "beams": 10, "batch_size": 3}
 
 
 class TestTopK(ScoringDecoderTests):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
+from recbench.errors import UsageError
 from recbench.language.collaborative import find, install
+from recbench.language.load import attach_lora
+from recbench.language.options import PretrainedOptions
 from recbench.testing import RandomScores, tiny_split, tiny_text_model
 from recbench_plugins.backbones.llara import LLaRA, LLaRAOptions
 
@@ -73,3 +77,22 @@ def test_curriculum_shares() -> None:
     assert abs(share - 0.5) < 0.03
     assert abs(sawtooth - 0.1) < 0.02
     assert all(always.hybrid(0, 1000, 5, d) for d in draws)
+
+
+def test_a_restored_model_has_its_dropout_off() -> None:
+    """PEFT's layers start in training mode: a model taken from the store would rank with noise."""
+    split = tiny_split()
+    one = tiny_text_model(split)
+    one.lm = attach_lora(one.lm, PretrainedOptions(lora_dropout=0.5), [])
+    for name, parameter in one.lm.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter)
+    one.restore({n: p.clone() for n, p in one.trainable().items()})
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        assert torch.equal(one.causal(ids).logits, one.causal(ids).logits)
+
+
+def test_lora_on_the_output_matrix_is_refused() -> None:
+    with pytest.raises(UsageError, match="lm_head"):
+        attach_lora(tiny_text_model(tiny_split()).lm, PretrainedOptions(lora_targets=("lm_head",)), [])

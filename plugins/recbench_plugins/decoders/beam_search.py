@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from recbench.errors import RecbenchError
 from recbench.language.textmodel import TextModel
 from recbench.prompts.trie import ROOT
 from recbench.training.answers import segment_logsumexp
@@ -50,7 +51,10 @@ class BeamSearch:
         Returns:
             For each prompt up to ``beams`` finished items, best first.
         """
-        users, k = len(prompts), self.beams
+        self._check_window(max(map(len, prompts)))
+        # forbidden items take up beams until they finish: so many more are kept that none is missed
+        k = self.beams + max(len(items - {PAD}) for items in forbidden)
+        users = len(prompts)
         feeder = _Feeder(self.model, prompts)
         state = _Beams(
             np.full((users, k), PAD, np.int64),
@@ -64,8 +68,19 @@ class BeamSearch:
         while (state.node != PAD).any():
             user, slot, child, score = self._expand(state, feeder, length)
             length += 1
-            state = self._select(state, user, slot, child, score, finished, forbidden, length)
+            state = self._select(k, state, user, slot, child, score, finished, forbidden, length)
         return [[(score, item) for score, _, item in pool] for pool in finished]
+
+    def _check_window(self, longest: int) -> None:
+        """Layers with a sliding window are exact as long as everything fits into it."""
+        config = self.model.causal.config
+        window = getattr(config, "sliding_window", None)
+        needed = longest + max(map(len, self.model.encoder.answers))
+        if window and getattr(config, "use_sliding_window", True) and needed > window:
+            raise RecbenchError(
+                f"Prompt and title need {needed} tokens, more than the model's sliding window of {window}: "
+                "lower llm.max_tokens."
+            )
 
     def _expand(
         self, state: _Beams, feeder: _Feeder, length: int
@@ -96,8 +111,9 @@ class BeamSearch:
             values = logits[position, allowed] - logits.logsumexp(1)[position]
         else:
             union, column = allowed.unique(return_inverse=True)
-            bias = None if head.bias is None else head.bias[union]
-            dense = torch.nn.functional.linear(hidden, head.weight[union], bias).float()
+            bias = None if head.bias is None else head.bias[union].float()
+            # in fp32 whatever the model's precision: bf16 would make ties of close scores
+            dense = torch.nn.functional.linear(hidden.float(), head.weight[union].float(), bias)
             values = dense[position, column]
             values = values - segment_logsumexp(values, position, len(nodes))[position]
         return values.double().cpu().numpy()
@@ -134,6 +150,7 @@ class BeamSearch:
 
     def _select(
         self,
+        k: int,
         state: _Beams,
         user: npt.NDArray,
         slot: npt.NDArray,
@@ -149,13 +166,13 @@ class BeamSearch:
         rank = np.arange(len(user)) - np.searchsorted(user, user)
         item = self.trie.item[child]
         penalty = float(length) ** self.length_penalty
-        for at in np.flatnonzero((item != PAD) & (rank < self.beams)):
+        for at in np.flatnonzero((item != PAD) & (rank < k)):
             u, i = int(user[at]), int(item[at])
             if i not in forbidden[u]:
                 finished[u].append((float(score[at]) / penalty, int(child[at]), i))
         live = np.flatnonzero(item == PAD)
         live_rank = np.arange(len(live)) - np.searchsorted(user[live], user[live])
-        live, live_rank = live[live_rank < self.beams], live_rank[live_rank < self.beams]
+        live, live_rank = live[live_rank < k], live_rank[live_rank < k]
         best = np.full(len(finished), -np.inf)
         best[user[live[live_rank == 0]]] = score[live[live_rank == 0]] / penalty
         done = np.zeros(len(finished), bool)
@@ -192,7 +209,8 @@ class _Feeder:
         width = int(lengths.max())
         ids = torch.tensor([[*p, *[0] * (width - len(p))] for p in prompts])
         real = torch.arange(width) < lengths[:, None]
-        self.lengths, self.cache = lengths.numpy(), DynamicCache(config=model.causal.config)
+        # a cache made from the configuration drops what a sliding window no longer sees, and beams would count into it
+        self.lengths, self.cache = lengths.numpy(), DynamicCache()
         out = self.decoder(
             input_ids=ids.to(self.device),
             attention_mask=real.long().to(self.device),

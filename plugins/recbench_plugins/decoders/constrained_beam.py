@@ -47,9 +47,12 @@ class ConstrainedBeam(Decoder[BeamOptions]):
         """See :class:`recbench.interfaces.Decoder`; equal scores in the trie's order (by token ids)."""
         import numpy as np
 
+        from recbench.errors import UsageError
         from recbench.types import PAD, Ranking
         from recbench_plugins.decoders.beam_search import BeamSearch
 
+        if self.options.beams < min(depth, len(model.encoder.catalog)):
+            raise UsageError(f"decoder.beams={self.options.beams} cannot fill a list of {depth}: use at least {depth}.")
         prompts = model.encoder.prompts(cases)
         # users of like prompt length share a batch; the order is a function of the cases alone
         order = np.argsort([len(p) for p in prompts], kind="stable")
@@ -64,7 +67,7 @@ class ConstrainedBeam(Decoder[BeamOptions]):
                 items[row, : len(kept)] = [item for _, item in kept]
                 scores[row, : len(kept)] = [score for score, _ in kept]
             reporter.step(min(start + self.options.batch_size, len(order)), len(order))
-        return Ranking(items, scores, invalid_share=0.0)
+        return Ranking(items, scores)
 
 
 plugin = Plugin(

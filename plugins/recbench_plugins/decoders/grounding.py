@@ -52,12 +52,12 @@ class Grounding(Decoder[GroundingOptions]):
             order = np.argsort([len(p) for p in prompts], kind="stable")
             items = np.full((len(cases), depth), PAD, np.int32)
             scores = np.full((len(cases), depth), -np.inf, np.float32)
-            invalid = 0
+            invalid, titles = 0, set(encoder.catalog.titles)
             for start in range(0, len(order), size):
                 rows = order[start : start + size]
                 generated = generate(model, [prompts[r] for r in rows], self.options.beams)
-                invalid += sum(encoder.item_of(tokens) == PAD for tokens in generated)
                 texts = [_unquoted(t, encoder.template.title) for t in encoder.tokenizer.batch_decode(generated)]
+                invalid += sum(text not in titles for text in texts)
                 near = -torch.cdist(embed(model, texts), catalogue).cpu().numpy()
                 if exclude_history:
                     row, column = np.nonzero(cases.history[rows] != PAD)

@@ -10,13 +10,14 @@ Known differences between paper and code, and what ``variant`` chooses:
 choice                     corrected (default)      official (the code)         paper (the equations)
 =========================  =======================  ==========================  ===============================
 root of the quadratic      larger                   larger                      smaller, as printed
-statistics taken from      each title's first       positions whose fan-out     every answer position
-                           position with a choice   equals the first row's
+statistics taken from      each title's first       positions whose fan-out     every position with a
+                           position with a choice   equals the first row's      choice
 loss times tau (Eq. 9)     yes                      with ATS only               yes
 forced positions in mean   left out                 left out with ATS only      summed over the title (Eq. 5)
 =========================  =======================  ==========================  ===============================
 
-The printed (smaller) root is an artefact of the Gaussian expansion: it gives P = eta in the expansion, but a
+Whatever the variant, tau stays between ``tau_min`` and ``tau_max`` (the code's 1.5 and 5; the equations have no such
+bounds). The printed (smaller) root is an artefact of the Gaussian expansion: it gives P = eta in the expansion, but a
 temperature so low that the true P is near 1. The first position is no choice at all where a tokenizer isolates the
 opening quote: the statistics of the code are then an average over nothing.
 """

@@ -1,0 +1,53 @@
+"""``recbench table``: the local runs of a data set, best first, as on their page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recbench.cli.text import columns
+from recbench.errors import UsageError, did_you_mean
+
+
+@click.command()
+@click.argument("dataset", default="ml-100k")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
+)
+def table(dataset: str, runs: Path) -> None:
+    """Print the runs of DATASET (default ml-100k), best first, with the declared test's marks.
+
+    The page in RUNS/pages says more: every comparison, cost, budget and command.
+    """
+    from recbench.cli.runs import read_all
+    from recbench.leaderboard.content import marks
+    from recbench.leaderboard.rows import METRIC, sections
+
+    records, broken = read_all(runs)
+    for sentence in broken:
+        click.echo(f"recbench: left out: {sentence}", err=True)
+    found = [record for record in records if record.dataset.name == dataset]
+    if not found:
+        known = {record.dataset.name for record in records}
+        hint = did_you_mean(dataset, known) if known else "there is no run yet"
+        raise UsageError(f"No run of data set {dataset!r} in {runs}: {hint}")
+    for section in sections(found):
+        click.echo(f"{dataset}: {section.n_cases:,} test cases of {section.n_users:,} users ({section.label})")
+        header = ["#", "method", "loss", "decoder", "LM", "seeds", METRIC, "HR@10", "vs best", "vs best traditional"]
+        lines = [header]
+        for row in section.rows:
+            labels = row.record.labels
+            words = [labels.method, labels.loss, labels.decoder, labels.llm]
+            lines.append(
+                [str(row.rank), *(word or "–" for word in words), str(len(row.record.seeds))]
+                + [_number(*row.metrics[name]) for name in (METRIC, "HR@10")]
+                + list(marks(row))
+            )
+        click.echo(columns(lines))
+    click.echo("▲ ▼ significantly better or worse on NDCG@10 (users permuted, Holm); = no difference shown")
+    click.echo("page: " + "  ".join(str(runs / "pages" / f"{dataset}.{kind}") for kind in ("md", "html")))
+
+
+def _number(mean: float, spread: float | None) -> str:
+    return f"{mean:.4f}" if spread is None else f"{mean:.4f} ± {spread:.4f}"
