@@ -6,7 +6,6 @@ import ctypes
 import hashlib
 import platform
 import re
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,21 +13,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock
 
 from recbench import processes, registry
-from recbench.config import PRESETS, Request, RunSpec, resolve
+from recbench.config import Request, RunSpec, resolve
 from recbench.data.prepare import entry
+from recbench.description import describe, run_id
 from recbench.errors import RecbenchError, UsageError
 from recbench.interfaces import Reporter
 from recbench.language.load import check_source
 from recbench.language.options import TINY
-from recbench.results import Cases, Dataset, Labels, RunRecord, SeedResult, Store, environment, peak_memory_bytes, read
+from recbench.results import RunRecord, SeedResult, Store, environment, peak_memory_bytes, read
 from recbench.results import write as write_record
 from recbench.results.files import reason, sweep_temporaries
 from recbench.stages import Stages, source_of
-from recbench.types import Sequences, Split
+from recbench.types import Split
 
 STORE = "artefacts"
 RECORD = "record.json"
@@ -55,14 +54,6 @@ def plan(request: Request) -> RunSpec:
     if "llm" in spec.parts and (local := Path(request.llm).expanduser()).exists() and request.llm != TINY:
         spec = spec.with_facts("llm", fingerprint=fingerprint(local))
     return spec
-
-
-def run_id(spec: RunSpec) -> str:
-    """The name of a run's folder: its parts and the hash of its spec."""
-    parts = spec.parts
-    names = [_dataset_name(spec), parts["backbone"]["name"]]
-    names += [parts[g]["name"] for g in ("loss",) if g in parts] + [parts["decoder"]["name"]]
-    return "-".join([*names, spec.spec_hash()[:8]])
 
 
 def run(
@@ -105,7 +96,7 @@ def run(
             reporter.message(f"removed what an interrupted run left: {path.name}")
     stages = Stages(spec, store, reporter, again)
     split = stages.split()
-    base = _empty_record(spec, split, stages.test_cases(split), command)
+    base = describe(spec, split, stages.test_cases(split), command)
     done = _finished(folder, base)
     for number, seed in enumerate(seeds, start=1):
         if seed in done and not again:
@@ -145,74 +136,6 @@ def _one_seed(stages: Stages, split: Split, seed: int) -> SeedResult:
     )
 
 
-def _empty_record(spec: RunSpec, split: Split, cases: Sequences, command: str) -> Mapping[str, Any]:
-    """Everything of the record but its seeds."""
-    parts = spec.parts
-    counts = split.train_counts()
-    evaluate = parts["evaluate"]
-    chosen = [f"at most {evaluate['per_user']} windows a user"] if evaluate["per_user"] else []
-    chosen += [f"a sample of {evaluate['cases']:,}"] if evaluate["cases"] else []
-    name = _dataset_name(spec)
-    llm = parts.get("llm", {}).get("name", "")
-    return {
-        "run": run_id(spec),
-        "spec": dict(parts),
-        "spec_hash": spec.spec_hash(),
-        "command": command,
-        "dataset": Dataset(name=name, label=name, sources=dict(split.sources)),
-        "labels": Labels(
-            method=_label(parts["backbone"], "backbone"),
-            loss=_label(parts.get("loss"), "loss"),
-            decoder=_label(parts["decoder"], "decoder"),
-            llm=llm,
-        ),
-        "budget": _budget(spec, split),
-        "policies": {
-            "items that share a title": str(parts["dataset"]["options"].get("namesakes", "distinct")),
-            "items of the history": f"{evaluate['history']} as recommendations",
-        },
-        "cases": Cases(
-            digest=cases.digest(),
-            label=", ".join(chosen) or "all test windows",
-            users=cases.users,
-            cold=(~split.warm_items()[cases.target]).astype(np.int32),
-            history_length=cases.history_length,
-            popularity=counts[cases.target].astype(np.int32),
-        ),
-    }
-
-
-def _label(part: Mapping[str, Any] | None, kind: str) -> str:
-    """A part's name with the options that differ from its defaults."""
-    if part is None:
-        return ""
-    defaults = registry.get(kind, part["name"]).options().model_dump(mode="json")
-    changed = [f"{k}={v}" for k, v in part["options"].items() if defaults.get(k) != v]
-    return part["name"] + (f" ({', '.join(changed)})" if changed else "")
-
-
-def _budget(spec: RunSpec, split: Split) -> dict[str, str]:
-    parts = spec.parts
-    if "train" not in parts:
-        return {"training": "none"}
-    train = parts["train"]
-    n = len(split.train if split.sample is None or not train["samples"] else split.train.take(split.sample))
-    shown = min(train["samples"] or n, n)
-    budget = {
-        "preset": spec.preset,
-        "training windows": f"{shown:,} of {len(split.train):,}",
-        "epochs": f"at most {train['epochs']}" if train["patience"] else str(train["epochs"]),
-        "batch": str(train["batch_size"]),
-        "learning rate": f"{train['learning_rate']:g}",
-        "epoch chosen on": f"{min(parts['evaluate']['validation_cases'], len(split.valid)):,} validation windows",
-    }
-    if "collaborative" in parts:
-        helper, own = parts["collaborative"]["name"], parts["collaborative"]["train"]
-        windows = f"{own['samples']:,}" if own and own["samples"] else "all"
-        budget["collaborative model"] = f"{helper}, {own['epochs']} epochs on {windows} windows" if own else helper
-    return budget
-
-
 def _assemble(base: Mapping[str, Any], seeds: list[SeedResult]) -> RunRecord:
     """The record, its command naming just the seeds that it holds."""
     numbers = [result.seed for result in seeds]
@@ -238,33 +161,6 @@ def _keep(folder: Path, base: Mapping[str, Any], result: SeedResult) -> dict[int
         done = {**_finished(folder, base), result.seed: result}
         write_record(_assemble(base, [done[s] for s in sorted(done)]), folder / RECORD)
     return done
-
-
-def command_of(request: Request, spec: RunSpec) -> str:
-    """The command line that repeats a request, but for its seeds; paths are shown by their last part."""
-    machine, several = spec.parts["machine"], spec.parts["machine"]["processes"] > 1
-    launch = ["torchrun", "--nproc_per_node", str(machine["processes"]), "-m"] if several else []
-    words = [*launch, "recbench", "run", "--model", request.model]
-    for flag, value in (("--loss", request.loss), ("--decoder", request.decoder)):
-        words += [flag, value] if value else []
-    words += ["--dataset", request.dataset] if request.dataset != "ml-100k" else []
-    for option, value in request.dataset_options.items():
-        place = Path(value).name
-        words += ["--data-dir", place] if option in ("dir", "file") else ["--set", f"dataset.{option}={value}"]
-    llm = spec.parts.get("llm", {"name": TINY})["name"]
-    words += ["--llm", llm] if llm != TINY else []
-    words += ["--preset", spec.preset, "--device", machine["device"]]
-    for flag, number in request.flags.items():
-        words += [f"--{flag.replace('_', '-')}", str(number)] if number is not None else []
-    groups = request.config.get("set", {})
-    words += [w for g, options in groups.items() for k, v in options.items() for w in ("--set", f"{g}.{k}={v}")]
-    words += [w for text in request.sets for w in ("--set", text)]
-    return shlex.join(words)
-
-
-def _dataset_name(spec: RunSpec) -> str:
-    data = spec.parts["dataset"]
-    return str(data.get("label", data["name"]))
 
 
 def _check_device(spec: RunSpec) -> None:
@@ -330,8 +226,3 @@ def fingerprint(path: Path) -> str:
                 if size <= 1 << 20:
                     break
     return sha.hexdigest()
-
-
-def presets() -> list[str]:
-    """The names of the presets."""
-    return sorted(PRESETS)

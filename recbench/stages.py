@@ -5,11 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import recbench
 from recbench import processes, registry
 from recbench.artefacts import load_model, load_ranking, load_report, save_model, save_ranking
 from recbench.config import RunSpec, canonical
@@ -18,13 +16,10 @@ from recbench.data.split import cap_per_user, subsample, training_sample
 from recbench.errors import DataError, RecbenchError
 from recbench.evaluation import METRICS
 from recbench.interfaces import Fit, FitReport, Reporter, ScoringBackbone, TrainOptions
+from recbench.keys import SELECTION, Keys, bench_code
 from recbench.language.options import TINY
 from recbench.results import Stage, Store, peak_memory_bytes
-from recbench.results.environment import versions
 from recbench.types import Ranking, Sequences, Split
-
-SELECTION = {"text": "constrained_beam", "scores": "topk"}
-"""Decoder that ranks the validation sample, whatever ranks the test set: one trained model serves every decoder."""
 
 
 @dataclass
@@ -47,6 +42,11 @@ class Stages:
     used: dict[str, Stage] = field(default_factory=dict)
     rebuilt: set[str] = field(default_factory=set)
 
+    @property
+    def keys(self) -> Keys:
+        """What names the stages."""
+        return Keys(self.spec)
+
     # ---- data -------------------------------------------------------------------------------------------------
 
     def split(self) -> Split:
@@ -58,11 +58,7 @@ class Stages:
             save_split(prepare(data["name"], options, self.reporter), folder)
 
         self.reporter.stage("prepare data")
-        return load_split(self._stage("prepare", self._data_key(), build).path)
-
-    def _data_key(self) -> dict[str, Any]:
-        data = self.spec.parts["dataset"]
-        return {"dataset": data, "code": self._code("source", data["source"])}
+        return load_split(self._stage("prepare", self.keys.data(), build).path)
 
     def test_cases(self, split: Split) -> Sequences:
         """The test windows that the spec ranks."""
@@ -88,11 +84,6 @@ class Stages:
 
         return validate
 
-    def _selection(self, signal: str) -> dict[str, Any]:
-        options = self.spec.parts["evaluate"]
-        chosen = {k: options[k] for k in ("validation_cases", "history")}
-        return {**chosen, "decoder": self._code("decoder", SELECTION[signal])}
-
     # ---- models -----------------------------------------------------------------------------------------------
 
     def scoring_model(self, split: Split, part: Mapping[str, Any], seed: int, name: str) -> ScoringBackbone[Any]:
@@ -108,20 +99,9 @@ class Stages:
             save_model(folder, model.state(), self._measured(report))
 
         self.reporter.stage(f"train {part['name']}, seed {seed}")
-        stage = self._stage(name, self._scoring_key(part, seed), build, every_process=bool(part["train"]))
+        stage = self._stage(name, self.keys.scoring(part, seed), build, every_process=bool(part["train"]))
         model.restore(split, load_model(stage.path))
         return model
-
-    def _scoring_key(self, part: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        plugin = registry.get("backbone", part["name"])
-        return {
-            "data": self._data_key(),
-            "backbone": {k: part[k] for k in ("name", "options", "loss", "train")},
-            "selection": self._selection("scores"),
-            "machine": self.spec.parts["machine"],
-            "seed": seed if plugin.seeded else None,
-            "code": self._code("backbone", part["name"]),
-        }
 
     def text_model(self, split: Split, seed: int) -> Any:
         """The fine-tuned language model as a :class:`recbench.language.textmodel.TextModel`."""
@@ -146,7 +126,7 @@ class Stages:
             save_model(folder, {n: p.float().numpy() for n, p in model.trainable().items()}, self._measured(report))
 
         self.reporter.stage(f"train {parts['backbone']['name']} + {parts['loss']['name']}, seed {seed}")
-        stage = self._stage("model", self._text_key(seed), build, every_process=True)
+        stage = self._stage("model", self.keys.text(seed), build, every_process=True)
         import torch
 
         arrays = load_model(stage.path)
@@ -158,17 +138,6 @@ class Stages:
             ) from error
         return model
 
-    def _text_key(self, seed: int) -> dict[str, Any]:
-        parts = self.spec.parts
-        return {
-            "data": self._data_key(),
-            **{k: parts[k] for k in ("backbone", "loss", "llm", "train", "machine")},
-            "collaborative": self._scoring_key(parts["collaborative"], seed) if "collaborative" in parts else None,
-            "selection": self._selection("text"),
-            "seed": seed,
-            "code": [self._code("backbone", parts["backbone"]["name"]), self._code("loss", parts["loss"]["name"])],
-        }
-
     def _tokenizer(self, split: Split, windows: Sequences) -> Any:
         from recbench.language import load, tiny
 
@@ -177,7 +146,7 @@ class Stages:
             return load.load_tokenizer(self._llm_folder(), options["revision"])
         texts = list(split.catalog.titles)
         key = {
-            "data": self._data_key(),
+            "data": self.keys.data(),
             "vocabulary": options["vocabulary"],
             "template": options["template"],
             "samples": parts["train"]["samples"],
@@ -215,7 +184,7 @@ class Stages:
         parts = self.spec.parts
         text = self.spec.signal == "text"
         part = {**parts["backbone"], "loss": parts.get("loss"), "train": parts.get("train")}
-        key = self._ranking_key(seed)
+        key = self.keys.ranking(seed)
         there = processes.once(lambda: self.store.has("ranking", key)) and not self.again
         model: Any = None
         if not there:
@@ -235,32 +204,9 @@ class Stages:
             self._note_training(seed)
         return load_ranking(stage.path), stage
 
-    def _ranking_key(self, seed: int) -> dict[str, Any]:
-        parts = self.spec.parts
-        return {
-            "model": self._model_key(seed),
-            "decoder": parts["decoder"],
-            "evaluate": {k: v for k, v in parts["evaluate"].items() if k != "validation_cases"},
-            "code": self._code("decoder", parts["decoder"]["name"]),
-        }
-
-    def _model_key(self, seed: int) -> dict[str, Any]:
-        parts = self.spec.parts
-        if self.spec.signal == "text":
-            return self._text_key(seed)
-        part = {**parts["backbone"], "loss": parts.get("loss"), "train": parts.get("train")}
-        return self._scoring_key(part, seed)
-
-    def keys(self, seed: int) -> dict[str, tuple[str, dict[str, Any]]]:
-        """What names the stages of one seed in the store: stage name to (kind, key), in the order they are built."""
-        found = {"prepare": ("prepare", self._data_key())}
-        if "collaborative" in self.spec.parts:
-            found["collaborative"] = ("model", self._scoring_key(self.spec.parts["collaborative"], seed))
-        return {**found, "model": ("model", self._model_key(seed)), "rank": ("ranking", self._ranking_key(seed))}
-
     def _note_training(self, seed: int) -> None:
         """A ranking that was there already: record its models' times too, where the store still has them."""
-        for name, (kind, key) in self.keys(seed).items():
+        for name, (kind, key) in self.keys.all(seed).items():
             if kind == "model" and processes.is_main() and self.store.has(kind, key):
                 self.used[name] = self.store.stage(kind, key, _unreachable)
 
@@ -318,21 +264,6 @@ class Stages:
     @staticmethod
     def _training_windows(split: Split, budget: Mapping[str, Any]) -> Sequences:
         return training_sample(split, budget["samples"]) if budget["samples"] else split.train
-
-    @staticmethod
-    def _code(kind: str, name: str) -> dict[str, Any]:
-        """What the method's code is: an edited method must not find what it made before."""
-        found = {"from": registry.origin(kind, name), "sha256": registry.code(kind, name), "bench": bench_code()}
-        return found if kind == "source" else {**found, "versions": versions()}
-
-
-@cache
-def bench_code() -> str:
-    """sha256 over the parts of recbench that results depend on."""
-    folder = Path(recbench.__file__).parent
-    apart = ("cli", "leaderboard", "stats", "testing")
-    files = [p for p in folder.rglob("*.py") if p.relative_to(folder).parts[0].removesuffix(".py") not in apart]
-    return registry.digest(files)
 
 
 def source_of(spec: RunSpec) -> Any:

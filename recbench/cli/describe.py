@@ -56,7 +56,7 @@ def describe(kind: str, name: str | None) -> None:
 
 
 def _group(name: str) -> type[Options]:
-    from recbench.config import EvaluateOptions, MachineOptions, TrainBudget
+    from recbench.budget import EvaluateOptions, MachineOptions, TrainBudget
 
     found: dict[str, type[Options]] = {"train": TrainBudget, "evaluate": EvaluateOptions, "machine": MachineOptions}
     return found[name]

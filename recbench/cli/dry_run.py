@@ -11,10 +11,11 @@ from recbench import registry
 from recbench.cli.request import Asked
 from recbench.cli.text import columns, duration
 from recbench.config import RunSpec
+from recbench.description import run_id
 from recbench.errors import DataError
 from recbench.interfaces import SilentReporter
 from recbench.results import Store
-from recbench.run import STORE, run_id
+from recbench.run import STORE
 from recbench.stages import Stages
 
 # rough seconds on two CPU cores: for one window in one epoch, and for ranking one case
@@ -78,7 +79,7 @@ def _value(value: Any) -> str:
 def _there(stages: Stages, seed: int) -> dict[str, str]:
     """For each stage: there, to do, or damaged."""
     found = {}
-    for name, (kind, key) in stages.keys(seed).items():
+    for name, (kind, key) in stages.keys.all(seed).items():
         try:
             found[name] = "there" if stages.store.has(kind, key) else "to do"
         except DataError:
@@ -95,7 +96,7 @@ def _estimate(spec: RunSpec, stages: Stages, there: Mapping[int, Mapping[str, st
     windows, cases, known = _sizes(stages, next(iter(there)))
     total, notes = 0.0, []
     for seed, states in there.items():
-        keys = stages.keys(seed)
+        keys = stages.keys.all(seed)
         wanted = ["rank"] if states["rank"] != "there" else []
         if wanted:
             wanted += [n for n in ("model", "collaborative") if states.get(n, "there") != "there"]
@@ -158,7 +159,7 @@ def _sizes(stages: Stages, seed: int) -> tuple[int, int, bool]:
     """Training windows, test cases, and whether they are known: the data set is prepared."""
     from recbench.data.prepare import load_split
 
-    kind, key = stages.keys(seed)["prepare"]
+    kind, key = stages.keys.all(seed)["prepare"]
     try:
         if stages.store.has(kind, key):
             split = load_split(stages.store.stage(kind, key, lambda folder: None).path)

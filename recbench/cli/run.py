@@ -48,7 +48,8 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
     A finished seed is never computed again; an interrupted run continues when the same command is given.
     """
     asked = ask(flags, sets, config)
-    from recbench.run import command_of, plan
+    from recbench.description import command_of
+    from recbench.run import plan
     from recbench.run import run as execute
 
     spec = plan(asked.request)

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from recbench.config import PRESETS
+from recbench.budget import PRESETS
 from recbench.leaderboard import load_records
 from recbench.results import read
 

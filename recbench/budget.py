@@ -1,0 +1,57 @@
+"""What a run may spend, what it ranks and on what: the options behind the presets, and the presets."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from recbench.interfaces import Options, TrainOptions
+
+
+class TrainBudget(TrainOptions):
+    """The training budget and the windows it is spent on."""
+
+    epochs: int = Field(ge=1, description="passes over the training windows; validation chooses the best")
+    batch_size: int = Field(ge=1, description="windows in one step, over all processes together")
+    learning_rate: float = Field(gt=0, description="its largest value")
+    samples: int = Field(0, ge=0, description="training windows, by a seedless rule; 0 means all")
+
+
+class EvaluateOptions(Options):
+    """What is ranked, and how deep."""
+
+    depth: int = Field(10, ge=10, description="length of the ranked list; metrics go to 10")
+    per_user: int = Field(0, ge=0, description="at most so many test windows a user, evenly spaced; 0 means all")
+    cases: int = Field(0, ge=0, description="at most so many test windows in all, by a seedless rule; 0 means all")
+    validation_cases: int = Field(500, ge=1, description="validation windows that choose the epoch, by a seedless rule")
+    history: Literal["allowed", "excluded"] = Field("allowed", description="may items of the history be recommended?")
+
+
+class MachineOptions(Options):
+    """What changes the last bits of a result on CPU, and is therefore part of the spec."""
+
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where models are trained and decoded")
+    threads: int = Field(2, ge=1, description="CPU threads, over all processes together")
+    processes: int = Field(1, ge=1, description="processes that share the training, as torchrun started them")
+
+
+# epochs and windows of a preset, for models that read text and for models that score items
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "cpu": {
+        "text": {"epochs": 2, "samples": 15_000, "batch_size": 32},
+        "scores": {"epochs": 3, "samples": 0, "batch_size": 512, "learning_rate": 2e-3},
+        "evaluate": {"per_user": 20, "validation_cases": 500},
+    },
+    "paper": {
+        "text": {"epochs": 10, "samples": 10_000, "batch_size": 128, "learning_rate": 1e-4},
+        "scores": {"epochs": 200, "samples": 0, "batch_size": 2048, "patience": 10},
+        "evaluate": {"per_user": 0, "validation_cases": 1000},
+    },
+}
+# learning rates by what is trained: LoRA as in the MSL paper, a model from scratch, RecBole's default
+TRAIN_DEFAULTS: dict[str, dict[str, Any]] = {
+    "tiny": {"learning_rate": 1e-3, "schedule": "cosine", "warmup_steps": 50, "weight_decay": 0.01},
+    "pretrained": {"learning_rate": 1e-4, "schedule": "linear", "warmup_steps": 20},
+    "scores": {"learning_rate": 1e-3, "schedule": "constant", "gradient_clip": 0.0},
+}

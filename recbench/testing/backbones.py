@@ -1,0 +1,160 @@
+"""What a backbone keeps, whether it writes titles or scores items."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from recbench import registry
+from recbench.interfaces import Fit, ScoringBackbone, SilentReporter, TextBackbone, TrainOptions
+from recbench.testing.contract import Contract
+from recbench.testing.data import RandomScores, tiny_split
+from recbench.testing.models import tiny_text_model
+from recbench.types import Split
+
+
+class BackboneTests(Contract):
+    """What both kinds of backbone keep; subclass one of the two below."""
+
+    kind = "backbone"
+
+    def test_defaults_exist(self) -> None:
+        """The loss and the decoder it uses by itself are installed and fit."""
+        for kind, name in (("loss", self.plugin.default_loss), ("decoder", self.plugin.default_decoder)):
+            if name:
+                assert registry.get(kind, name).signal == self.plugin.signal
+        assert self.plugin.default_decoder, "a backbone names a default decoder"
+        for role, name in self.plugin.requires.items():
+            assert registry.get("backbone", name).signal == "scores", f"{role} must be a backbone that scores items"
+
+
+class TextBackboneTests(BackboneTests):
+    """A backbone whose language model writes the next title."""
+
+    signal = "text"
+
+    def make(self, *arguments: Any) -> TextBackbone[Any]:
+        """A fresh backbone, with a stand-in for the collaborative model where it requires one."""
+        collaborative = RandomScores(len(tiny_split().catalog)) if self.plugin.requires else None
+        backbone: TextBackbone[Any] = super().make(*(arguments or (collaborative,)))
+        return backbone
+
+    @pytest.mark.parametrize("items", [[3], [0, 7, 2, 7]])
+    @pytest.mark.parametrize("words", ["titles", "paper"])
+    def test_prompt(self, items: list[int], words: str) -> None:
+        """Every title stands in the prompt, oldest first; a collaborative token is an item of the history."""
+        from recbench.prompts.templates import template
+
+        found = template(words, "items")
+        titles = [found.quote(tiny_split().catalog.titles[i]) for i in items]
+        pieces = self.make().prompt(titles, items, found)
+        assert pieces == self.make().prompt(titles, items, found), "the same history must give the same prompt"
+        text = "".join(piece if isinstance(piece, str) else "\0" for piece in pieces)
+        place = 0
+        for title in titles:
+            place = text.find(title, place) + len(title)
+            assert place >= len(title), f"{title!r} is missing from the prompt, or out of order: {text!r}"
+        shown = [piece for piece in pieces if isinstance(piece, int)]
+        assert set(shown) <= set(items), f"collaborative tokens of items that are not in the history: {shown}"
+        if shown:
+            assert self.make().collaborative is not None, "a prompt with collaborative tokens requires such a model"
+
+    def test_projector(self) -> None:
+        """Maps collaborative vectors to the language model's width, and can be trained."""
+        import torch
+
+        backbone = self.make()
+        if backbone.item_vectors() is not None:
+            module = backbone.projector(8, 32)
+            assert module(torch.zeros(3, 8)).shape == (3, 32)
+            assert any(parameter.requires_grad for parameter in module.parameters())
+
+    def test_curriculum_decides_every_step(self) -> None:
+        """``hybrid`` answers yes or no for each step and draw."""
+        backbone = self.make()
+        answers = {backbone.hybrid(step, 12, 3, draw) for step in range(12) for draw in (0.0, 0.5, 0.999)}
+        assert answers <= {True, False}
+
+    def test_gradients_reach_every_trained_parameter(self) -> None:
+        """Prompt, model and loss fit together, with collaborative tokens shown and hidden."""
+        import torch
+
+        from recbench.training.text import Examples, collator
+
+        split = tiny_split()
+        model = tiny_text_model(split, self.make())
+        examples = Examples(model, split.train)
+        batch = collator(model.encoder.tokenizer.pad_token_id)([examples[i] for i in range(8)])
+        for shown in (True, False):
+            model.lm.zero_grad()
+            if model.collaborative is not None:
+                model.collaborative.hybrid = shown
+            hidden = model.decoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])[0]
+            keep = batch["labels"][:, 1:] != -100
+            torch.nn.functional.cross_entropy(model.head(hidden[:, :-1][keep]), batch["labels"][:, 1:][keep]).backward()
+            missing = [n for n, p in model.lm.named_parameters() if p.requires_grad and p.grad is None]
+            assert not missing, f"no gradient reaches {missing[0]}: several devices would wait for it for ever"
+
+
+class ScoringBackboneTests(BackboneTests):
+    """A backbone that scores every item."""
+
+    signal = "scores"
+    budget: ClassVar[TrainOptions] = TrainOptions(epochs=2, batch_size=16, learning_rate=1e-2)
+
+    @pytest.fixture(scope="class")
+    def split(self) -> Split:
+        """The data."""
+        return tiny_split()
+
+    @pytest.fixture(scope="class")
+    def model(self, split: Split) -> ScoringBackbone[Any]:
+        """The backbone, trained with seed 1."""
+        return self.trained(split, 1)
+
+    def trained(self, split: Split, seed: int) -> ScoringBackbone[Any]:
+        """A fresh backbone, trained."""
+        model: ScoringBackbone[Any] = self.make()
+
+        def validate() -> float:
+            found = np.argsort(-model.scores(split.valid), axis=1, kind="stable")[:, :10]
+            return float((found == split.valid.target[:, None]).any(axis=1).mean())
+
+        report = model.fit(split, Fit(self.budget, seed, "cpu", 1, validate, SilentReporter()))
+        if self.plugin.default_loss:
+            assert report.steps > 0
+            assert 1 <= report.best_epoch <= self.budget.epochs
+            assert len(report.validation) == report.epochs
+        return model
+
+    def test_scores(self, split: Split, model: ScoringBackbone[Any]) -> None:
+        """[N, items], finite, the same for the same case at every call and in every batch."""
+        scores = model.scores(split.test)
+        assert scores.shape == (len(split.test), len(split.catalog))
+        assert scores.dtype == np.float32
+        assert np.isfinite(scores).all()
+        assert np.array_equal(scores, model.scores(split.test)), "scores change from call to call: is dropout on?"
+        alone = model.scores(split.test.take(np.array([1])))
+        np.testing.assert_allclose(alone[0], scores[1], rtol=1e-4, atol=1e-5)
+
+    def test_state_restores_the_model(self, split: Split, model: ScoringBackbone[Any]) -> None:
+        """A new instance given the state is the same model, bit for bit."""
+        state = {name: np.array(value) for name, value in model.state().items()}
+        again: ScoringBackbone[Any] = self.make()
+        again.restore(split, state)
+        assert np.array_equal(again.scores(split.test), model.scores(split.test))
+
+    def test_same_seed_same_model(self, split: Split, model: ScoringBackbone[Any]) -> None:
+        """The seed alone decides, also after other randomness was used up."""
+        from recbench.seeds import seed_everything
+
+        seed_everything(99, "something else")
+        assert np.array_equal(self.trained(split, 1).scores(split.test), model.scores(split.test))
+
+    def test_seed_matters_as_declared(self, split: Split, model: ScoringBackbone[Any]) -> None:
+        """``seeded`` tells the truth."""
+        same = np.array_equal(self.trained(split, 2).scores(split.test), model.scores(split.test))
+        found = "agree" if same else "differ"
+        assert same != self.plugin.seeded, f"seeded={self.plugin.seeded}, but seeds 1 and 2 {found}"

@@ -1,0 +1,64 @@
+"""What every kind of plugin keeps: an entry point, a light descriptor, documented options."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+
+from recbench import registry
+from recbench.interfaces import Plugin, Signal
+
+
+class Contract:
+    """An entry point, its descriptor and its options."""
+
+    kind: ClassVar[str]
+    signal: ClassVar[Signal | None] = None
+    name: ClassVar[str]
+    """What the user types: the entry point's name."""
+    options: ClassVar[Mapping[str, Any]] = {}
+    """Option values to test with."""
+
+    @property
+    def plugin(self) -> Plugin:
+        """The descriptor."""
+        return registry.get(self.kind, self.name)
+
+    def make(self, *arguments: Any) -> Any:
+        """A fresh instance with ``options``."""
+        return registry.load(self.kind, self.name)(self.plugin.options(**self.options), *arguments)
+
+    def test_is_registered(self) -> None:
+        """The entry point names a descriptor of the right kind and signal."""
+        assert self.name in registry.names(self.kind), f"no installed distribution registers {self.kind} {self.name!r}"
+        assert self.plugin.summary, "the descriptor has no summary"
+        assert "\n" not in self.plugin.summary, "the summary must be one line"
+        assert self.signal in (None, self.plugin.signal), f"{self.name} is declared as {self.plugin.signal}"
+
+    def test_descriptor_is_light(self) -> None:
+        """Reading the descriptor imports no deep-learning library (in a fresh process)."""
+        code = (
+            "import sys; from recbench import registry; registry.get(sys.argv[1], sys.argv[2]); "
+            "print(*{'torch', 'transformers', 'peft', 'recbole', 'trl'} & set(sys.modules))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, self.kind, self.name], capture_output=True, text=True, check=True
+        )
+        assert not done.stdout.strip(), f"reading the descriptor imports {done.stdout.strip()}"
+
+    def test_unknown_options_are_errors(self) -> None:
+        """A misspelt option is refused, not ignored."""
+        with pytest.raises(ValueError, match="no_such_option"):
+            self.plugin.options(**{"no_such_option": 1})
+
+    def test_options_have_defaults_and_descriptions(self) -> None:
+        """``recbench describe`` has something to say about every option, and each can be left out."""
+        fields = self.plugin.options.model_fields
+        silent = [name for name, field in fields.items() if not field.description]
+        assert not silent, f"options without a description: {', '.join(silent)}"
+        required = [name for name, field in fields.items() if field.is_required()]
+        assert not required, f"options without a default: {', '.join(required)}"

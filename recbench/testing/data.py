@@ -1,0 +1,86 @@
+"""Small data, and the plainest models of both kinds, to test plugins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recbench.interfaces import Fit, FitReport, Options, Piece, ScoringBackbone, TextBackbone
+from recbench.types import PAD, Catalog, Sequences, Split
+
+_ADJECTIVES = ("Red", "Blue", "Silent", "Last", "Golden", "Broken")
+_NOUNS = ("River", "Garden", "Clock", "Road", "Summer")
+
+
+def tiny_split(users: int = 8, items: int = 24, history: int = 5, seed: int = 0) -> Split:
+    """Windows in which each item tends to be followed by the next one: small, but something can be learned.
+
+    Args:
+        users: number of users, each with 6 training, 1 validation and 2 test windows.
+        items: size of the catalogue, at most 30; some titles begin alike, some item is never a training target.
+        history: longest history; the shortest has one item.
+        seed: of the windows.
+    """
+    words = [f"{adjective} {noun}" for noun in _NOUNS for adjective in _ADJECTIVES]
+    titles = tuple(words[:items])
+    random = np.random.default_rng(seed)
+
+    def windows(each: int, start: int) -> Sequences:
+        n = users * each
+        first = random.integers(items, size=n)
+        grid = (first[:, None] + np.arange(history + 1)) % items
+        skip = random.random(grid.shape) < 0.15
+        grid = np.where(skip, random.integers(items, size=grid.shape), grid).astype(np.int32)
+        shown, target = grid[:, :-1].copy(), grid[:, -1].copy()
+        length = random.integers(1, history + 1, size=n)
+        length[0] = 1
+        shown[np.arange(history) < (history - length)[:, None]] = PAD
+        owner = np.tile(np.arange(users, dtype=np.int32), each)
+        return Sequences(owner, shown, target, np.arange(start, start + n, dtype=np.int64))
+
+    train, valid, test = windows(6, 0), windows(1, 1_000), windows(2, 2_000)
+    catalog = Catalog(tuple(str(i + 1) for i in range(items)), titles)
+    return Split(catalog, tuple(f"u{i}" for i in range(users)), train, valid, test)
+
+
+class TitlesOnly(TextBackbone[Options]):
+    """The plainest text backbone: the titles and nothing else."""
+
+    def prompt(self, titles: Any, items: Any, template: Any) -> list[Piece]:
+        """One piece of text."""
+        return [template.before + template.between.join(titles) + template.after]
+
+
+class RandomScores(ScoringBackbone[Options]):
+    """A stand-in recommender: fixed random item vectors, scores that depend on the history's last item."""
+
+    vectors: npt.NDArray[np.float32]
+
+    def __init__(self, items: int, width: int = 8, seed: int = 0) -> None:
+        super().__init__(Options())
+        self.vectors = np.random.default_rng(seed).normal(size=(items, width)).astype(np.float32)
+
+    def fit(self, split: Split, fit: Fit) -> FitReport:
+        """Nothing to learn."""
+        return FitReport()
+
+    def scores(self, cases: Sequences) -> npt.NDArray[np.float32]:
+        """Inner products with the last item's vector."""
+        # einsum without BLAS: the same row gives the same bits whatever batch it stands in
+        grid: npt.NDArray[np.float32] = np.einsum("nd,id->ni", self.vectors[cases.history[:, -1]], self.vectors)
+        return grid
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The vectors."""
+        return {"vectors": self.vectors}
+
+    def restore(self, split: Split, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take the vectors back."""
+        self.vectors = state["vectors"]
+
+    def item_vectors(self) -> npt.NDArray[np.float32]:
+        """The vectors."""
+        return self.vectors

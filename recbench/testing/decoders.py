@@ -1,0 +1,108 @@
+"""What a decoder keeps, whether of language models or of item scores."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from recbench.interfaces import Decoder, ScoringBackbone, SilentReporter
+from recbench.testing.contract import Contract
+from recbench.testing.data import RandomScores, tiny_split
+from recbench.testing.models import tiny_text_model
+from recbench.types import PAD, Ranking, Sequences
+
+if TYPE_CHECKING:
+    from recbench.language.textmodel import TextModel
+
+
+class DecoderTests(Contract):
+    """What both kinds of decoder keep; subclass one of the two below."""
+
+    kind = "decoder"
+    tolerance: ClassVar[float] = 1e-4
+    """How far a score may move when a case is decoded among others."""
+
+    def model(self) -> Any:
+        """What is decoded."""
+        raise NotImplementedError
+
+    def rank(self, cases: Sequences, depth: int = 10, exclude_history: bool = False) -> Ranking:
+        """Rank with a fresh decoder."""
+        decoder: Decoder[Any] = self.make()
+        return decoder.rank(self.model(), cases, depth, exclude_history, SilentReporter())
+
+    @pytest.mark.parametrize("depth", [1, 10])
+    @pytest.mark.parametrize("exclude_history", [False, True])
+    def test_ranking(self, depth: int, exclude_history: bool) -> None:
+        """Distinct items, best first, ``PAD`` only at the end and with a score of -inf, history left out if asked."""
+        split = tiny_split()
+        found = self.rank(split.test, depth, exclude_history)
+        assert found.items.shape == found.scores.shape == (len(split.test), depth)
+        assert (found.items != PAD).any(), "nothing was recommended at all"
+        for row, (items, scores) in enumerate(zip(found.items, found.scores, strict=True)):
+            kept = items[items != PAD]
+            assert (items[: len(kept)] == kept).all(), "an empty place stands before an item"
+            assert np.isneginf(scores[len(kept) :]).all()
+            assert len(set(kept.tolist())) == len(kept), f"an item is recommended twice: {items}"
+            assert ((kept >= 0) & (kept < len(split.catalog))).all()
+            best = scores[: len(kept)]
+            assert not np.isnan(best).any()
+            assert (best[1:] <= best[:-1]).all(), f"scores do not descend: {scores}"
+            if exclude_history:
+                assert not set(kept.tolist()) & set(split.test.history[row].tolist())
+        if found.invalid_share is not None:
+            assert 0 <= found.invalid_share <= 1
+
+    def test_repeats(self) -> None:
+        """The same call gives the same bits."""
+        first, second = (self.rank(tiny_split().test) for _ in range(2))
+        assert np.array_equal(first.items, second.items)
+        assert np.array_equal(first.scores, second.scores)
+
+    def test_order_of_cases_does_not_matter(self) -> None:
+        """A case's ranking is its own: neighbours in the batch, or their absence, move scores by rounding only."""
+        cases = tiny_split().test
+        whole = self.rank(cases)
+        order = np.random.default_rng(3).permutation(len(cases))
+        self._agree(whole, self.rank(cases.take(order)), order)
+        self._agree(whole, self.rank(cases.take(order[:1])), order[:1])
+
+    def _agree(self, whole: Ranking, part: Ranking, order: npt.NDArray[Any]) -> None:
+        """Scores agree; items may swap where two scores are as near as rounding."""
+        scores = whole.scores[order].astype(np.float64)
+        np.testing.assert_allclose(part.scores, scores, rtol=0, atol=self.tolerance)
+        gap = np.full((len(scores), scores.shape[1] + 1), np.inf)
+        with np.errstate(invalid="ignore"):
+            gap[:, 1:-1] = scores[:, :-1] - scores[:, 1:]
+        gap[:, -1] = 0  # the item that just missed the list is unknown
+        clear = (gap[:, 1:] > 2 * self.tolerance) & (gap[:, :-1] > 2 * self.tolerance)
+        assert np.array_equal(part.items[clear], whole.items[order][clear])
+
+
+class TextDecoderTests(DecoderTests):
+    """A decoder of language models, on a tiny random one."""
+
+    signal = "text"
+
+    def model(self) -> TextModel:
+        """A tiny random Llama."""
+        return _shared_text_model()
+
+
+class ScoringDecoderTests(DecoderTests):
+    """A decoder of item scores."""
+
+    signal = "scores"
+
+    def model(self) -> ScoringBackbone[Any]:
+        """Random but fixed scores."""
+        return RandomScores(len(tiny_split().catalog))
+
+
+@cache
+def _shared_text_model() -> TextModel:
+    return tiny_text_model()

@@ -1,0 +1,81 @@
+"""A tiny language model, and answer positions made by hand."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recbench.interfaces import Options, TextBackbone
+from recbench.testing.data import TitlesOnly, tiny_split
+from recbench.types import Split
+
+if TYPE_CHECKING:
+    import torch
+
+    from recbench.language.textmodel import TextModel
+    from recbench.training.answers import AnswerBatch
+
+
+def tiny_text_model(split: Split | None = None, backbone: TextBackbone[Any] | None = None, seed: int = 0) -> TextModel:
+    """A random two-layer Llama of width 32 with a tokenizer trained on the catalogue, in evaluation mode on the CPU.
+
+    Args:
+        split: the data, :func:`tiny_split` by default.
+        backbone: makes the prompts, :class:`TitlesOnly` by default; its collaborative tokens are installed.
+        seed: of the weights.
+    """
+    from recbench.language import collaborative as tokens
+    from recbench.language import tiny
+    from recbench.language.load import load_tokenizer
+    from recbench.language.options import TinyOptions
+    from recbench.language.textmodel import TextModel
+    from recbench.prompts.encode import Encoder
+    from recbench.prompts.templates import template
+    from recbench.seeds import seed_everything
+
+    split = split or tiny_split()
+    backbone = backbone or TitlesOnly(Options())
+    with tempfile.TemporaryDirectory(prefix="recbench-") as folder:
+        tiny.train_tokenizer(split.catalog.titles, 300, Path(folder))
+        tokenizer = load_tokenizer(folder)
+    seed_everything(seed, "tiny text model")
+    lm = tiny.build(TinyOptions(vocabulary=300, hidden=32, layers=2, heads=2, intermediate=64), tokenizer)
+    vocabulary = lm.get_input_embeddings().num_embeddings
+    vectors = backbone.item_vectors()
+    if vectors is not None:
+        tokens.install(lm, vectors, backbone.projector(vectors.shape[1], lm.get_input_embeddings().embedding_dim))
+    encoder = Encoder.create(tokenizer, template("titles", "items"), split.catalog, backbone, vocabulary)
+    return TextModel(lm.eval(), encoder, "cpu")
+
+
+def tiny_answers(
+    logits: torch.Tensor, allowed: list[list[int]], labels: list[int], rows: list[int], training: bool = False
+) -> AnswerBatch:
+    """Answer positions whose hidden states *are* their logits (the output matrix is the identity).
+
+    Args:
+        logits: [N, V]; gradients flow to it.
+        allowed: N ascending lists of valid tokens.
+        labels: N right tokens.
+        rows: N titles that the positions belong to, those of a title in order.
+        training: whether a loss may update running estimates.
+    """
+    import torch
+
+    from recbench.training.answers import AnswerBatch
+
+    vocabulary = logits.shape[1]
+    head = torch.nn.Linear(vocabulary, vocabulary, bias=False, dtype=logits.dtype)
+    head.weight.requires_grad_(False).copy_(torch.eye(vocabulary))
+    sizes = torch.tensor([0, *map(len, allowed)])
+    return AnswerBatch(
+        labels=torch.tensor(labels, dtype=torch.long),
+        hidden=logits,
+        head=head,
+        row=torch.tensor(rows, dtype=torch.long),
+        depth=torch.tensor([rows[:n].count(row) for n, row in enumerate(rows)], dtype=torch.long),
+        indptr=sizes.cumsum(0),
+        allowed=torch.tensor([t for tokens in allowed for t in tokens], dtype=torch.long),
+        training=training,
+    )
