@@ -142,6 +142,12 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
         "machine", MachineOptions, launched if said_so else [*launched, *device], device if said_so else []
     )
     layers.finish()
+    if (
+        objection := registry.get("decoder", decoder)
+        .options(**parts["decoder"]["options"])
+        .objection(parts["evaluate"]["depth"])
+    ):
+        raise UsageError(objection)
     return RunSpec(parts, layers.origins, places, preset, backbone.signal)
 
 
@@ -161,6 +167,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if len(pieces) == 1:
         if numbers[0] < 1:
             raise UsageError(f"--seeds {numbers[0]} leaves nothing to run: the count must be at least 1.")
+        if numbers[0] > 1000:
+            raise UsageError(f"--seeds {numbers[0]} is a count of seeds; the one seed {numbers[0]} reads {numbers[0]},")
         return tuple(range(1, numbers[0] + 1))
     if min(numbers) < 0 or max(numbers) >= 2**32:
         raise UsageError(f"--seeds {text}: every seed must lie between 0 and 4294967295.")
@@ -182,6 +190,8 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UsageError(f"--config {path}: {(error.strerror or 'unreadable').lower()}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path} is no YAML: {str(error).splitlines()[0]}.") from error
+    if isinstance(content, dict):  # as on the command line or as in Python
+        content = {k.replace("-", "_") if isinstance(k, str) else k: v for k, v in content.items()}
     if not isinstance(content, dict):
         raise UsageError(f"--config {path} must hold a mapping such as 'model: llara'.")
     groups = content.get("set", {})
@@ -229,9 +239,9 @@ class _Layers:
             for option, value in layer.items():
                 if option not in model.model_fields:
                     where = f"{origin} " if origin.startswith("--") else f"{origin}: "
-                    raise UsageError(
-                        f"{where}{group}.{option} does not exist: {did_you_mean(option, model.model_fields)}"
-                    )
+                    known = model.model_fields
+                    hint = did_you_mean(option, known) if known else f"the {group} of this run has no options"
+                    raise UsageError(f"{where}{group}.{option} does not exist: {hint}")
                 values[option], said[option] = value, origin
         try:
             found = model.model_validate(values).model_dump(mode="json")
@@ -239,6 +249,8 @@ class _Layers:
             first = error.errors(include_url=False)[0]
             option = str(first["loc"][0]) if first["loc"] else group
             message = first["msg"].removeprefix("Value error, ")
+            if not first["loc"]:  # options that are fine alone and not together
+                raise UsageError(f"The options of {group} do not fit together: {message}.") from None
             raise UsageError(
                 f"{said.get(option, 'default')}: {group}.{option}={values.get(option)!r} is not valid: {message}."
             ) from None
@@ -253,7 +265,8 @@ class _Layers:
                 if group not in self.known:
                     option = next(iter(values), "")
                     raise UsageError(
-                        f"{origin} {group}.{option}: this run has no group {group!r}; {did_you_mean(group, self.known)}"
+                        f"{origin} {group}.{option}: this run has no group {group!r}, "
+                        f"only {', '.join(sorted(self.known))}."
                     )
 
 

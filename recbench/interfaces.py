@@ -30,6 +30,10 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def objection(self, depth: int) -> str:
+        """Why these options cannot give a ranked list of ``depth`` items, as a sentence; empty if they can."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Plugin:

@@ -45,3 +45,13 @@ def once(action: Callable[[], Any]) -> Any:
     if box[1] is not None:
         raise box[1]
     return box[0]
+
+
+def leave() -> None:
+    """Part in good order: a process that just exits can take the others down."""
+    if world() > 1:
+        import torch
+
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()

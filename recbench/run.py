@@ -17,9 +17,10 @@ from filelock import FileLock
 
 from recbench import processes, registry
 from recbench.config import Request, RunSpec, resolve
+from recbench.data.catalog import datasets
 from recbench.data.prepare import entry
 from recbench.description import describe, run_id
-from recbench.errors import RecbenchError, UsageError
+from recbench.errors import DataError, RecbenchError, UsageError
 from recbench.interfaces import Reporter
 from recbench.language.load import check_source
 from recbench.language.options import TINY
@@ -50,7 +51,8 @@ def plan(request: Request) -> RunSpec:
     if place is not None:  # one's own data is called by its folder or file
         place = place.expanduser().resolve()
         label = place.name if place.is_dir() else place.stem
-        spec = spec.with_facts("dataset", label=re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-._") or "own")
+        label = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-._") or "own"
+        spec = spec.with_facts("dataset", label=label if label not in datasets() else f"own-{label}")
     if "llm" in spec.parts and (local := Path(request.llm).expanduser()).exists() and request.llm != TINY:
         spec = spec.with_facts("llm", fingerprint=fingerprint(local))
     return spec
@@ -97,14 +99,14 @@ def run(
     stages = Stages(spec, store, reporter, again)
     split = stages.split()
     base = describe(spec, split, stages.test_cases(split), command)
-    done = _finished(folder, base)
+    done = _finished(folder, base, again)
     for number, seed in enumerate(seeds, start=1):
         if seed in done and not again:
             reporter.message(f"seed {seed} ({number} of {len(seeds)}): finished before")
             continue
         reporter.message(f"seed {seed} ({number} of {len(seeds)})")
         result = _one_seed(stages, split, seed)
-        done = processes.once(lambda: _keep(folder, base, result))  # noqa: B023 - called at once
+        done = processes.once(lambda: _keep(folder, base, result, again))  # noqa: B023 - called at once
     return _assemble(base, [done[s] for s in sorted(done)])
 
 
@@ -144,21 +146,26 @@ def _assemble(base: Mapping[str, Any], seeds: list[SeedResult]) -> RunRecord:
     return RunRecord(**{**base, "command": f"{base['command']} --seeds {text}"}, seeds=tuple(seeds))
 
 
-def _finished(folder: Path, base: Mapping[str, Any]) -> dict[int, SeedResult]:
-    """The seeds already recorded for the very same cases."""
+def _finished(folder: Path, base: Mapping[str, Any], again: bool) -> dict[int, SeedResult]:
+    """The seeds already recorded for the very same cases; ``again`` makes nothing of a record that cannot be read."""
     path = folder / RECORD
     if not path.exists():
         return {}
-    record = read(path)
+    try:
+        record = read(path)
+    except DataError:
+        if again:
+            return {}
+        raise
     if record.cases.digest != base["cases"].digest or record.spec_hash != base["spec_hash"]:
         raise RecbenchError(f"{path} was made from other test cases than this spec gives now: move the folder away.")
     return {result.seed: result for result in record.seeds}
 
 
-def _keep(folder: Path, base: Mapping[str, Any], result: SeedResult) -> dict[int, SeedResult]:
+def _keep(folder: Path, base: Mapping[str, Any], result: SeedResult, again: bool) -> dict[int, SeedResult]:
     """Add one seed to the record under a lock: another process may be adding its own."""
     with FileLock(folder / ".lock"):
-        done = {**_finished(folder, base), result.seed: result}
+        done = {**_finished(folder, base, again), result.seed: result}
         write_record(_assemble(base, [done[s] for s in sorted(done)]), folder / RECORD)
     return done
 

@@ -28,6 +28,8 @@ def compare(names: tuple[str, ...], metric: str, runs: Path) -> None:
     from recbench.results import read
 
     records = [read(find(name, runs)) for name in names]
+    if len({*records[0].cases.users.tolist()}) < 2:
+        raise UsageError(f"{records[0].run} has test cases of one user only, which allows no test over users.")
     if len(records) == 2:
         a, b = records
         click.echo(columns([("A", a.run), ("B", b.run), *rows_of(compare_records(a, b, metric))]))

@@ -63,6 +63,7 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
 
     with tidied(runs), reporter() as progress:
         record = execute(spec, asked.seeds, runs, command_of(asked.request, spec), progress, again)
+    processes.leave()
     if processes.is_main():
         _report(record, runs)
 

@@ -9,14 +9,16 @@ import click
 from recbench.cli.text import columns
 from recbench.errors import UsageError, did_you_mean
 
+VERSUS = ("vs best", "vs best traditional")
+
 
 @click.command()
-@click.argument("dataset", default="ml-100k")
+@click.argument("dataset", required=False)
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
 )
-def table(dataset: str, runs: Path) -> None:
-    """Print the runs of DATASET (default ml-100k), best first, with the declared test's marks.
+def table(dataset: str | None, runs: Path) -> None:
+    """Print the runs of DATASET (the only one there, else ml-100k), best first, with the declared test's marks.
 
     The page in RUNS/pages says more: every comparison, cost, budget and command.
     """
@@ -27,22 +29,23 @@ def table(dataset: str, runs: Path) -> None:
     records, broken = read_all(runs)
     for sentence in broken:
         click.echo(f"recbench: left out: {sentence}", err=True)
+    names = {record.dataset.name for record in records}
+    if dataset is None:
+        dataset = names.pop() if len(names) == 1 else "ml-100k"
     found = [record for record in records if record.dataset.name == dataset]
     if not found:
-        known = {record.dataset.name for record in records}
-        hint = did_you_mean(dataset, known) if known else "there is no run yet"
+        hint = did_you_mean(dataset, names) if names else "there is no run yet" if runs.is_dir() else "it is no folder"
         raise UsageError(f"No run of data set {dataset!r} in {runs}: {hint}")
     for section in sections(found):
         click.echo(f"{dataset}: {section.n_cases:,} test cases of {section.n_users:,} users ({section.label})")
-        header = ["#", "method", "loss", "decoder", "LM", "seeds", METRIC, "HR@10", "vs best", "vs best traditional"]
-        lines = [header]
+        lines = [["#", "method", "loss", "decoder", "LM", "seeds", METRIC, "HR@10", *VERSUS, "run"]]
         for row in section.rows:
             labels = row.record.labels
             words = [labels.method, labels.loss, labels.decoder, labels.llm]
             lines.append(
                 [str(row.rank), *(word or "–" for word in words), str(len(row.record.seeds))]
                 + [_number(*row.metrics[name]) for name in (METRIC, "HR@10")]
-                + list(marks(row))
+                + [*marks(row), row.record.run]
             )
         click.echo(columns(lines))
     click.echo("▲ ▼ significantly better or worse on NDCG@10 (users permuted, Holm); = no difference shown")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import Any
 
 from recbench.errors import RecbenchError, UsageError
-from recbench.language.options import PretrainedOptions
+from recbench.language.options import TINY, PretrainedOptions
 
 
 def check_source(name: str) -> None:
@@ -19,6 +20,8 @@ def check_source(name: str) -> None:
     path = Path(name)
     looks_local = name.startswith((".", "/", "~")) or name.endswith(".gguf") or path.exists()
     if not looks_local:
+        if "/" not in name and difflib.get_close_matches(name, [TINY], cutoff=0.6):
+            raise UsageError(f"--llm {name!r} is no folder here: did you mean 'tiny'?")
         if name.count("/") > 1 or any(c.isspace() for c in name):
             raise UsageError(f"--llm {name!r} is no folder here and no hub identifier (which reads OWNER/NAME).")
         return

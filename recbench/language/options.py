@@ -19,7 +19,7 @@ class TinyOptions(Options):
     layers: int = Field(2, ge=1, description="transformer layers")
     heads: int = Field(4, ge=1, description="attention heads; must divide hidden")
     intermediate: int = Field(256, ge=1, description="width of the feed-forward layers")
-    template: str = Field("titles", description="prompt template: titles or paper")
+    template: Literal["titles", "paper"] = Field("titles", description="prompt template: titles or paper")
     max_tokens: int = Field(512, ge=16, description="longest prompt; the oldest items of a longer history are left out")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="of the computation in training")
 
@@ -39,7 +39,7 @@ class PretrainedOptions(Options):
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="dropout before the adapters")
     lora_targets: tuple[str, ...] = Field(("q_proj", "v_proj"), description="names of the adapted modules")
     bits: Literal[4, 8, 16] = Field(16, description="of the frozen weights; 4 and 8 need CUDA and bitsandbytes")
-    template: str = Field("paper", description="prompt template: paper or titles")
+    template: Literal["paper", "titles"] = Field("paper", description="prompt template: paper or titles")
     max_tokens: int = Field(512, ge=16, description="longest prompt; the oldest items of a longer history are left out")
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="of weights and computation; bf16 by default on CUDA"

@@ -202,7 +202,8 @@ def from_json(text: str | bytes, name: str) -> RunRecord:
     try:
         content = json.loads(text)
     except ValueError as error:  # also a wrong encoding
-        raise DataError(f"{name} is not a complete record ({error}); restore it or run its command again") from error
+        advice = "restore it, or run its command again with --again"
+        raise DataError(f"{name} is not a complete record ({error}); {advice}") from error
     if not isinstance(content, dict) or "format" not in content:
         raise DataError(f"{name} is not a record of a recbench run; a record is a JSON object with a 'format'")
     if content["format"] != FORMAT:

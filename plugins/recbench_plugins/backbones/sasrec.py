@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recbench.interfaces import Fit, FitReport, Options, Plugin, ScoringBackbone
 
@@ -39,6 +39,12 @@ class SASRecOptions(Options):
     inner: int = Field(256, ge=1, description="width of the feed-forward layers")
     dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings and layers")
     attention_dropout: float = Field(0.5, ge=0, lt=1, description="on attention weights")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> SASRecOptions:
+        if self.hidden % self.heads:
+            raise ValueError(f"heads={self.heads} does not divide hidden={self.hidden}")
+        return self
 
 
 class SASRec(ScoringBackbone[SASRecOptions]):

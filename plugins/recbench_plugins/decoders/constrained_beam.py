@@ -37,6 +37,10 @@ class BeamOptions(Options):
     length_penalty: float = Field(0.0, description="a title's score is divided by its token count to this power")
     batch_size: int = Field(64, ge=1, description="users decoded at a time; part of the spec, so that results repeat")
 
+    def objection(self, depth: int) -> str:
+        """A beam finds no more items than it is wide."""
+        return f"decoder.beams={self.beams} cannot fill a list of {depth}: use at least {depth}." * (self.beams < depth)
+
 
 class ConstrainedBeam(Decoder[BeamOptions]):
     """Beam search whose every path is a title."""
@@ -51,8 +55,8 @@ class ConstrainedBeam(Decoder[BeamOptions]):
         from recbench.types import PAD, Ranking
         from recbench_plugins.decoders.beam_search import BeamSearch
 
-        if self.options.beams < min(depth, len(model.encoder.catalog)):
-            raise UsageError(f"decoder.beams={self.options.beams} cannot fill a list of {depth}: use at least {depth}.")
+        if objection := self.options.objection(min(depth, len(model.encoder.catalog))):
+            raise UsageError(objection)
         prompts = model.encoder.prompts(cases)
         # users of like prompt length share a batch; the order is a function of the cases alone
         order = np.argsort([len(p) for p in prompts], kind="stable")

@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from recbench.interfaces import Loss, Options, Plugin
 
@@ -50,12 +50,24 @@ class MSLOptions(Options):
     tau_max: float = Field(5.0, gt=0, description="ATS: upper clamp")
     momentum: float = Field(0.05, gt=0, le=1, description="ATS: weight of a batch's estimate in the running average")
 
-    @field_validator("tau")
+    @field_validator("tau", mode="before")
     @classmethod
-    def _positive(cls, tau: float | str) -> float | str:
-        if isinstance(tau, float) and not (tau > 0 and math.isfinite(tau)):
+    def _temperature(cls, tau: object) -> object:
+        if tau in ("ats", "none"):
+            return tau
+        try:
+            number = float(tau)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            number = math.nan
+        if not (number > 0 and math.isfinite(number)):
             raise ValueError("tau must be ats, none or a positive number")
-        return tau
+        return number
+
+    @model_validator(mode="after")
+    def _ordered(self) -> MSLOptions:
+        if self.tau_min > self.tau_max:
+            raise ValueError(f"tau_min={self.tau_min} exceeds tau_max={self.tau_max}")
+        return self
 
 
 def ats_roots(d: float, variance: float, m: float, eta: float) -> tuple[float, float]:
@@ -84,8 +96,6 @@ class MSL(Loss[MSLOptions]):
 
     def __init__(self, options: MSLOptions) -> None:
         super().__init__(options)
-        if options.tau_min > options.tau_max:
-            raise ValueError(f"tau_min={options.tau_min} exceeds tau_max={options.tau_max}")
         self.tau = options.tau_min if options.tau == "ats" else 1.0 if options.tau == "none" else float(options.tau)
 
     def state(self) -> dict[str, float]:

@@ -81,7 +81,7 @@ class Csv(DataSource[CsvOptions]):
         from pathlib import Path
 
         if not self.options.file:
-            raise UsageError("The data set csv needs the option file: a file with user, item, timestamp, title.")
+            raise UsageError("The data set csv needs --data-dir: a file with user, item, timestamp, title.")
         paths = [Path(name) for name in (self.options.file, self.options.titles) if name]
         if len({path.name for path in paths}) < len(paths):
             raise UsageError(f"The options file and titles both name a file {paths[0].name}: rename one of them.")

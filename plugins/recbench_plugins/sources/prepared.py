@@ -120,7 +120,7 @@ class Prepared(DataSource[PreparedOptions]):
 
     def _files(self) -> _Files:
         if not self.options.dir:
-            raise UsageError(f"The data set prepared needs the option dir: a directory with {TITLES} and train.csv.")
+            raise UsageError(f"The data set prepared needs --data-dir: a directory with {TITLES} and train.csv.")
         folder = Path(self.options.dir)
         if not folder.is_dir():
             raise DataError(f"{folder} is no directory: the option dir must name one with {TITLES} and train.csv.")
