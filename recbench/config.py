@@ -266,7 +266,7 @@ class _Layers:
                     option = next(iter(values), "")
                     raise UsageError(
                         f"{origin} {group}.{option}: this run has no group {group!r}, "
-                        f"only {', '.join(sorted(self.known))}."
+                        f"only {', '.join(map(repr, sorted(self.known)))}."
                     )
 
 

@@ -76,7 +76,7 @@ def test_malformed_data(tmp_path, change, message):
 
 
 def test_files_that_are_not_there(tmp_path):
-    with pytest.raises(UsageError, match="The data set csv needs the option file"):
+    with pytest.raises(UsageError, match="The data set csv needs --data-dir"):
         Csv(CsvOptions()).inputs()
     with pytest.raises(DataError, match=r"none\.csv is missing"):
         Csv(CsvOptions(file=str(tmp_path / "none.csv"))).inputs()

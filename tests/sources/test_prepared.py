@@ -143,7 +143,7 @@ def test_a_missing_file(release, name):
 
 
 def test_other_faults(release, tmp_path):
-    with pytest.raises(UsageError, match="The data set prepared needs the option dir"):
+    with pytest.raises(UsageError, match="The data set prepared needs --data-dir"):
         run("")
     with pytest.raises(DataError, match="nowhere is no directory"):
         run(tmp_path / "nowhere")
