@@ -100,7 +100,15 @@ def test_a_second_decoder_trains_nothing(reference: tuple[Path, RunRecord]) -> N
 def test_interrupted_in_the_third_seed(tmp_path: Path, reference: tuple[Path, RunRecord], how: signal.Signals) -> None:
     write_data(tmp_path / "own.csv")
     line, environment = command(tmp_path, "3,17,42")
-    process = subprocess.Popen(line, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        line,
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        # a job in the background inherits an ignored Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert process.stderr is not None
     heard = []
     for text in process.stderr:
