@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from recbench import registry
 from recbench.budget import PRESETS, TRAIN_DEFAULTS, EvaluateOptions, MachineOptions, TrainBudget
 from recbench.errors import UsageError, did_you_mean
 from recbench.interfaces import Options
 from recbench.language.options import TINY, options_of
+from recbench.layers import Layers
 
 FLAGS = {"epochs": ("train", "epochs"), "train_samples": ("train", "samples"), "batch_size": ("train", "batch_size")}
 
@@ -97,7 +97,7 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
     loss = request.loss or backbone.default_loss
     decoder = request.decoder or backbone.default_decoder
     _check_fit(request, backbone, loss, decoder)
-    layers = _Layers(request)
+    layers = Layers(request)
     parts: dict[str, Any] = {}
 
     dataset_options = layers.options(
@@ -200,76 +200,6 @@ def read_config(path: Path) -> dict[str, Any]:
     return content
 
 
-class _Layers:
-    """Collects a group's values from all layers and remembers where each came from."""
-
-    def __init__(self, request: Request) -> None:
-        self.origins: dict[tuple[str, str], str] = {}
-        self.config: dict[str, dict[str, Any]] = {g: dict(v) for g, v in request.config.get("set", {}).items()}
-        self.config_name = request.config_name
-        self.sets: dict[str, dict[str, Any]] = {}
-        for text in request.sets:
-            target, equals, value = text.partition("=")
-            group, dot, option = target.partition(".")
-            if not (equals and dot and group and option):
-                raise UsageError(f"--set {text!r} must read GROUP.OPTION=VALUE, such as loss.tau=2.")
-            try:
-                self.sets.setdefault(group, {})[option] = yaml.safe_load(value) if value else ""
-            except yaml.YAMLError as error:
-                raise UsageError(f"--set {text!r}: the value is no YAML ({str(error).splitlines()[0]}).") from error
-        self.known: set[str] = set()
-
-    def options(
-        self,
-        group: str,
-        model: type[Options],
-        layers: Sequence[tuple[str, Mapping[str, Any]]],
-        flags: Sequence[tuple[str, Mapping[str, Any]]] = (),
-    ) -> dict[str, Any]:
-        """The validated options of one group as plain values; the configuration file lies between layers and flags."""
-        self.known.add(group)
-        values: dict[str, Any] = {}
-        said: dict[str, str] = {}
-        for origin, layer in [
-            *layers,
-            (self.config_name, self.config.get(group, {})),
-            *flags,
-            ("--set", self.sets.get(group, {})),
-        ]:
-            for option, value in layer.items():
-                if option not in model.model_fields:
-                    where = f"{origin} " if origin.startswith("--") else f"{origin}: "
-                    known = model.model_fields
-                    hint = did_you_mean(option, known) if known else f"the {group} of this run has no options"
-                    raise UsageError(f"{where}{group}.{option} does not exist: {hint}")
-                values[option], said[option] = value, origin
-        try:
-            found = model.model_validate(values).model_dump(mode="json")
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            option = str(first["loc"][0]) if first["loc"] else group
-            message = first["msg"].removeprefix("Value error, ")
-            if not first["loc"]:  # options that are fine alone and not together
-                raise UsageError(f"The options of {group} do not fit together: {message}.") from None
-            raise UsageError(
-                f"{said.get(option, 'default')}: {group}.{option}={values.get(option)!r} is not valid: {message}."
-            ) from None
-        for option in found:
-            self.origins[group, option] = said.get(option, "default")
-        return found
-
-    def finish(self) -> None:
-        """Refuse values for groups that this run does not have."""
-        for origin, given in (("--set", self.sets), (self.config_name, self.config)):
-            for group, values in given.items():
-                if group not in self.known:
-                    option = next(iter(values), "")
-                    raise UsageError(
-                        f"{origin} {group}.{option}: this run has no group {group!r}, "
-                        f"only {', '.join(map(repr, sorted(self.known)))}."
-                    )
-
-
 def _check_fit(request: Request, backbone: Any, loss: str, decoder: str) -> None:
     text = backbone.signal == "text"
     if request.loss and not backbone.default_loss:
@@ -319,7 +249,7 @@ def _train_layers(kind: str, preset: str) -> list[tuple[str, Mapping[str, Any]]]
     return [(f"{kind} default", TRAIN_DEFAULTS[kind]), (f"preset {preset}", values)]
 
 
-def _collaborative(layers: _Layers, backbone: Mapping[str, Any], default: str, preset: str) -> dict[str, Any]:
+def _collaborative(layers: Layers, backbone: Mapping[str, Any], default: str, preset: str) -> dict[str, Any]:
     """The collaborative model: trained exactly as if it were run by itself, so that both share one artefact."""
     name = str(backbone["options"].get("collaborative", default))
     plugin = registry.get("backbone", name)
