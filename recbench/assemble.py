@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
 
 from recbench import registry
 from recbench.config import RunSpec
@@ -14,13 +20,16 @@ from recbench.language.textmodel import TextModel
 from recbench.prompts.encode import Encoder
 from recbench.prompts.templates import Template, template
 from recbench.seeds import seed_everything
-from recbench.types import Split
+from recbench.types import Sequences, Split
 
 
 def words(spec: RunSpec) -> Template:
     """The prompt's words: for the data set's name, or its folder's."""
     data = spec.parts["dataset"]
     return template(spec.parts["llm"]["options"]["template"], str(data.get("label", data["name"])))
+
+
+Learn = Callable[[TextBackbone[Any], Callable[[Sequence[str]], npt.NDArray[np.float32]]], None]
 
 
 def untuned(
@@ -30,6 +39,7 @@ def untuned(
     llm: str,
     collaborative: ScoringBackbone[Any] | None,
     seed: int,
+    learn: Learn,
 ) -> tuple[TextModel, TextBackbone[Any]]:
     """The model as training finds it, and its backbone.
 
@@ -40,6 +50,7 @@ def untuned(
         llm: folder or hub identifier of a pretrained one.
         collaborative: the trained model behind the collaborative tokens, if the backbone has any.
         seed: of everything that starts at random.
+        learn: given the backbone and what embeds texts, lets a backbone that learns something first do so.
     """
     parts = spec.parts
     plugin = registry.get("backbone", parts["backbone"]["name"])
@@ -54,12 +65,48 @@ def untuned(
     else:
         lm = tiny.build(TinyOptions(**parts["llm"]["options"]), tokenizer)
     text = lm.get_input_embeddings()
+    if plugin.learns:
+        with torch.random.fork_rng():
+            learn(backbone, lambda texts: mean_states(lm.to(device), tokenizer, texts))
     vectors = backbone.item_vectors()
+    tokens_of_cases = None
     if vectors is not None:
-        tokens.install(lm, vectors, backbone.projector(vectors.shape[1], text.embedding_dim))
-    if pretrained:
+        shown = backbone.case_vectors(split.train.take(np.arange(1)))
+        users = None if shown is None else backbone.case_projector(shown.shape[1], text.embedding_dim)
+        embedding = tokens.install(lm, vectors, backbone.projector(vectors.shape[1], text.embedding_dim), users)
+        if shown is not None:
+            tokens_of_cases = _case_rows(embedding, backbone)
+    if not backbone.tunes_language_model(pretrained is not None):
+        for name, parameter in lm.named_parameters():
+            parameter.requires_grad_("projector" in name)
+    elif pretrained:
         lm = load.attach_lora(lm, pretrained, [] if vectors is None else ["projector"])
     lm.to(device)
     longest = parts["llm"]["options"]["max_tokens"]
     encoder = Encoder.create(tokenizer, words(spec), split.catalog, backbone, text.num_embeddings, longest)
-    return TextModel(lm, encoder, device), backbone
+    if tokens_of_cases is not None:
+        encoder = replace(encoder, case_rows=tokens_of_cases)
+    counts = np.bincount(split.train.target, minlength=len(split.catalog)).astype(np.int64)
+    return TextModel(lm, encoder, device, counts), backbone
+
+
+def _case_rows(embedding: Any, backbone: TextBackbone[Any]) -> Callable[[Sequences], int]:
+    def first(cases: Sequences) -> int:
+        row: int = embedding.add_cases(cases.digest(), lambda: backbone.case_vectors(cases))
+        return row
+
+    return first
+
+
+@torch.inference_mode()
+def mean_states(lm: Any, tokenizer: Any, texts: Sequence[str], batch: int = 64) -> npt.NDArray[np.float32]:
+    """[texts, width] mean of a causal LM's last hidden states over each text's tokens."""
+    lm.eval()
+    rows = []
+    for start in range(0, len(texts), batch):
+        ids = tokenizer(list(texts[start : start + batch]), add_special_tokens=False, padding=True, return_tensors="pt")
+        mask = ids["attention_mask"].to(lm.device)
+        states = lm.get_decoder()(input_ids=ids["input_ids"].to(lm.device), attention_mask=mask, use_cache=False)
+        total = (states.last_hidden_state.float() * mask[..., None]).sum(1)
+        rows.append((total / mask.sum(1, keepdim=True).clamp_min(1)).cpu().numpy())
+    return np.concatenate(rows)

@@ -32,7 +32,7 @@ def describe(spec: RunSpec, split: Split, cases: Sequences, command: str) -> Map
     chosen = [f"at most {evaluate['per_user']} windows a user"] if evaluate["per_user"] else []
     chosen += [f"a sample of {evaluate['cases']:,}"] if evaluate["cases"] else []
     name = _dataset_name(spec)
-    llm = parts.get("llm", {}).get("name", "")
+    llm = spec.llm["name"] if spec.llm else ""
     return {
         "run": run_id(spec),
         "spec": dict(parts),
@@ -85,32 +85,52 @@ def _budget(spec: RunSpec, split: Split) -> dict[str, str]:
         "learning rate": f"{train['learning_rate']:g}",
         "epoch chosen on": f"{min(parts['evaluate']['validation_cases'], len(split.valid)):,} validation windows",
     }
+    if "reference" in parts:
+        first = parts["reference"]["train"]
+        loss = parts["reference"]["loss"]["name"]
+        budget["before"] = f"{loss}, {first['epochs']} epochs on {_windows(first)} windows"
+    if "teacher" in parts:
+        teacher, own = parts["teacher"], parts["teacher"]["train"]
+        words = f"{teacher['backbone']['name']} + {teacher['loss']['name']}"
+        budget["teacher"] = f"{words}, {own['epochs']} epochs on {_windows(own)} windows"
+    if "tuning" in parts:
+        tuning = parts["tuning"]
+        grid = "; ".join(f"{k} in {', '.join(map(str, v))}" for k, v in tuning["grid"].items())
+        budget["tuning"] = f"{grid} ({tuning['trials']} trainings, seed {tuning['seed']}, on validation)"
     if "collaborative" in parts:
         helper, own = parts["collaborative"]["name"], parts["collaborative"]["train"]
-        windows = f"{own['samples']:,}" if own and own["samples"] else "all"
-        budget["collaborative model"] = f"{helper}, {own['epochs']} epochs on {windows} windows" if own else helper
+        said = f"{helper}, {own['epochs']} epochs on {_windows(own)} windows" if own else helper
+        budget["collaborative model"] = said
     return budget
+
+
+def _windows(train: Mapping[str, Any]) -> str:
+    return f"{train['samples']:,}" if train["samples"] else "all"
 
 
 def command_of(request: Request, spec: RunSpec) -> str:
     """The command line that repeats a request, but for its seeds; paths are shown by their last part."""
     machine, several = spec.parts["machine"], spec.parts["machine"]["processes"] > 1
     launch = ["torchrun", "--nproc_per_node", str(machine["processes"]), "-m"] if several else []
-    words = [*launch, "recbench", "run", "--model", request.model]
+    grid = request.tuning.get("grid", {})
+    words = [*launch, "recbench", "tune" if grid else "run", "--model", request.model]
     for flag, value in (("--loss", request.loss), ("--decoder", request.decoder)):
         words += [flag, value] if value else []
     words += ["--dataset", request.dataset] if request.dataset != "ml-100k" else []
     for option, value in request.dataset_options.items():
         place = Path(value).name
         words += ["--data-dir", place] if option in ("dir", "file") else ["--set", f"dataset.{option}={value}"]
-    llm = spec.parts.get("llm", {"name": TINY})["name"]
+    llm = spec.llm["name"] if spec.llm else TINY
     words += ["--llm", llm] if llm != TINY else []
     words += ["--preset", spec.preset, "--device", machine["device"]]
     for flag, number in request.flags.items():
         words += [f"--{flag.replace('_', '-')}", str(number)] if number is not None else []
     groups = request.config.get("set", {})
     words += [w for g, options in groups.items() for k, v in options.items() for w in ("--set", f"{g}.{k}={v}")]
-    words += [w for text in request.sets for w in ("--set", text)]
+    words += [w for text in request.sets if text.partition("=")[0] not in grid for w in ("--set", text)]
+    for target, values in grid.items():
+        words += ["--grid", f"{target}={','.join(map(str, values))}"]
+    words += ["--tune-seed", str(request.tuning["seed"]), "--run"] if grid else []
     return shlex.join(words)
 
 

@@ -31,51 +31,134 @@ class Keys:
     def scoring(self, part: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """A scoring model, whether it stands alone or behind collaborative tokens: both share one artefact."""
         plugin = registry.get("backbone", part["name"])
-        return {
+        key = {
             "data": self.data(),
             "backbone": {k: part[k] for k in ("name", "options", "loss", "train")},
             "selection": self._selection("scores"),
             "machine": self.spec.parts["machine"],
             "seed": seed if plugin.seeded else None,
-            "code": self._code("backbone", part["name"]),
+            "code": [self._code("backbone", part["name"])],
+        }
+        if part["loss"]:
+            key["code"].append(self._code("loss", part["loss"]["name"]))
+        if "teacher" in plugin.requires:
+            key["lessons"] = self.lessons(seed)
+        return key
+
+    def lessons(self, seed: int) -> dict[str, Any]:
+        """What the experiment's model takes from its teacher: no option that only says what it makes of it."""
+        teacher, part = self.spec.teacher(), self.spec.parts["backbone"]
+        fields = registry.get("backbone", part["name"]).options.model_fields
+        asks = {
+            name: value
+            for name, value in part["options"].items()
+            if isinstance(extra := fields[name].json_schema_extra, dict) and extra.get("lessons")
+        }
+        return {
+            "teacher": Keys(teacher).model(seed),
+            "decoder": teacher.parts["decoder"],
+            "mixes": Keys(teacher).mixes(seed),
+            "backbone": part["name"],
+            "asks": asks,
+            "samples": self.spec.parts["train"]["samples"],
+            "code": [
+                self._code("backbone", part["name"]),
+                self._code("decoder", teacher.parts["decoder"]["name"]),
+            ],
         }
 
-    def text(self, seed: int) -> dict[str, Any]:
-        """A tuned language model; no decoder but the one that selects its epoch."""
+    def learned(self, seed: int) -> dict[str, Any]:
+        """What a text backbone trains before the language model."""
         parts = self.spec.parts
         return {
             "data": self.data(),
-            **{k: parts[k] for k in ("backbone", "loss", "llm", "train", "machine")},
-            "collaborative": self.scoring(parts["collaborative"], seed) if "collaborative" in parts else None,
+            **{k: parts[k] for k in ("backbone", "llm", "machine")},
+            "samples": self._first["train"]["samples"],
+            "collaborative": self._shown(seed),
+            "seed": seed,
+            "code": self._code("backbone", parts["backbone"]["name"]),
+        }
+
+    def tuned(self, seed: int, loss: Mapping[str, Any], train: Mapping[str, Any]) -> dict[str, Any]:
+        """A language model tuned by ``loss``; no decoder but the one that selects its epoch."""
+        parts = self.spec.parts
+        key = {
+            "data": self.data(),
+            **{k: parts[k] for k in ("backbone", "llm", "machine")},
+            "loss": loss,
+            "train": train,
+            "collaborative": self._shown(seed),
             "selection": self._selection("text"),
             "seed": seed,
-            "code": [self._code("backbone", parts["backbone"]["name"]), self._code("loss", parts["loss"]["name"])],
+            "code": [self._code("backbone", parts["backbone"]["name"]), self._code("loss", loss["name"])],
         }
+        if registry.get("backbone", parts["backbone"]["name"]).learns:
+            key["learned"] = self.learned(seed)
+        return key
+
+    def reference(self, seed: int) -> dict[str, Any]:
+        """The starting point of a preference loss: the very model that its own loss gives when run by itself."""
+        return self.tuned(seed, self._first["loss"], self._first["train"])
 
     def model(self, seed: int) -> dict[str, Any]:
         """The experiment's own model."""
         parts = self.spec.parts
-        if self.spec.signal == "text":
-            return self.text(seed)
-        part = {**parts["backbone"], "loss": parts.get("loss"), "train": parts.get("train")}
-        return self.scoring(part, seed)
+        if self.spec.signal == "scores":
+            return self.scoring(self.part(), seed)
+        key = self.tuned(seed, parts["loss"], parts["train"])
+        return {**key, "reference": self.reference(seed)} if "reference" in parts else key
+
+    def part(self) -> dict[str, Any]:
+        """The experiment's own scoring model, as :meth:`scoring` takes it."""
+        parts = self.spec.parts
+        return {**parts["backbone"], "loss": parts.get("loss"), "train": parts.get("train")}
 
     def ranking(self, seed: int) -> dict[str, Any]:
         """The ranked test set."""
         parts = self.spec.parts
-        return {
+        key = {
             "model": self.model(seed),
             "decoder": parts["decoder"],
             "evaluate": {k: v for k, v in parts["evaluate"].items() if k != "validation_cases"},
             "code": self._code("decoder", parts["decoder"]["name"]),
         }
+        mixed = self.mixes(seed)
+        return {**key, "mixes": mixed} if mixed else key
 
     def all(self, seed: int) -> dict[str, tuple[str, dict[str, Any]]]:
         """What names the stages of one seed in the store: stage name to (kind, key), in the order they are built."""
-        found = {"prepare": ("prepare", self.data())}
-        if "collaborative" in self.spec.parts:
-            found["collaborative"] = ("model", self.scoring(self.spec.parts["collaborative"], seed))
+        parts = self.spec.parts
+        found: dict[str, tuple[str, dict[str, Any]]] = {"prepare": ("prepare", self.data())}
+        if "teacher" in parts:
+            inner = Keys(self.spec.teacher()).all(seed)
+            found |= {f"teacher {name}": stage for name, stage in inner.items() if name not in ("prepare", "rank")}
+            found["lessons"] = ("lessons", self.lessons(seed))
+        if "collaborative" in parts:
+            found["collaborative"] = ("model", self.scoring(parts["collaborative"], seed))
+        if registry.get("backbone", parts["backbone"]["name"]).learns:
+            found["learned"] = ("learned", self.learned(seed))
+        if "reference" in parts:
+            found["reference"] = ("model", self.reference(seed))
         return {**found, "model": ("model", self.model(seed)), "rank": ("ranking", self.ranking(seed))}
+
+    @property
+    def _first(self) -> Mapping[str, Any]:
+        """Loss and budget of the language model's first tuning."""
+        parts = self.spec.parts
+        first: Mapping[str, Any] = parts.get("reference") or {"loss": parts.get("loss"), "train": parts["train"]}
+        return first
+
+    def _shown(self, seed: int) -> dict[str, Any] | None:
+        """The collaborative model that stands in the prompt, if one does."""
+        parts = self.spec.parts
+        shows = "collaborative" in registry.get("backbone", parts["backbone"]["name"]).requires
+        return self.scoring(parts["collaborative"], seed) if shows else None
+
+    def mixes(self, seed: int) -> dict[str, Any] | None:
+        """The collaborative model that only the decoder reads."""
+        parts = self.spec.parts
+        options = registry.get("decoder", parts["decoder"]["name"]).options(**parts["decoder"]["options"])
+        return self.scoring(parts["collaborative"], seed) if "collaborative" in options.requires() else None
 
     def _selection(self, signal: str) -> dict[str, Any]:
         options = self.spec.parts["evaluate"]
@@ -93,6 +176,6 @@ class Keys:
 def bench_code() -> str:
     """sha256 over the parts of recbench that results depend on."""
     folder = Path(recbench.__file__).parent
-    apart = ("cli", "leaderboard", "stats", "testing")
+    apart = ("cli", "leaderboard", "stats", "testing", "diagnose", "suites")
     files = [p for p in folder.rglob("*.py") if p.relative_to(folder).parts[0].removesuffix(".py") not in apart]
     return registry.digest(files)

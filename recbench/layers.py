@@ -73,6 +73,11 @@ class Layers:
             self.origins[group, option] = said.get(option, "default")
         return found
 
+    def raw(self, group: str) -> dict[str, Any]:
+        """What was said about a group whose options are not known here (a teacher's), the last word last."""
+        self.known.add(group)
+        return {**self.config.get(group, {}), **self.sets.get(group, {})}
+
     def finish(self) -> None:
         """Refuse values for groups that this run does not have."""
         for origin, given in (("--set", self.sets), (self.config_name, self.config)):

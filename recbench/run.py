@@ -26,8 +26,8 @@ from recbench.language.load import check_source
 from recbench.language.options import TINY
 from recbench.results import RunRecord, SeedResult, Store, environment, peak_memory_bytes, read
 from recbench.results import write as write_record
-from recbench.results.files import reason, sweep_temporaries
-from recbench.stages import Stages, source_of
+from recbench.results.files import reason, sweep_temporaries, write_atomic
+from recbench.stages import TEXTS, Stages, source_of
 from recbench.types import Split
 
 STORE = "artefacts"
@@ -53,8 +53,8 @@ def plan(request: Request) -> RunSpec:
         label = place.name if place.is_dir() else place.stem
         label = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-._") or "own"
         spec = spec.with_facts("dataset", label=label if label not in datasets() else f"own-{label}")
-    if "llm" in spec.parts and (local := Path(request.llm).expanduser()).exists() and request.llm != TINY:
-        spec = spec.with_facts("llm", fingerprint=fingerprint(local))
+    if spec.llm and (local := Path(request.llm).expanduser()).exists() and request.llm != TINY:
+        spec = spec.with_llm_facts(fingerprint=fingerprint(local))
     return spec
 
 
@@ -82,11 +82,7 @@ def run(
     Raises:
         RecbenchError: of any stage; seeds finished before stay recorded.
     """
-    _check_device(spec)
-    if (wanted := spec.parts["machine"]["processes"]) != processes.world():
-        raise UsageError(f"machine.processes={wanted} but {processes.world()} started: torchrun starts more.")
-    processes.join(spec.parts["machine"]["device"])
-    _prepare_process(spec)
+    begin(spec)
     if not registry.get("backbone", spec.parts["backbone"]["name"]).seeded and tuple(seeds) != (0,):
         reporter.message(f"{spec.parts['backbone']['name']} does not depend on the seed: it runs once")
         seeds = (0,)
@@ -106,8 +102,22 @@ def run(
             continue
         reporter.message(f"seed {seed} ({number} of {len(seeds)})")
         result = _one_seed(stages, split, seed)
+        processes.once(lambda: _keep_texts(stages, folder, seed))  # noqa: B023 - called at once
         done = processes.once(lambda: _keep(folder, base, result, again))  # noqa: B023 - called at once
     return _assemble(base, [done[s] for s in sorted(done)])
+
+
+def begin(spec: RunSpec) -> None:
+    """Make this process ready for the spec's stages: device, other processes, threads, repeatable algorithms.
+
+    Raises:
+        UsageError: the device or the number of processes is not what the spec says.
+    """
+    _check_device(spec)
+    if (wanted := spec.parts["machine"]["processes"]) != processes.world():
+        raise UsageError(f"machine.processes={wanted} but {processes.world()} started: torchrun starts more.")
+    processes.join(spec.parts["machine"]["device"])
+    _prepare_process(spec)
 
 
 def _one_seed(stages: Stages, split: Split, seed: int) -> SeedResult:
@@ -136,6 +146,13 @@ def _one_seed(stages: Stages, split: Split, seed: int) -> SeedResult:
         started=started,
         environment=environment(_device_words(stages.spec)),
     )
+
+
+def _keep_texts(stages: Stages, folder: Path, seed: int) -> None:
+    """Texts that a stage wrote (LLM-CF's chains of thought) where a person looks for them."""
+    for stage in stages.used.values():
+        if (texts := stage.path / TEXTS).is_file():
+            write_atomic(folder / f"seed{seed}-{TEXTS}", texts.read_bytes())
 
 
 def _assemble(base: Mapping[str, Any], seeds: list[SeedResult]) -> RunRecord:

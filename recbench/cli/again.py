@@ -81,7 +81,7 @@ def _data(spec: RunSpec, places: Mapping[str, str]) -> dict[str, str]:
 
 
 def _llm(record: RunRecord, places: Mapping[str, str]) -> dict[str, str]:
-    llm = record.spec.get("llm")
+    llm = record.spec.get("llm") or record.spec.get("teacher", {}).get("llm")
     if llm is None:
         return {}
     if llm["name"] == TINY:

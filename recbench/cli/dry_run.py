@@ -60,7 +60,7 @@ def _group(spec: RunSpec, asked: Asked, group: str, part: Mapping[str, Any]) -> 
             for k in place
             if (v := spec.places.get(k)) and v != "tiny"
         ]
-    plain = part.get("options", {}) if "name" in part else part
+    plain = part.get("options", {}) if "name" in part else _flat(part)
     rows += [(k, _value(v), spec.origins.get((group, k), "default")) for k, v in plain.items()]
     for key in ("label", "fingerprint", "inputs"):
         if key in part:
@@ -70,6 +70,20 @@ def _group(spec: RunSpec, asked: Asked, group: str, part: Mapping[str, Any]) -> 
         origins = ((k, v, spec.origins.get(("collaborative_train", k), "default")) for k, v in part["train"].items())
         rows += [(f"train {k}", _value(v), origin) for k, v, origin in origins]
     return group + ("\n" + columns(rows, "  ") if rows else "")
+
+
+def _flat(part: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of parts inside a part (a teacher's, a reference's) by dotted names; of a named part its name."""
+    found: dict[str, Any] = {}
+    for key, value in part.items():
+        if not isinstance(value, dict):
+            found[key] = value
+        elif "name" in value:
+            found[key] = value["name"]
+            found |= {f"{key}.{option}": v for option, v in (value.get("options") or {}).items()}
+        else:
+            found |= {f"{key}.{option}": v for option, v in value.items()}
+    return found
 
 
 def _value(value: Any) -> str:
@@ -99,7 +113,7 @@ def _estimate(spec: RunSpec, stages: Stages, there: Mapping[int, Mapping[str, st
         keys = stages.keys.all(seed)
         wanted = ["rank"] if states["rank"] != "there" else []
         if wanted:
-            wanted += [n for n in ("model", "collaborative") if states.get(n, "there") != "there"]
+            wanted += [name for name, state in states.items() if name not in ("prepare", "rank") and state != "there"]
             if states["model"] == "there":
                 wanted = ["rank"]
         for name in wanted:
@@ -170,11 +184,14 @@ def _sizes(stages: Stages, seed: int) -> tuple[int, int, bool]:
 
 
 def _rough(spec: RunSpec, name: str, windows: int, cases: int) -> float:
+    if name.startswith("teacher "):
+        return _rough(spec.teacher(), name.removeprefix("teacher "), windows, cases)
     llm = spec.parts.get("llm")
     kind = "scores" if llm is None else "tiny" if llm["name"] == "tiny" else "pretrained"
     if name == "rank":
         return ROUGH_RANK[kind] * cases
-    part = spec.parts["collaborative"] if name == "collaborative" else spec.parts
-    train = part.get("train")
+    if name in ("lessons", "learned"):
+        return ROUGH_RANK["tiny" if spec.llm is None or spec.llm["name"] == "tiny" else "pretrained"] * windows / 10
+    train = spec.parts[name].get("train") if name in ("collaborative", "reference") else spec.parts.get("train")
     kind = "scores" if name == "collaborative" else kind
     return ROUGH_TRAIN[kind] * train["epochs"] * min(train["samples"] or windows, windows) if train else 0.1

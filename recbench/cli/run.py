@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recbench import processes
+from recbench.cli.options import request_options
 from recbench.cli.progress import reporter
 from recbench.cli.request import ask
 from recbench.cli.text import columns, duration
@@ -17,29 +18,9 @@ from recbench.errors import RecbenchError
 if TYPE_CHECKING:
     from recbench.results import RunRecord
 
-_COUNT = click.IntRange(min=1)
-
 
 @click.command()
-@click.option("--model", metavar="NAME", help="Backbone: recbench list backbones.")
-@click.option("--loss", metavar="NAME", help="Training loss; default: the backbone's own.")
-@click.option("--decoder", metavar="NAME", help="How a model's output becomes a ranking; default: the backbone's own.")
-@click.option("--dataset", metavar="NAME", help="Data set.  [default: ml-100k]")
-@click.option("--data-dir", metavar="PATH", help="Folder (or file, for csv) of one's own data.")
-@click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="Language model.  [default: tiny]")
-@click.option("--preset", metavar="cpu|paper", help="Budget.  [default: cpu without a GPU, else paper]")
-@click.option("--seeds", metavar="N|A,B,...", help="How many (5 is 1 to 5), or which (3,17,42).  [default: 1]")
-@click.option("--epochs", type=_COUNT, metavar="N", help="Training epochs.")
-@click.option("--train-samples", type=click.IntRange(min=0), metavar="N", help="Training windows; 0 is all.")
-@click.option("--batch-size", type=_COUNT, metavar="N", help="Windows in a step, over all processes together.")
-@click.option("--device", metavar="auto|cpu|cuda", help="Where to compute.  [default: auto]")
-@click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="Any option: recbench describe.")
-@click.option(
-    "--config", type=click.Path(path_type=Path), metavar="FILE.yaml", help="Flags by name, options under set."
-)
-@click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
-)
+@request_options
 @click.option("--again", is_flag=True, help="Compute finished seeds anew.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved spec and an estimate; compute and write nothing.")
 def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry_run: bool, **flags: Any) -> None:
@@ -65,10 +46,11 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
         record = execute(spec, asked.seeds, runs, command_of(asked.request, spec), progress, again)
     processes.leave()
     if processes.is_main():
-        _report(record, runs)
+        report(record, runs)
 
 
-def _report(record: RunRecord, runs: Path) -> None:
+def report(record: RunRecord, runs: Path) -> None:
+    """Print a record's figures and rebuild the local page."""
     from recbench.cli.runs import build_page
     from recbench.run import RECORD
 

@@ -129,6 +129,7 @@ def _prompt(record: RunRecord, titles: tuple[str, ...], history: list[int]) -> s
     if "llm" not in record.spec:
         return "history\n" + "\n".join(f"        {titles[i]}" for i in history)
     from recbench import registry
+    from recbench.interfaces import USER
     from recbench.prompts.templates import template
 
     spec = record.spec
@@ -136,5 +137,5 @@ def _prompt(record: RunRecord, titles: tuple[str, ...], history: list[int]) -> s
     backbone = registry.load("backbone", spec["backbone"]["name"])(plugin.options(**spec["backbone"]["options"]))
     words = template(spec["llm"]["options"]["template"], str(spec["dataset"].get("label", spec["dataset"]["name"])))
     pieces = backbone.prompt([words.quote(titles[i]) for i in history], history, words)
-    text = "".join(f"<item: {titles[p]}>" if isinstance(p, int) else p for p in pieces)
+    text = "".join(p if isinstance(p, str) else "<user>" if p == USER else f"<item: {titles[p]}>" for p in pieces)
     return "prompt  " + text.rstrip("\n").replace("\n", "\n        ")

@@ -6,6 +6,7 @@ trainer, decoders) handles plain ``input_ids``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from recbench.errors import RecbenchError
 
 
 class CollaborativeEmbedding(nn.Embedding):
-    """An input embedding that also knows the ids ``num_embeddings + item``.
+    """An input embedding that also knows the ids ``num_embeddings + item``, and behind those one for each window.
 
     Subclassing ``nn.Embedding`` and keeping its ``weight`` preserves tying with the output matrix; the projector is a
     child module so that PEFT can train and save it.
@@ -28,17 +29,27 @@ class CollaborativeEmbedding(nn.Embedding):
     """
 
     vectors: Tensor
+    cases: Tensor
     placeholder: Tensor
 
-    def __init__(self, text: nn.Embedding, vectors: npt.NDArray[np.float32], projector: nn.Module) -> None:
+    def __init__(
+        self,
+        text: nn.Embedding,
+        vectors: npt.NDArray[np.float32],
+        projector: nn.Module,
+        case_projector: nn.Module | None = None,
+    ) -> None:
         super().__init__(1, 1)
         self.num_embeddings, self.embedding_dim = text.num_embeddings, text.embedding_dim
         self.padding_idx = text.padding_idx
         self.weight = text.weight
         self.projector = projector
+        self.case_projector = case_projector
         self.hybrid = True
         device, dtype = text.weight.device, text.weight.dtype
         self.register_buffer("vectors", torch.as_tensor(vectors).to(device, dtype), persistent=False)
+        self.register_buffer("cases", self.vectors.new_zeros(0, 0), persistent=False)
+        self._known: dict[str, int] = {}  # windows that have rows already, by their digest
         # transformers gives a new token the mean of the table; LLaRA's [PH] is such a token and is never trained
         self.register_buffer("placeholder", text.weight.detach().float().mean(0).to(dtype), persistent=False)
 
@@ -49,16 +60,42 @@ class CollaborativeEmbedding(nn.Embedding):
             return super().forward(ids)
         text = functional.embedding(ids.masked_fill(special, 0), self.weight)
         if self.hybrid:
-            items = (ids - self.num_embeddings).clamp_min(0)[special]
-            shown = self.projector(self.vectors[items].to(next(self.projector.parameters()).dtype)).to(text.dtype)
+            shown = self._projected(ids[special] - self.num_embeddings).to(text.dtype)
         else:
-            shown = self.placeholder.expand(int(special.sum()), -1)
+            trained = [p for m in (self.projector, self.case_projector) if m is not None for p in m.parameters()]
             # every parameter must take part in each step or DDP waits for its gradient for ever
-            shown = shown + 0.0 * sum(p.sum() for p in self.projector.parameters() if p.requires_grad)
+            nothing = 0.0 * sum(p.sum() for p in trained if p.requires_grad)
+            shown = self.placeholder.expand(int(special.sum()), -1) + nothing
         return text.masked_scatter(special[..., None], shown.to(text.dtype))
 
+    def _projected(self, row: Tensor) -> Tensor:
+        """[n, width] of item rows, and of window rows behind them."""
+        items = len(self.vectors)
+        dtype = next(self.projector.parameters()).dtype
+        if self.case_projector is None:
+            return self.projector(self.vectors[row].to(dtype))
+        is_case = row >= items
+        shown = self.projector(self.vectors[row.masked_fill(is_case, 0)].to(dtype))
+        users = self.case_projector(self.cases[row[is_case] - items].to(dtype))  # also of none: see above, DDP
+        return shown.masked_scatter(is_case[:, None], users.to(shown.dtype))
 
-def install(model: Any, vectors: npt.NDArray[np.float32], projector: nn.Module) -> CollaborativeEmbedding:
+    def add_cases(self, name: str, vectors: Callable[[], npt.NDArray[np.float32]]) -> int:
+        """Row of the first of a set of windows; their vectors are computed when the set is new.
+
+        Args:
+            name: names the set (its digest).
+            vectors: gives [N, d].
+        """
+        if name not in self._known:
+            new = torch.as_tensor(vectors()).to(self.vectors)
+            self._known[name] = len(self.vectors) + len(self.cases)
+            self.cases = torch.cat([self.cases, new]) if len(self.cases) else new
+        return self._known[name]
+
+
+def install(
+    model: Any, vectors: npt.NDArray[np.float32], projector: nn.Module, case_projector: nn.Module | None = None
+) -> CollaborativeEmbedding:
     """Give ``model`` a :class:`CollaborativeEmbedding` in place of its input embedding.
 
     Raises:
@@ -70,7 +107,9 @@ def install(model: Any, vectors: npt.NDArray[np.float32], projector: nn.Module) 
             f"{type(text).__name__} does more than look embeddings up, so collaborative tokens cannot stand beside "
             "text in this model: use a backbone without them, such as bigrec."
         )
-    embedding = CollaborativeEmbedding(text, vectors, projector.to(text.weight.device))
+    place = text.weight.device
+    case_projector = None if case_projector is None else case_projector.to(place)
+    embedding = CollaborativeEmbedding(text, vectors, projector.to(place), case_projector)
     model.set_input_embeddings(embedding)
     return embedding
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recbench.language.collaborative import CollaborativeEmbedding, find
 from recbench.prompts.encode import Encoder
+from recbench.types import Longs
 
 
 @dataclass
@@ -20,11 +21,15 @@ class TextModel:
         lm: a transformers causal LM, maybe wrapped by PEFT.
         encoder: prompts and titles as token ids, and the trie.
         device: where ``lm`` is.
+        counts: [items] how often each item is a training target, for decoders that mix popularity in; or None.
+        recommender: a trained :class:`recbench.interfaces.ScoringBackbone`, for decoders that ask for one; or None.
     """
 
     lm: Any
     encoder: Encoder
     device: str
+    counts: Longs | None = None
+    recommender: Any = None
 
     @property
     def causal(self) -> Any:

@@ -61,7 +61,7 @@ class Section:
 
 def is_traditional(record: RunRecord) -> bool:
     """Whether the run uses no language model."""
-    return not record.spec.get("llm")
+    return not (record.spec.get("llm") or record.spec.get("teacher"))
 
 
 def sections(records: Iterable[RunRecord]) -> list[Section]:

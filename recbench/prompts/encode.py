@@ -6,7 +6,7 @@ a tokenizer merges across it. Collaborative tokens get ids above the text vocabu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from recbench.errors import DataError
 from recbench.prompts.templates import Template
 from recbench.prompts.trie import Trie
 from recbench.types import PAD, Catalog, Ints, Sequences
+
+USER_TOKEN = -1  # the piece that interfaces.USER names
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Encoder:
         answers: token ids of each item's title, end-of-title token included.
         trie: of ``answers``.
         max_tokens: longest prompt; the oldest items of a longer history are left out.
+        case_rows: cases to the first row of their own tokens, counted behind the items; None where no prompt has one.
     """
 
     tokenizer: Any
@@ -39,6 +42,7 @@ class Encoder:
     answers: tuple[tuple[int, ...], ...]
     trie: Trie
     max_tokens: int = 512
+    case_rows: Callable[[Sequences], int] | None = None
 
     @classmethod
     def create(
@@ -62,24 +66,32 @@ class Encoder:
     def prompts(self, cases: Sequences) -> list[list[int]]:
         """Token ids of each case's prompt; a beginning-of-text token first where the tokenizer puts one."""
         histories = [[int(i) for i in row if i != PAD] for row in cases.history]
-        rows = self._encode(histories)
+        first = 0 if self.case_rows is None else self.case_rows(cases)
+        own = [first + n for n in range(len(cases))]
+        rows = self._encode(histories, own)
         too_long = [n for n, row in enumerate(rows) if len(row) > self.max_tokens and len(histories[n]) > 1]
         while too_long:
             for n in too_long:
                 histories[n] = histories[n][1:]
-            for n, row in zip(too_long, self._encode([histories[n] for n in too_long]), strict=True):
+            too_long_rows = [own[n] for n in too_long]
+            for n, row in zip(too_long, self._encode([histories[n] for n in too_long], too_long_rows), strict=True):
                 rows[n] = row
             too_long = [n for n in too_long if len(rows[n]) > self.max_tokens and len(histories[n]) > 1]
         return rows
 
-    def _encode(self, histories: list[list[int]]) -> list[list[int]]:
+    def _encode(self, histories: list[list[int]], own: list[int]) -> list[list[int]]:
         titles = self.catalog.titles
         texts: dict[str, int] = {}
-        plan: list[list[int]] = []  # per case: a text's number, or -(item + 1) for a collaborative token
-        for items in histories:
+        plan: list[list[int]] = []  # per case: a text's number, or -(row + 1) for a collaborative token
+        for items, row in zip(histories, own, strict=True):
             quoted = [self.template.quote(titles[i]) for i in items]
             pieces = self.backbone.prompt(quoted, items, self.template)
-            plan.append([-p - 1 if isinstance(p, int) else texts.setdefault(p, len(texts)) for p in pieces])
+            plan.append(
+                [
+                    texts.setdefault(p, len(texts)) if isinstance(p, str) else -(row if p == USER_TOKEN else p) - 1
+                    for p in pieces
+                ]
+            )
         ids = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
         # some tokenizers name such a token and never put it there
         start = self.tokenizer("")["input_ids"][:1]

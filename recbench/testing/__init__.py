@@ -7,7 +7,7 @@
     class TestMine(LossTests):
         name = "mine"
 
-Use :class:`LossTests`, :class:`TextBackboneTests` or :class:`ScoringBackboneTests`, :class:`TextDecoderTests` or
+Use :class:`LossTests` or :class:`ScoringLossTests`, :class:`TextBackboneTests` or :class:`ScoringBackboneTests`, :class:`TextDecoderTests` or
 :class:`ScoringDecoderTests`. The package must be installed: the tests go through its entry point, as a run does. All
 of it runs on a CPU in seconds. ``options`` holds option values to test with, where the defaults are too large.
 """
@@ -17,8 +17,9 @@ from __future__ import annotations
 from recbench.testing.backbones import BackboneTests, ScoringBackboneTests, TextBackboneTests
 from recbench.testing.data import RandomScores, TitlesOnly, tiny_split
 from recbench.testing.decoders import DecoderTests, ScoringDecoderTests, TextDecoderTests
-from recbench.testing.losses import LossTests
+from recbench.testing.losses import LossTests, ScoringLossTests
 from recbench.testing.models import tiny_answers, tiny_text_model
+from recbench.testing.teacher import TinyTeacher
 
 __all__ = [
     "BackboneTests",
@@ -27,8 +28,10 @@ __all__ = [
     "RandomScores",
     "ScoringBackboneTests",
     "ScoringDecoderTests",
+    "ScoringLossTests",
     "TextBackboneTests",
     "TextDecoderTests",
+    "TinyTeacher",
     "TitlesOnly",
     "tiny_answers",
     "tiny_split",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from recbench import registry
@@ -12,7 +15,8 @@ from recbench.interfaces import Fit, ScoringBackbone, SilentReporter, TextBackbo
 from recbench.testing.contract import Contract
 from recbench.testing.data import RandomScores, tiny_split
 from recbench.testing.models import tiny_text_model
-from recbench.types import Split
+from recbench.testing.teacher import TinyTeacher
+from recbench.types import Sequences, Split
 
 
 class BackboneTests(Contract):
@@ -27,7 +31,8 @@ class BackboneTests(Contract):
                 assert registry.get(kind, name).signal == self.plugin.signal
         assert self.plugin.default_decoder, "a backbone names a default decoder"
         for role, name in self.plugin.requires.items():
-            assert registry.get("backbone", name).signal == "scores", f"{role} must be a backbone that scores items"
+            signal = "text" if role == "teacher" else "scores"
+            assert registry.get("backbone", name).signal == signal, f"{role} must be a backbone of signal {signal}"
 
 
 class TextBackboneTests(BackboneTests):
@@ -122,12 +127,60 @@ class ScoringBackboneTests(BackboneTests):
             found = np.argsort(-model.scores(split.valid), axis=1, kind="stable")[:, :10]
             return float((found == split.valid.target[:, None]).any(axis=1).mean())
 
-        report = model.fit(split, Fit(self.budget, seed, "cpu", 1, validate, SilentReporter()))
+        loss = None
+        if self.plugin.default_loss:
+            options = registry.get("loss", self.plugin.default_loss).options()
+            loss = registry.load("loss", self.plugin.default_loss)(options)
+        lessons = self.learned(split, seed) if "teacher" in self.plugin.requires else {}
+        report = model.fit(split, Fit(self.budget, seed, "cpu", 1, validate, SilentReporter(), loss, lessons))
         if self.plugin.default_loss:
             assert report.steps > 0
             assert 1 <= report.best_epoch <= self.budget.epochs
             assert len(report.validation) == report.epochs
         return model
+
+    def learned(self, split: Split, seed: int) -> Mapping[str, npt.NDArray[Any]]:
+        """What a fresh backbone takes from a stand-in teacher."""
+        backbone: ScoringBackbone[Any] = self.make()
+        arrays = backbone.lessons(split, _shared_teacher(), seed, SilentReporter()).arrays
+        assert all(isinstance(array, np.ndarray) for array in arrays.values()), "lessons are kept as numpy arrays"
+        return arrays
+
+    def test_lessons_repeat(self, split: Split) -> None:
+        """The same seed takes the same from a teacher, also after other randomness was used up."""
+        from recbench.seeds import seed_everything
+
+        if "teacher" not in self.plugin.requires:
+            pytest.skip("learns from no teacher")
+        first = self.learned(split, 1)
+        seed_everything(98, "something else")
+        second = self.learned(split, 1)
+        assert first.keys() == second.keys()
+        for name, array in first.items():
+            assert np.array_equal(array, second[name]), f"the lesson {name} differs from call to call"
+
+    def test_vectors(self, split: Split, model: ScoringBackbone[Any]) -> None:
+        """Where it has embeddings: one finite row an item, one a case, independent of the other cases."""
+        try:
+            items = model.item_vectors()
+        except NotImplementedError:
+            with pytest.raises(NotImplementedError):
+                model.user_vectors(split.test)
+            return
+        _check_vectors(items, len(split.catalog))
+        try:
+            users = model.user_vectors(split.test)
+        except NotImplementedError:
+            return
+        _check_vectors(users, len(split.test))
+        alone = model.user_vectors(split.test.take(np.array([1])))
+        np.testing.assert_allclose(alone[0], users[1], rtol=1e-4, atol=1e-5)
+
+    def test_target_is_not_seen(self, split: Split, model: ScoringBackbone[Any]) -> None:
+        """Scores do not depend on what they are to predict."""
+        cases = split.test
+        others = Sequences(cases.users, cases.history, (cases.target + 1) % len(split.catalog), cases.time)
+        assert np.array_equal(model.scores(cases), model.scores(others))
 
     def test_scores(self, split: Split, model: ScoringBackbone[Any]) -> None:
         """[N, items], finite, the same for the same case at every call and in every batch."""
@@ -158,3 +211,15 @@ class ScoringBackboneTests(BackboneTests):
         same = np.array_equal(self.trained(split, 2).scores(split.test), model.scores(split.test))
         found = "agree" if same else "differ"
         assert same != self.plugin.seeded, f"seeded={self.plugin.seeded}, but seeds 1 and 2 {found}"
+
+
+def _check_vectors(vectors: npt.NDArray[Any], rows: int) -> None:
+    assert vectors.ndim == 2
+    assert len(vectors) == rows
+    assert vectors.dtype == np.float32
+    assert np.isfinite(vectors).all()
+
+
+@cache
+def _shared_teacher() -> TinyTeacher:
+    return TinyTeacher(tiny_split())

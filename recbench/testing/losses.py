@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pytest
 
-from recbench.interfaces import Loss
+from recbench.interfaces import Loss, ScoringLoss
 from recbench.testing.contract import Contract
 from recbench.testing.data import tiny_split
 from recbench.testing.models import tiny_answers, tiny_text_model
 
 if TYPE_CHECKING:
     import torch
+
+    from recbench.training.scores import ScoreBatch
 
 _VOCABULARY = 7
 _ALLOWED = [[0, 2, 3, 6], [1, 4], [5], [0, 2, 3, 6], [0, 1, 3, 4, 5]]
@@ -161,3 +163,119 @@ def _logits() -> torch.Tensor:
 
     draws = torch.randn(len(_LABELS), _VOCABULARY, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
     return draws.mul_(2).requires_grad_()
+
+
+class ScoringLossTests(Contract):
+    """A loss for models that score items. A loss that samples draws from the seeded global generator."""
+
+    kind = "loss"
+    signal = "scores"
+
+    def value(self, batch: ScoreBatch, seed: int = 0) -> tuple[torch.Tensor, float]:
+        """The sum and the count of a fresh loss; ``seed`` is that of the global generator."""
+        from recbench.seeds import seed_everything
+
+        loss: ScoringLoss[Any] = self.make()
+        seed_everything(seed, "scoring loss contract")
+        total, count = loss(batch)
+        return total, float(count)
+
+    def test_returns_a_sum_and_a_count(self) -> None:
+        """A scalar sum with a finite gradient for histories and items, and the number to divide it by."""
+        import torch
+
+        batch = _scored()
+        total, count = self.value(batch)
+        assert total.shape == (), f"the sum has shape {tuple(total.shape)}, where a scalar is needed"
+        assert count > 0
+        total.backward()
+        for tensor in (batch.states, batch.items, batch.bias):
+            assert tensor is not None
+            assert tensor.grad is not None
+            assert torch.isfinite(tensor.grad).all()
+            assert tensor.grad.abs().sum() > 0
+
+    def test_sums_add_up(self) -> None:
+        """A batch that stands twice in another gives half its count and, whatever was drawn, half its mean sum."""
+        once, twice = _scored(), _scored(repeat=2)
+        count = self.value(once)[1]
+        assert self.value(twice)[1] == pytest.approx(2 * count)
+        draws = range(200)
+        single = np.mean([float(self.value(once, seed)[0].detach()) for seed in draws])
+        double = np.mean([float(self.value(twice, seed)[0].detach()) for seed in draws])
+        assert double == pytest.approx(2 * single, rel=0.05)
+
+    def test_gradient_matches_finite_differences(self) -> None:
+        """Central differences along random directions, in double precision."""
+        import torch
+
+        batch = _scored()
+        gradient = torch.autograd.grad(self.value(batch)[0], [batch.states, batch.items])
+        step = 1e-5
+        for seed in range(4):
+            random = torch.Generator().manual_seed(seed)
+            moves = [torch.randn(t.shape, generator=random, dtype=t.dtype) for t in (batch.states, batch.items)]
+            high, low = (
+                float(self.value(_scored(move=(sign * step * moves[0], sign * step * moves[1])))[0].detach())
+                for sign in (1, -1)
+            )
+            expected = sum(float((g * m).sum()) for g, m in zip(gradient, moves, strict=True))
+            assert (high - low) / (2 * step) == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+    def test_falls_when_the_target_rises(self) -> None:
+        """A higher score of each target is better."""
+        import torch
+
+        batch = _scored()
+        before = float(self.value(batch)[0].detach())
+        raised = _scored(raise_target=1.0)
+        after = float(self.value(raised)[0].detach())
+        assert torch.equal(raised.target, batch.target)
+        assert after < before
+
+    def test_extreme_scores_stay_finite(self) -> None:
+        """No overflow where a model is very sure."""
+        import torch
+
+        batch = _scored(scale=1e4)
+        total, _ = self.value(batch)
+        assert torch.isfinite(total)
+        for gradient in torch.autograd.grad(total, [batch.states, batch.items]):
+            assert torch.isfinite(gradient).all()
+
+    def test_empty_batch(self) -> None:
+        """No prediction at all: nothing to add, but still part of the graph."""
+        import torch
+
+        batch = _scored(repeat=0)
+        total, count = self.value(batch)
+        assert float(total.detach()) == 0
+        assert count == 0
+        torch.autograd.grad(total, batch.items, allow_unused=True)
+
+
+def _scored(
+    repeat: int = 1,
+    scale: float = 1.0,
+    raise_target: float = 0.0,
+    move: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> ScoreBatch:
+    """Five predictions over seven items, in double precision.
+
+    Item i also stands alone in dimension 3 + i, where a history holds by how much its target is to be raised.
+    """
+    import torch
+
+    from recbench.training.scores import ScoreBatch
+
+    random = torch.Generator().manual_seed(11)
+    states = torch.randn(5, 3, generator=random, dtype=torch.float64) * scale
+    items = torch.cat([torch.randn(7, 3, generator=random, dtype=torch.float64), torch.eye(7, dtype=torch.float64)], 1)
+    bias = torch.randn(7, generator=random, dtype=torch.float64)
+    target = torch.tensor([2, 4, 5, 6, 0])
+    states = torch.cat([states, raise_target * torch.eye(7, dtype=torch.float64)[target]], 1)
+    if move is not None:
+        states, items = states + move[0], items + move[1]
+    return ScoreBatch(
+        states.repeat(repeat, 1).requires_grad_(), items.requires_grad_(), target.repeat(repeat), bias.requires_grad_()
+    )

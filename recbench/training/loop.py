@@ -18,6 +18,7 @@ from recbench.errors import RecbenchError
 from recbench.interfaces import Fit, FitReport
 from recbench.seeds import child_seed, seed_everything
 
+Build = Callable[[Mapping[str, Any], list[Any], type], Any]
 LOG_EVERY = 20  # steps between two kept values of the loss
 
 
@@ -32,6 +33,7 @@ def fit(
     lengths: Sequence[int] | None = None,
     on_step: Callable[[int, int], None] | None = None,
     watched: Callable[[], Mapping[str, float]] | None = None,
+    build: Build | None = None,
 ) -> FitReport:
     """Train ``module`` in place and leave it at its best epoch.
 
@@ -45,11 +47,12 @@ def fit(
         lengths: of the examples; given, those of like length share a batch (see :class:`LikeLengths`).
         on_step: called with (step, steps) before each step.
         watched: values to show beside the loss, and to keep at the end (MSL's temperature).
+        build: makes the trainer from its settings, callbacks and the bases it must have; transformers' own by default.
 
     Raises:
         RecbenchError: the loss became infinite or not a number; names the step.
     """
-    from transformers import Trainer, TrainerCallback, TrainingArguments
+    from transformers import Trainer, TrainerCallback, TrainingArguments, get_scheduler
 
     budget = plan.train
     processes = torch.distributed.get_world_size() if _distributed() else 1
@@ -64,7 +67,7 @@ def fit(
 
     class Watch(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if budget.warmup_steps >= state.max_steps:
+            if budget.schedule != "llara" and budget.warmup_steps >= state.max_steps:
                 plan.reporter.message(
                     f"train.warmup_steps={budget.warmup_steps} is as long as the training ({state.max_steps} steps): "
                     "the learning rate never reaches its largest value"
@@ -92,6 +95,11 @@ def fit(
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             module.eval()
+            if plan.validate is None:  # nothing to choose by: the last epoch stays
+                module.train()
+                scores.append(float("nan"))
+                kept[0] = len(scores)
+                return
             score = _same_everywhere(plan.validate)
             module.train()
             scores.append(score)
@@ -106,42 +114,62 @@ def fit(
             if budget.patience and done - kept[0] >= budget.patience:
                 control.should_training_stop = True
 
-    class _Trainer(Trainer):
+    class Ordered:
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             order = child_seed(plan.seed, purpose + " order")
             return LikeLengths(lengths or [1] * len(examples), budget.batch_size, order)  # type: ignore[arg-type]
 
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            mine: Any = self
+            optimizer = mine.optimizer if optimizer is None else optimizer
+            warmup = budget.warmup_steps + math.ceil(budget.warmup_share * num_training_steps)
+            if budget.schedule == "llara":
+                rate = llara_schedule(num_training_steps)
+                mine.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+            else:
+                # transformers' plain "constant" ignores the warm-up
+                name = "constant_with_warmup" if budget.schedule == "constant" else budget.schedule
+                mine.lr_scheduler = get_scheduler(name, optimizer, warmup, num_training_steps)
+            return mine.lr_scheduler
+
+    def plain(settings: Mapping[str, Any], callbacks: list[Any], base: type) -> Any:
+        class Plain(base, Trainer):
+            pass
+
+        return Plain(
+            model=module,
+            args=TrainingArguments(**settings),
+            train_dataset=examples,
+            data_collator=collate,
+            callbacks=callbacks,
+        )
+
     seed_everything(plan.seed, purpose)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
-        arguments = TrainingArguments(
-            output_dir=scratch,
-            num_train_epochs=budget.epochs,
-            per_device_train_batch_size=budget.batch_size // processes,
-            learning_rate=budget.learning_rate,
-            weight_decay=budget.weight_decay,
-            max_grad_norm=budget.gradient_clip,
-            warmup_steps=budget.warmup_steps,
-            # transformers' plain "constant" ignores the warm-up
-            lr_scheduler_type="constant_with_warmup" if budget.schedule == "constant" else budget.schedule,
-            optim="adamw_torch_fused",
-            logging_steps=LOG_EVERY,
-            logging_nan_inf_filter=False,
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            dataloader_pin_memory=plan.device.startswith("cuda"),
-            ddp_find_unused_parameters=False,
-            use_cpu=plan.device == "cpu",
-            bf16=precision == "bf16",
-            seed=child_seed(plan.seed, purpose),
-        )
-        _ = arguments.device  # counts the GPUs; one process uses one, or DataParallel would multiply the batch
-        arguments._n_gpu = min(arguments._n_gpu, 1)
-        trainer = _Trainer(
-            model=module, args=arguments, train_dataset=examples, data_collator=collate, callbacks=[Watch()]
-        )
+        settings = {
+            "output_dir": scratch,
+            "num_train_epochs": budget.epochs,
+            "per_device_train_batch_size": budget.batch_size // processes,
+            "learning_rate": budget.learning_rate,
+            "weight_decay": budget.weight_decay,
+            "max_grad_norm": budget.gradient_clip,
+            "optim": "adamw_torch_fused",
+            "logging_steps": LOG_EVERY,
+            "logging_nan_inf_filter": False,
+            "save_strategy": "no",
+            "report_to": [],
+            "disable_tqdm": True,
+            "remove_unused_columns": False,
+            "dataloader_pin_memory": plan.device.startswith("cuda"),
+            "ddp_find_unused_parameters": False,
+            "use_cpu": plan.device == "cpu",
+            "bf16": precision == "bf16",
+            "seed": child_seed(plan.seed, purpose),
+        }
+        trainer = (build or plain)(settings, [Watch()], Ordered)
+        _ = trainer.args.device  # counts the GPUs; one process uses one, or DataParallel would multiply the batch
+        trainer.args._n_gpu = min(trainer.args._n_gpu, 1)
         _silence(trainer)
         trainer.train()
     with torch.no_grad():
@@ -153,11 +181,27 @@ def fit(
         steps=trainer.state.global_step,
         epochs=len(scores),
         best_epoch=kept[0],
-        validation=tuple(scores),
+        validation=() if plan.validate is None else tuple(scores),
         losses=tuple(losses),
         seconds=time.perf_counter() - started,
         watched=dict(watched()) if watched else {},
     )
+
+
+def llara_schedule(steps: int) -> Callable[[int], float]:
+    """LLaRA's learning rate as a share of its largest value, by step (its ``LinearWarmupCosineLRScheduler``).
+
+    From a hundredth it rises over a twentieth of the steps; then it follows the cosine over *all* steps down to a
+    hundredth.
+    """
+    warmup, low = steps // 20, 0.01
+
+    def rate(step: int) -> float:
+        if step < warmup:
+            return low + (1 - low) * step / warmup
+        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+    return rate
 
 
 class LikeLengths(Sampler[int]):

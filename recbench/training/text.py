@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -55,7 +56,19 @@ def collator(pad: int) -> Any:
     return collate
 
 
-def tune(model: TextModel, loss: Loss[Any], windows: Sequences, plan: Fit, backbone: Any, precision: str) -> FitReport:
+Probe = Callable[[int, int, AnswerModel], None]
+"""Looks at a training from outside: called before each step with (step, steps, module), and must leave no trace."""
+
+
+def tune(
+    model: TextModel,
+    loss: Loss[Any],
+    windows: Sequences,
+    plan: Fit,
+    backbone: Any,
+    precision: str,
+    probe: Probe | None = None,
+) -> FitReport:
     """Fine-tune ``model`` in place on ``windows`` with ``loss``.
 
     A backbone with collaborative tokens decides before every step whether they are shown (LLaRA section 3.3).
@@ -64,9 +77,11 @@ def tune(model: TextModel, loss: Loss[Any], windows: Sequences, plan: Fit, backb
     embedding = model.collaborative
     draws = child(plan.seed, "curriculum")
 
-    def curriculum(step: int, steps: int) -> None:
-        assert embedding is not None
-        embedding.hybrid = backbone.hybrid(step, steps, plan.train.epochs, float(draws.random()))
+    def before(step: int, steps: int) -> None:
+        if embedding is not None:
+            embedding.hybrid = backbone.hybrid(step, steps, plan.train.epochs, float(draws.random()))
+        if probe is not None:
+            probe(step, steps, module)
 
     examples = Examples(model, windows)
     report = fit(
@@ -77,7 +92,7 @@ def tune(model: TextModel, loss: Loss[Any], windows: Sequences, plan: Fit, backb
         purpose="language model",
         precision=precision,
         lengths=[len(p) + len(a) for p, a in zip(examples.prompts, examples.answers, strict=True)],
-        on_step=curriculum if embedding is not None else None,
+        on_step=before,
         watched=loss.state,
     )
     if embedding is not None:
@@ -87,11 +102,12 @@ def tune(model: TextModel, loss: Loss[Any], windows: Sequences, plan: Fit, backb
 
 def _validating_hybrid(plan: Fit, embedding: Any) -> Fit:
     """Validate as at inference: with the collaborative tokens shown."""
-    if embedding is None:
+    score = plan.validate
+    if embedding is None or score is None:
         return plan
 
     def validate() -> float:
         embedding.hybrid = True
-        return plan.validate()
+        return score()
 
-    return Fit(plan.train, plan.seed, plan.device, plan.threads, validate, plan.reporter)
+    return replace(plan, validate=validate)

@@ -19,7 +19,28 @@ class TestPopularity(ScoringBackboneTests):
     name = "popularity"
 
 
-@pytest.mark.skipif(find_spec("recbole") is None, reason="recbole is not installed")
+needs_recbole = pytest.mark.skipif(find_spec("recbole") is None, reason="recbole is not installed")
+
+
+@needs_recbole
 class TestSASRec(ScoringBackboneTests):
     name = "sasrec"
     options = {"hidden": 16, "inner": 16}
+
+
+@needs_recbole
+class TestDROS(ScoringBackboneTests):
+    name = "dros"
+    options = {"hidden": 16, "inner": 16}
+
+
+@needs_recbole
+class TestBERT4Rec(ScoringBackboneTests):
+    name = "bert4rec"
+    options = {"hidden": 16, "inner": 16}
+
+
+@needs_recbole
+class TestDLLM2Rec(ScoringBackboneTests):
+    name = "dllm2rec"
+    options = {"hidden": 16, "inner": 16, "items": 4, "windows": 30}

@@ -20,7 +20,7 @@ def model():
     split = tiny_split()
     model = SASRec(SASRecOptions(dropout=0.3))
     torch.manual_seed(0)
-    model._build(split)
+    model.build(split)
     return split, model
 
 
@@ -64,3 +64,15 @@ def test_dropout_keeps_the_right_share_at_the_right_scale(model) -> None:
     # neighbours are independent: the four 16-bit pieces of a drawn word share no bits
     zero = (out == 0).float().flatten()
     assert float((zero[1:] * zero[:-1]).mean()) == pytest.approx(0.09, abs=0.002)
+
+
+def test_a_separate_output_scores_by_its_own_matrix_and_bias() -> None:
+    split = tiny_split()
+    mine = SASRec(SASRecOptions(output="separate"))
+    torch.manual_seed(0)
+    mine.build(split)
+    users, items = mine.user_vectors(split.test), mine.item_vectors()
+    bias = mine.module.output.bias.detach().numpy()
+    assert np.abs(bias).max() > 0
+    assert mine.scores(split.test) == pytest.approx(users @ items.T + bias, abs=1e-5)
+    assert not np.allclose(items, mine.module.model.item_embedding.weight[1:].detach().numpy())

@@ -1,6 +1,8 @@
 """Every built-in decoder keeps the contract."""
 
-from recbench.testing import ScoringDecoderTests, TextDecoderTests
+from dataclasses import replace
+
+from recbench.testing import RandomScores, ScoringDecoderTests, TextDecoderTests, tiny_split
 
 
 class TestConstrainedBeam(TextDecoderTests):
@@ -18,3 +20,37 @@ class TestTopK(ScoringDecoderTests):
 
 class TestGrounding(TextDecoderTests):
     name = "grounding"
+
+
+class TestGroundingOfAllBeams(TextDecoderTests):
+    name = "grounding"
+    options = {"ground": "all", "beams": 3, "batch_size": 5}
+
+
+class TestGroundingWithPopularity(TextDecoderTests):
+    name = "grounding"
+    options = {"fusion": "popularity"}
+
+    def model(self):
+        return replace(super().model(), counts=tiny_split().train_counts())
+
+
+class TestGroundingWithARecommender(TextDecoderTests):
+    name = "grounding"
+    options = {"fusion": "collaborative", "gamma": 3.0}
+
+    def model(self):
+        return replace(super().model(), recommender=RandomScores(len(tiny_split().catalog)))
+
+
+class TestExact(TextDecoderTests):
+    name = "exact"
+
+
+class TestExactOverTheVocabulary(TextDecoderTests):
+    name = "exact"
+    options = {"scores": "hf", "expand": 2, "batch_size": 3}
+
+
+class TestHFConstrainedBeam(TextDecoderTests):
+    name = "hf_constrained_beam"

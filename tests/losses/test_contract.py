@@ -1,6 +1,6 @@
 """Every built-in loss keeps the contract."""
 
-from recbench.testing import LossTests
+from recbench.testing import LossTests, ScoringLossTests
 
 
 class TestLML(LossTests):
@@ -33,3 +33,24 @@ class TestMSLPaper(LossTests):
     name = "msl"
     options = {"variant": "paper"}
     forced_is_free = True
+
+
+class TestMSLTokenTemperatures(LossTests):
+    name = "msl"
+    # a temperature of the position's own is a constant for the gradient, so finite differences need it to be one
+    options = {"scope": "token", "tau_min": 2.0, "tau_max": 2.0}
+    forced_is_free = True
+
+
+class TestMSLCoefficient(LossTests):
+    name = "msl"
+    options = {"alpha": "auto", "tau": "none"}
+    forced_is_free = True
+
+
+class TestCE(ScoringLossTests):
+    name = "ce"
+
+
+class TestBCE(ScoringLossTests):
+    name = "bce"

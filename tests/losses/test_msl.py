@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recbench.prompts.trie import Trie
+from recbench.testing import tiny_answers
 from recbench.training.answers import AnswerBatch
 from recbench_plugins.losses.lml import LML, LMLOptions
 from recbench_plugins.losses.msl import MSL, MSLOptions, ats_roots
@@ -129,6 +130,64 @@ def test_adaptive_temperature(rows: Any, seed: int, variant: str) -> None:
     assert float(total) == pytest.approx(float(losses.sum()) * expected, rel=1e-9, abs=1e-9)
 
 
+def brute_token_tau(case: Case, i: int, options: MSLOptions) -> float:
+    """Eq. (11) at one position, from its own valid logits, clamped."""
+    valid = case.valid(i)
+    logits = np.array([float(case.logits[i, z]) for z in valid])
+    d = float(case.logits[i, case.labels[i]]) - logits.mean()
+    c = math.log(len(valid) * options.eta)
+    if c == 0:
+        return options.tau_min
+    root = math.sqrt(max(d * d - 2 * c * float(np.var(logits, ddof=1)), 0))
+    tau = (d - root if options.variant == "paper" else d + root) / (2 * c)
+    return min(max(tau, options.tau_min), options.tau_max)
+
+
+@given(titles, st.integers(0, 999), variants, st.sampled_from([0.25, 0.4, 0.9]))
+@settings(max_examples=60, deadline=None)
+def test_a_temperature_for_every_token(rows: Any, seed: int, variant: str, eta: float) -> None:
+    """Eq. (11): tau from the position's own logits, a constant for the gradient, the same whether training or not."""
+    case = Case(rows, seed)
+    options = MSLOptions(variant=variant, scope="token", eta=eta, tau_min=0.3, tau_max=9.0)
+    branching = [i for i in range(len(case.labels)) if len(case.valid(i)) > 1]
+    taus = [brute_token_tau(case, i, options) for i in branching]
+    theirs = case.logits.clone().requires_grad_()
+    expected = theirs.sum() * 0.0
+    for i, tau in zip(branching, taus, strict=True):
+        expected = expected + tau * brute_msl(case, theirs, tau)[i]
+    expected.backward()
+    for training in (True, False):
+        mine = case.logits.clone().requires_grad_()
+        loss = MSL(options)
+        total, _ = loss(case.batch(mine, training))
+        total.backward()
+        assert total.item() == pytest.approx(expected.item(), rel=1e-9, abs=1e-9)
+        assert torch.allclose(mine.grad, theirs.grad, rtol=1e-9, atol=1e-9)
+        shown = float(np.mean(taus)) if taus and training else 0.3
+        assert loss.state()["tau"] == pytest.approx(shown, rel=1e-9)
+
+
+@given(titles, st.integers(0, 999), st.sampled_from(["auto", 0.25, 40.0]), st.sampled_from([1.0, 2.0]))
+@settings(max_examples=60, deadline=None)
+def test_coefficient_of_the_negative_tokens(rows: Any, seed: int, alpha: Any, tau: float) -> None:
+    """Table 6: the negative part of the denominator times alpha, written out with plain exponentials."""
+    case = Case(rows, seed)
+    mine = case.logits.clone().requires_grad_()
+    total, _ = MSL(MSLOptions(alpha=alpha, tau=tau))(case.batch(mine))
+    theirs = case.logits.clone().requires_grad_()
+    expected = theirs.sum() * 0.0
+    for i, label in enumerate(case.labels):
+        valid = case.valid(i)
+        factor = VOCABULARY / len(valid) if alpha == "auto" else alpha
+        right = torch.exp(theirs[i, label] / tau)
+        wrong = sum((torch.exp(theirs[i, z] / tau) for z in valid if z != label), torch.zeros((), dtype=theirs.dtype))
+        expected = expected - tau * torch.log(right / (right + factor * wrong))
+    assert total.item() == pytest.approx(expected.item(), rel=1e-9, abs=1e-9)
+    total.backward()
+    expected.backward()
+    assert torch.allclose(mine.grad, theirs.grad, rtol=1e-9, atol=1e-9)
+
+
 def test_oracle_of_the_roots() -> None:
     larger, smaller = ats_roots(12, 4, 1000, 0.25)
     assert (larger, smaller) == (pytest.approx(1.991449, abs=1e-6), pytest.approx(0.181889, abs=1e-6))
@@ -137,6 +196,37 @@ def test_oracle_of_the_roots() -> None:
         assert 12 / tau - 4 / (2 * tau * tau) == pytest.approx(c)
     assert 1.5 + 0.05 * (larger - 1.5) == pytest.approx(1.524572, abs=1e-6)
     assert ats_roots(6, 4, 1000, 0.25)[0] == pytest.approx(0.543, abs=1e-3)
+
+
+def logits_of_the_oracle(d: float) -> list[float]:
+    """1,000 valid logits, the right one first: its distance to their mean is ``d``, their unbiased variance 4."""
+    rest = 999
+    # with the right logit at d and the mean at 0 the others average -d/999; half lie s above that and half below
+    centre = -d / rest
+    s = math.sqrt((4 * rest - d * d - rest * centre * centre) / (rest - 1))
+    return [d] + [centre] + [centre + s, centre - s] * (rest // 2)
+
+
+@pytest.mark.parametrize(
+    ("d", "variant", "scope", "tau"),
+    [
+        (12, "corrected", "batch", 1.524572),
+        (12, "official", "batch", 1.524572),
+        (12, "corrected", "token", 1.991449),
+        (12, "paper", "batch", 1.5),  # .181889, below the clamp
+        (12, "paper", "token", 1.5),
+        (6, "corrected", "batch", 1.5),  # no real root: .543, below the clamp
+        (6, "corrected", "token", 1.5),
+    ],
+)
+def test_oracle_of_the_temperature(d: float, variant: str, scope: str, tau: float) -> None:
+    """methods.md: d = 12, variance 4, m = 1,000, eta = .25, through the loss itself."""
+    logits = torch.tensor([logits_of_the_oracle(d)], dtype=torch.float64)
+    assert float(logits[0, 0] - logits.mean()) == pytest.approx(d)
+    assert float(logits.var()) == pytest.approx(4)
+    loss = MSL(MSLOptions(variant=variant, scope=scope))
+    loss(tiny_answers(logits, [list(range(1000))], [0], [0], training=True))
+    assert loss.tau == pytest.approx(tau, abs=1e-6)
 
 
 def test_the_temperature_rests_outside_training() -> None:
@@ -164,7 +254,12 @@ def test_decomposition_and_upper_bound(rows: Any, seed: int) -> None:
 def test_one_valid_token_costs_nothing_and_teaches_nothing() -> None:
     case = Case([[0, 1, 2]], 0)
     logits = case.logits.clone().requires_grad_()
-    for options in (MSLOptions(), MSLOptions(tau=2.0, variant="official"), MSLOptions(reduction="title_sum")):
+    for options in (
+        MSLOptions(),
+        MSLOptions(tau=2.0, variant="official"),
+        MSLOptions(reduction="title_sum"),
+        MSLOptions(scope="token", alpha="auto"),
+    ):
         total, _ = MSL(options)(case.batch(logits))
         total.backward()
         assert float(total) == 0.0
@@ -186,7 +281,13 @@ def test_lml_is_torch_cross_entropy(rows: Any, seed: int, tau: float) -> None:
     assert float(total) / float(count) == pytest.approx(float(expected), rel=1e-6)
 
 
-@pytest.mark.parametrize("bad", [{"tau": 0}, {"tau": -1.0}, {"tau": "hot"}, {"eta": 1.0}, {"gamma": 2}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"tau": 0}, {"tau": -1.0}, {"tau": "hot"}, {"eta": 1.0}, {"gamma": 2}, {"alpha": 0}, {"alpha": "much"},
+        {"scope": "token", "tau": 2.0}, {"tau_min": 6.0},
+    ],
+)  # fmt: skip
 def test_impossible_options_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         MSLOptions(**bad)

@@ -51,11 +51,11 @@ class BeamSearch:
         Returns:
             For each prompt up to ``beams`` finished items, best first.
         """
-        self._check_window(max(map(len, prompts)))
+        check_window(self.model, prompts)
         # forbidden items take up beams until they finish: so many more are kept that none is missed
         k = self.beams + max(len(items - {PAD}) for items in forbidden)
         users = len(prompts)
-        feeder = _Feeder(self.model, prompts)
+        feeder = Feeder(self.model, prompts)
         state = _Beams(
             np.full((users, k), PAD, np.int64),
             np.full((users, k), -np.inf),
@@ -71,19 +71,8 @@ class BeamSearch:
             state = self._select(k, state, user, slot, child, score, finished, forbidden, length)
         return [[(score, item) for score, _, item in pool] for pool in finished]
 
-    def _check_window(self, longest: int) -> None:
-        """Layers with a sliding window are exact as long as everything fits into it."""
-        config = self.model.causal.config
-        window = getattr(config, "sliding_window", None)
-        needed = longest + max(map(len, self.model.encoder.answers))
-        if window and getattr(config, "use_sliding_window", True) and needed > window:
-            raise RecbenchError(
-                f"Prompt and title need {needed} tokens, more than the model's sliding window of {window}: "
-                "lower llm.max_tokens."
-            )
-
     def _expand(
-        self, state: _Beams, feeder: _Feeder, length: int
+        self, state: _Beams, feeder: Feeder, length: int
     ) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray, npt.NDArray]:
         """All continuations of the live beams: user, beam, next node and score of each."""
         user, slot = np.nonzero(state.node != PAD)
@@ -94,31 +83,12 @@ class BeamSearch:
         asks = np.ones(len(node), bool) if self.over_vocabulary else fanout > 1
         if asks.any():
             hidden = self._feed(state, feeder, user[asks], slot[asks], length)
-            step[np.repeat(asks, fanout)] = self._log_probabilities(hidden, node[asks])
+            step[np.repeat(asks, fanout)] = log_probabilities(self.model, hidden, node[asks], self.over_vocabulary)
         beam = np.repeat(np.arange(len(node)), fanout)
         child = np.arange(indptr[-1]) + np.repeat(self.trie.first[node] - indptr[:-1], fanout) + 1
         return user[beam], slot[beam], child, state.score[user, slot][beam] + step
 
-    def _log_probabilities(self, hidden: Tensor, nodes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """[edges] log-probability of every valid token of ``nodes``, whose predicting states are ``hidden``."""
-        indptr, tokens = self.trie.allowed(nodes)
-        device = hidden.device
-        position = torch.from_numpy(np.repeat(np.arange(len(nodes)), np.diff(indptr))).to(device)
-        allowed = torch.from_numpy(tokens.astype(np.int64)).to(device)
-        head = self.model.head
-        if self.over_vocabulary:
-            logits = head(hidden).float()
-            values = logits[position, allowed] - logits.logsumexp(1)[position]
-        else:
-            union, column = allowed.unique(return_inverse=True)
-            bias = None if head.bias is None else head.bias[union].float()
-            # in fp32 whatever the model's precision: bf16 would make ties of close scores
-            dense = torch.nn.functional.linear(hidden.float(), head.weight[union].float(), bias)
-            values = dense[position, column]
-            values = values - segment_logsumexp(values, position, len(nodes))[position]
-        return values.double().cpu().numpy()
-
-    def _feed(self, state: _Beams, feeder: _Feeder, user: npt.NDArray, slot: npt.NDArray, length: int) -> Tensor:
+    def _feed(self, state: _Beams, feeder: Feeder, user: npt.NDArray, slot: npt.NDArray, length: int) -> Tensor:
         """[beams] hidden states that predict the next token of the given beams; feeds their pending tokens."""
         if length == 0:
             return feeder.first
@@ -197,7 +167,45 @@ class BeamSearch:
         return new
 
 
-class _Feeder:
+def check_window(model: TextModel, prompts: Sequence[Sequence[int]]) -> None:
+    """Layers with a sliding window are exact as long as everything fits into it.
+
+    Raises:
+        RecbenchError: it does not.
+    """
+    config = model.causal.config
+    window = getattr(config, "sliding_window", None)
+    needed = max(map(len, prompts)) + max(map(len, model.encoder.answers))
+    if window and getattr(config, "use_sliding_window", True) and needed > window:
+        raise RecbenchError(
+            f"Prompt and title need {needed} tokens, more than the model's sliding window of {window}: "
+            "lower llm.max_tokens."
+        )
+
+
+def log_probabilities(
+    model: TextModel, hidden: Tensor, nodes: npt.NDArray[np.int64], over_vocabulary: bool
+) -> npt.NDArray[np.float64]:
+    """[edges] log-probability of every valid token of ``nodes``, whose predicting states are ``hidden``."""
+    indptr, tokens = model.encoder.trie.allowed(nodes)
+    device = hidden.device
+    position = torch.from_numpy(np.repeat(np.arange(len(nodes)), np.diff(indptr))).to(device)
+    allowed = torch.from_numpy(tokens.astype(np.int64)).to(device)
+    head = model.head
+    if over_vocabulary:
+        logits = head(hidden).float()
+        values = logits[position, allowed] - logits.logsumexp(1)[position]
+    else:
+        union, column = allowed.unique(return_inverse=True)
+        bias = None if head.bias is None else head.bias[union].float()
+        # in fp32 whatever the model's precision: bf16 would make ties of close scores
+        dense = torch.nn.functional.linear(hidden.float(), head.weight[union].float(), bias)
+        values = dense[position, column]
+        values = values - segment_logsumexp(values, position, len(nodes))[position]
+    return values.double().cpu().numpy()
+
+
+class Feeder:
     """The model's side: prompts read once, then tokens appended under a mask of each one's ancestors."""
 
     def __init__(self, model: TextModel, prompts: Sequence[Sequence[int]]) -> None:
@@ -221,6 +229,11 @@ class _Feeder:
         self.first = out[torch.arange(len(prompts)), lengths - 1]
         self.prompt = real.numpy()
         self.fed = 0
+
+    def keep(self, users: npt.NDArray[np.int64]) -> None:
+        """Go on with these users only, in the given order."""
+        self.prompt, self.lengths = self.prompt[users], self.lengths[users]
+        self.cache.batch_select_indices(torch.from_numpy(users).to(self.device))
 
     def feed(
         self,

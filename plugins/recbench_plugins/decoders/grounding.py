@@ -3,21 +3,29 @@
 Paper: Bao et al., "A Bi-Step Grounding Paradigm for Large Language Models in Recommendation Systems", section 3.2,
 https://arxiv.org/abs/2308.08434. Original code: github.com/SAI990323/BIGRec (``inference.py``, ``evaluate.py``).
 
-Known differences: titles are embedded by the tuned model (the code embeds with the untuned one). As in the code, the
-embedding is the last layer's hidden state at a title's last token, quotes stripped; the distance is L2; the best of
-``beams`` free beams is grounded. The share of generated titles that are no item is reported.
+Known differences: titles are embedded by the tuned model (``embedding=base`` as the code: the untuned one, adapters
+switched off). As in the code, the embedding is the last layer's hidden state at a title's last token, quotes stripped;
+the distance is L2; the best of ``beams`` free beams is grounded (``ground=all`` takes an item's smallest distance to
+any of them). The share of generated titles that are no item is reported, of the best beams.
+
+``fusion`` is the code's second step, off by default: distances, scaled to [0, 1] case by case, are multiplied by
+``(1 + P) ** -gamma``, where P is the popularity or a recommender's scores on the same scale. The code chooses gamma on
+the test metrics, one for each metric and cut-off; here it is an option to be chosen on validation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from recbench.interfaces import Decoder, Options, Plugin, Reporter
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor
 
     from recbench.language.textmodel import TextModel
@@ -27,8 +35,21 @@ if TYPE_CHECKING:
 class GroundingOptions(Options):
     """Options of ``--decoder grounding``."""
 
-    beams: int = Field(4, ge=1, description="beams of the free generation; the best one is grounded")
+    beams: int = Field(4, ge=1, description="beams of the free generation")
     batch_size: int = Field(64, ge=1, description="users generated at a time; part of the spec")
+    embedding: Literal["tuned", "base"] = Field(
+        "tuned", description="the model that embeds titles: as tuned, or without its adapters (as the code)"
+    )
+    ground: Literal["best", "all"] = Field("best", description="which beams are grounded: the best, or each")
+    fusion: Literal["none", "popularity", "collaborative"] = Field(
+        "none", description="what is mixed into the distances: nothing, popularity, or a recommender's scores"
+    )
+    gamma: float = Field(1.0, ge=0, description="weight of the fusion; 0 leaves the order of the distances")
+    collaborative: str = Field("sasrec", description="the backbone whose scores fusion=collaborative mixes in")
+
+    def requires(self) -> Mapping[str, str]:
+        """A trained recommender, where its scores are mixed in."""
+        return {"collaborative": self.collaborative} if self.fusion == "collaborative" else {}
 
 
 class Grounding(Decoder[GroundingOptions]):
@@ -37,16 +58,22 @@ class Grounding(Decoder[GroundingOptions]):
     def rank(
         self, model: TextModel, cases: Sequences, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
-        """See :class:`recbench.interfaces.Decoder`; scores are negative distances, ties in catalogue order."""
+        """See :class:`recbench.interfaces.Decoder`; ties in catalogue order.
+
+        Scores are negative distances, with fusion negative fused distances. Raises UsageError where ``embedding=base``
+        meets a model without adapters.
+        """
         import numpy as np
         import torch
 
         from recbench.types import PAD, Ranking
+        from recbench_plugins.decoders.generate import generate
 
-        encoder, size = model.encoder, self.options.batch_size
+        encoder, options = model.encoder, self.options
+        size, kept = options.batch_size, options.beams if options.ground == "all" else 1
         with torch.inference_mode():
             catalogue = torch.cat(
-                [embed(model, encoder.catalog.titles[i : i + size]) for i in range(0, len(encoder.catalog), size)]
+                [self._embed(model, encoder.catalog.titles[i : i + size]) for i in range(0, len(encoder.catalog), size)]
             )
             prompts = encoder.prompts(cases)
             order = np.argsort([len(p) for p in prompts], kind="stable")
@@ -55,10 +82,12 @@ class Grounding(Decoder[GroundingOptions]):
             invalid, titles = 0, set(encoder.catalog.titles)
             for start in range(0, len(order), size):
                 rows = order[start : start + size]
-                generated = generate(model, [prompts[r] for r in rows], self.options.beams)
-                texts = [_unquoted(t, encoder.template.title) for t in encoder.tokenizer.batch_decode(generated)]
-                invalid += sum(text not in titles for text in texts)
-                near = -torch.cdist(embed(model, texts), catalogue).cpu().numpy()
+                answers = generate(model, [prompts[r] for r in rows], options.beams, kept)
+                ids = [tokens for beams in answers for tokens, _ in beams]
+                texts = [_unquoted(t, encoder.template.title) for t in encoder.tokenizer.batch_decode(ids)]
+                invalid += sum(text not in titles for text in texts[::kept])
+                far = torch.cdist(self._embed(model, texts), catalogue).view(len(rows), kept, -1).amin(1).cpu().numpy()
+                near = -self._fuse(far, model, cases.take(rows))
                 if exclude_history:
                     row, column = np.nonzero(cases.history[rows] != PAD)
                     near[row, cases.history[rows][row, column]] = -np.inf
@@ -68,6 +97,52 @@ class Grounding(Decoder[GroundingOptions]):
                 scores[rows, : best.shape[1]] = score
                 reporter.step(min(start + size, len(order)), len(order))
         return Ranking(items, scores, invalid_share=invalid / len(cases))
+
+    def _embed(self, model: TextModel, titles: Sequence[str]) -> Tensor:
+        """``embed`` with the chosen model."""
+        from recbench.errors import UsageError
+
+        if self.options.embedding == "tuned":
+            without = nullcontext()
+        elif hasattr(model.lm, "disable_adapter"):
+            without = model.lm.disable_adapter()
+        else:
+            raise UsageError(
+                "decoder.embedding=base needs adapters to switch off, and this language model was trained whole, as "
+                "--llm tiny is: use decoder.embedding=tuned."
+            )
+        with without:
+            return embed(model, titles)
+
+    def _fuse(self, far: npt.NDArray[np.float32], model: TextModel, cases: Sequences) -> npt.NDArray[np.floating]:
+        """[cases, items] what is sorted: the distances, or their fusion."""
+        if self.options.fusion == "none":
+            return far
+        if self.options.fusion == "popularity":
+            assert model.counts is not None
+            return fused(far, model.counts, self.options.gamma)
+        return fused(far, model.recommender.scores(cases), self.options.gamma)
+
+
+def fused(distance: npt.ArrayLike, evidence: npt.ArrayLike, gamma: float) -> npt.NDArray[np.float64]:
+    """[cases, items] BIGRec's second step, ascending: scaled distance times ``(1 + scaled evidence) ** -gamma``.
+
+    Args:
+        distance: [cases, items].
+        evidence: [items] counts (their share has the same scale), or [cases, items] scores; more is better.
+        gamma: weight of the evidence. The nearest item has 0 and stays first whatever the weight.
+    """
+    return scaled(distance) * (1.0 + scaled(evidence)) ** -gamma
+
+
+def scaled(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """``values`` moved to [0, 1] along the last axis; 0 where all are equal."""
+    import numpy as np
+
+    values = np.asarray(values, np.float64)
+    low = values.min(axis=-1, keepdims=True)
+    span = values.max(axis=-1, keepdims=True) - low
+    return (values - low) / np.where(span > 0, span, 1.0)
 
 
 def embed(model: TextModel, titles: Sequence[str]) -> Tensor:
@@ -84,38 +159,6 @@ def embed(model: TextModel, titles: Sequence[str]) -> Tensor:
     mask = (torch.arange(width) < lengths[:, None]).long()
     hidden = model.decoder(input_ids=tokens.to(device), attention_mask=mask.to(device), use_cache=False)
     return hidden.last_hidden_state[torch.arange(len(ids)), lengths - 1].float()
-
-
-def generate(model: TextModel, prompts: Sequence[Sequence[int]], beams: int) -> list[list[int]]:
-    """The best freely generated answer to each prompt, as token ids without end-of-text and padding."""
-    import torch
-    from transformers import GenerationConfig
-
-    tokenizer = model.encoder.tokenizer
-    width = max(map(len, prompts))
-    ids = torch.tensor([[*[tokenizer.pad_token_id] * (width - len(p)), *p] for p in prompts])
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-    device = model.head.weight.device
-    config = GenerationConfig(
-        num_beams=beams,
-        do_sample=False,
-        max_new_tokens=max(map(len, model.encoder.answers)),
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    own = model.causal.generation_config
-    # Whatever a call leaves unset is filled from the model's own configuration: an Instruct model then samples.
-    model.causal.generation_config = config
-    try:
-        out = model.causal.generate(input_ids=ids.to(device), attention_mask=mask.to(device), generation_config=config)
-    finally:
-        model.causal.generation_config = own
-    stop = {tokenizer.eos_token_id, tokenizer.pad_token_id}
-    answers = []
-    for row in out[:, width:].tolist():
-        end = next((i for i, token in enumerate(row) if token in stop), len(row))
-        answers.append(row[:end])
-    return answers
 
 
 def _unquoted(text: str, title: str) -> str:

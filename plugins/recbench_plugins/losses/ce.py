@@ -1,17 +1,37 @@
 """Cross-entropy over the catalogue, for recommenders that score every item.
 
-Paper: Kang and McAuley, SASRec, ICDM 2018 trains with BCE and one negative; RecBole's ``loss_type: CE`` (its default,
-and the stronger one) is the softmax over all items. The backbone computes it; this descriptor names the choice.
+Paper: Kang and McAuley, SASRec, ICDM 2018, trains with :mod:`bce` and one negative; the softmax over all items is the
+default of RecBole (``loss_type: CE``, github.com/RUCAIBox/RecBole), and the stronger one.
+
+Known differences: RecBole's softmax also holds the padding item, which is never recommended; ours does not.
 """
 
 from __future__ import annotations
 
-from recbench.interfaces import Plugin
+from typing import TYPE_CHECKING
+
+from recbench.interfaces import Options, Plugin, ScoringLoss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from recbench.training.scores import ScoreBatch
+
+
+class CE(ScoringLoss[Options]):
+    """Softmax over all items."""
+
+    def __call__(self, batch: ScoreBatch) -> tuple[Tensor, Tensor | float]:
+        """See :class:`recbench.interfaces.ScoringLoss`; counts predictions."""
+        from torch.nn import functional
+
+        return functional.cross_entropy(batch.logits, batch.target, reduction="sum"), float(len(batch))
+
 
 plugin = Plugin(
     kind="loss",
     summary="softmax cross-entropy over all items",
-    implementation="recbench_plugins.losses.ce:plugin",
+    implementation="recbench_plugins.losses.ce:CE",
     signal="scores",
     paper="RecBole, loss_type CE. https://recbole.io",
 )

@@ -20,6 +20,10 @@ Whatever the variant, tau stays between ``tau_min`` and ``tau_max`` (the code's 
 bounds). The printed (smaller) root is an artefact of the Gaussian expansion: it gives P = eta in the expansion, but a
 temperature so low that the true P is near 1. The first position is no choice at all where a tokenizer isolates the
 opening quote: the statistics of the code are then an average over nothing.
+
+Two choices of the paper that its code does not have: ``scope=token`` gives every position the temperature of Eq. (11),
+from its own logits and with neither smoothing nor gradient; ``alpha`` is Table 6's coefficient of the negative tokens,
+there set to |Z| / |Z_valid| (``auto``), which makes up for the tokens that the mask took out of the denominator.
 """
 
 from __future__ import annotations
@@ -49,25 +53,40 @@ class MSLOptions(Options):
     tau_min: float = Field(1.5, gt=0, description="ATS: lower clamp, and the value it starts from")
     tau_max: float = Field(5.0, gt=0, description="ATS: upper clamp")
     momentum: float = Field(0.05, gt=0, le=1, description="ATS: weight of a batch's estimate in the running average")
+    scope: Literal["batch", "token"] = Field(
+        "batch", description="ATS: one temperature for all positions (Eq. 12), or each position its own (Eq. 11)"
+    )
+    alpha: float | Literal["auto"] = Field(
+        1.0, description="factor of the negative tokens in the denominator (Table 6); auto: |Z| / |Z_valid| by position"
+    )
 
     @field_validator("tau", mode="before")
     @classmethod
     def _temperature(cls, tau: object) -> object:
-        if tau in ("ats", "none"):
-            return tau
-        try:
-            number = float(tau)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            number = math.nan
-        if not (number > 0 and math.isfinite(number)):
-            raise ValueError("tau must be ats, none or a positive number")
-        return number
+        return tau if tau in ("ats", "none") else _positive(tau, "tau must be ats, none or a positive number")
+
+    @field_validator("alpha", mode="before")
+    @classmethod
+    def _coefficient(cls, alpha: object) -> object:
+        return alpha if alpha == "auto" else _positive(alpha, "alpha must be auto or a positive number")
 
     @model_validator(mode="after")
-    def _ordered(self) -> MSLOptions:
+    def _fits(self) -> MSLOptions:
         if self.tau_min > self.tau_max:
             raise ValueError(f"tau_min={self.tau_min} exceeds tau_max={self.tau_max}")
+        if self.scope == "token" and self.tau != "ats":
+            raise ValueError(f"scope=token needs tau=ats, not tau={self.tau}")
         return self
+
+
+def _positive(value: object, wanted: str) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (number > 0 and math.isfinite(number)):
+        raise ValueError(wanted)
+    return number
 
 
 def ats_roots(d: float, variance: float, m: float, eta: float) -> tuple[float, float]:
@@ -89,6 +108,31 @@ def ats_roots(d: float, variance: float, m: float, eta: float) -> tuple[float, f
     return (d + root) / (2.0 * c), (d - root) / (2.0 * c)
 
 
+def token_temperatures(values: Tensor, position: Tensor, positive: Tensor, options: MSLOptions) -> Tensor:
+    """[N] temperature of each position from its own valid logits (Eq. 11), between the clamps; no gradient.
+
+    Args:
+        values, position: [edges] valid logits and the position of each; at least two a position.
+        positive: [N] index into ``values`` of each position's label.
+        options: eta, the clamps, and the root that the variant takes.
+
+    Where a position has 1 / eta valid tokens or fewer the larger root is negative or undefined: its tau is ``tau_min``.
+    """
+    import torch
+
+    values = values.detach().double()
+    count = position.bincount(minlength=len(positive)).double()
+    mean = values.new_zeros(len(positive)).index_add(0, position, values) / count
+    deviation = values - mean[position]
+    variance = values.new_zeros(len(positive)).index_add(0, position, deviation.square()) / (count - 1.0)
+    c = (count * options.eta).log()
+    d = deviation[positive]
+    root = (d.square() - 2.0 * c * variance).clamp_min(0.0).sqrt()
+    estimate = (d - root if options.variant == "paper" else d + root) / (2.0 * c)
+    estimate = torch.where(c == 0, options.tau_min, estimate)
+    return estimate.clamp(options.tau_min, options.tau_max)
+
+
 class MSL(Loss[MSLOptions]):
     """Softmax over the tokens that can continue some title of the catalogue."""
 
@@ -99,7 +143,7 @@ class MSL(Loss[MSLOptions]):
         self.tau = options.tau_min if options.tau == "ats" else 1.0 if options.tau == "none" else float(options.tau)
 
     def state(self) -> dict[str, float]:
-        """The temperature in force."""
+        """The temperature in force; with ``scope=token`` the mean of the last training batch's."""
         return {"tau": self.tau}
 
     def __call__(self, batch: AnswerBatch) -> tuple[Tensor, Tensor | float]:
@@ -112,16 +156,33 @@ class MSL(Loss[MSLOptions]):
 
         options = self.options
         adaptive = options.tau == "ats"
+        tau: float | Tensor
         choice = batch.branching()
         if len(choice) == 0:  # still part of the graph, so that every parameter gets its (zero) gradient
             return (batch.hidden * 0.0).sum(), float(self._count(batch, 0))
         values, position, positive = choice.valid_logits()
-        if adaptive and batch.training:
-            self._update(batch, choice, values, position, positive)
-        logits = values / self.tau
-        losses = segment_logsumexp(logits, position, len(choice)) - logits[positive]
-        scaled = losses if options.variant == "official" and not adaptive else losses * self.tau
+        if options.scope == "token":
+            tau = token_temperatures(values, position, positive, options).to(values.dtype)
+            if batch.training:
+                self.tau = float(tau.mean())
+            logits = values / tau[position]
+        else:
+            if adaptive and batch.training:
+                self._update(batch, choice, values, position, positive)
+            tau = self.tau
+            logits = values / tau
+        denominator = logits if options.alpha == 1.0 else logits + self._weights(choice, position, positive, logits)
+        losses = segment_logsumexp(denominator, position, len(choice)) - logits[positive]
+        scaled = losses if options.variant == "official" and not adaptive else losses * tau
         return scaled.sum(), float(self._count(batch, len(choice)))
+
+    def _weights(self, choice: AnswerBatch, position: Tensor, positive: Tensor, like: Tensor) -> Tensor:
+        """[edges] what alpha adds to the logits of the denominator: its logarithm, and 0 for the right token."""
+        if self.options.alpha == "auto":
+            weights = (choice.head.weight.shape[0] / choice.fanout.to(like.dtype)).log()[position]
+        else:
+            weights = like.new_full(like.shape, math.log(self.options.alpha))
+        return weights.index_fill(0, positive, 0.0)
 
     def _count(self, batch: AnswerBatch, branching: int) -> int:
         reduction = self.options.reduction

@@ -1,0 +1,223 @@
+"""A-LLMRec (the MSL paper's A-LLM): embeddings of a joint collaborative and textual space in the prompt.
+
+Paper: Kim et al., "Large Language Models meet Collaborative Filtering: An Efficient All-round LLM-based Recommender
+System", KDD 2024, https://doi.org/10.1145/3637528.3671931. Original code: github.com/ghdtjr/A-LLMRec.
+
+Stage 1 (``learn``): two autoencoders, of the collaborative model's item embeddings and of the titles' text embeddings,
+whose codes are drawn together. Stage 2: the user's vector, and after each title the item's code, each through its
+projector, in the prompt of the language model.
+
+Known differences: the whole catalogue is ranked (the original picks from 20 candidates), so the prompt has no
+candidates; text embeddings are the untuned language model's own (mean of its last hidden states) instead of a sentence
+encoder's; the collaborative model runs without dropout in both stages (the code leaves SASRec's on); Adam's second beta
+is 0.999 (the code: 0.98). ``tune``: A-LLMRec freezes the language model, the MSL paper tunes it through LoRA; the tiny
+model, which starts at random, has to be trained. Codes are standardised before the projector (``vectors=raw`` as in the
+code): a sigmoid of small embeddings is nearly constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from recbench.interfaces import USER, Fit, FitReport, Options, Piece, Plugin, TextBackbone, TrainOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor, nn
+
+    from recbench.prompts.templates import Template
+    from recbench.types import Sequences, Split
+
+CODE = 128
+
+
+class ALLMRecOptions(Options):
+    """Options of ``--model allmrec``."""
+
+    tune: Literal["auto", "frozen", "lora"] = Field(
+        "auto", description="train only the projectors (frozen, A-LLMRec) or the language model too (lora, MSL paper); "
+        "auto: frozen for a pretrained one, trained for the tiny one"
+    )
+    collaborative: str = Field("sasrec", description="the backbone whose item and user embeddings are shown")
+    vectors: Literal["standardised", "raw"] = Field(
+        "standardised", description="codes with mean 0 and deviation 1 in each dimension, or as they are"
+    )
+    cold: Literal["text", "collaborative"] = Field(
+        "text", description="code of an item that never occurs in training: its title's, or as of all others"
+    )
+    alignment: Literal["last", "all"] = Field(
+        "last", description="training windows of stage 1: each user's last one (the code), or all"
+    )
+    alignment_epochs: int = Field(10, ge=1, description="epochs of stage 1")
+    alignment_rate: float = Field(1e-4, gt=0, description="learning rate of stage 1")
+    alignment_batch: int = Field(32, ge=1, description="windows in a step of stage 1")
+
+
+def alignment_loss(
+    user: Tensor, cf: tuple[Tensor, Tensor], out: tuple[Tensor, Tensor], code: tuple[Tensor, Tensor],
+    text: tuple[Tensor, Tensor], text_out: tuple[Tensor, Tensor], text_code: tuple[Tensor, Tensor],
+) -> Tensor:  # fmt: skip
+    """Stage 1's loss (Eq. 1 to 5 of the paper, as its code weights them).
+
+    Args:
+        user: [B, d] user vectors.
+        cf, out, code: (positive, negative) item embeddings [B, d], their reconstruction, and their codes [B, 128].
+        text, text_out, text_code: the same of the titles' embeddings [B, D].
+    """
+    from torch.nn import functional as f
+
+    total = f.softplus(-(user * out[0]).mean(-1)).mean() + f.softplus((user * out[1]).mean(-1)).mean()
+    for side in (0, 1):
+        total = total + f.mse_loss(code[side], text_code[side])
+        total = total + 0.5 * f.mse_loss(out[side], cf[side])
+        total = total + 0.2 * f.mse_loss(text_out[side], text[side].detach())
+    return total
+
+
+class ALLMRec(TextBackbone[ALLMRecOptions]):
+    """A prompt of the user's vector and titles, each followed by its item's joint code."""
+
+    codes: npt.NDArray[np.float32]
+
+    def prompt(self, titles: Sequence[str], items: Sequence[int], template: Template) -> list[Piece]:
+        """``[UserRep] title [HistoryEmb] ...``, oldest first."""
+        pieces: list[Piece] = [USER]
+        for place, (title, item) in enumerate(zip(titles, items, strict=True)):
+            pieces += [(template.between if place else template.before) + title + " ", item]
+        return [*pieces, template.after]
+
+    def learn(self, split: Split, embed: Callable[[Sequence[str]], npt.NDArray[np.float32]], fit: Fit) -> FitReport:
+        """Stage 1: align item embeddings and title embeddings; keeps one code an item."""
+        import numpy as np
+        import torch
+        from torch.utils.data import TensorDataset
+
+        from recbench.seeds import child, seed_everything
+        from recbench.training.loop import fit as train
+
+        assert self.collaborative is not None
+        options = self.options
+        cf = torch.from_numpy(np.array(self.collaborative.item_vectors()))
+        text = torch.from_numpy(embed(split.catalog.titles))
+        windows = split.train
+        if options.alignment == "last":
+            _, last = np.unique(windows.users[::-1], return_index=True)
+            windows = windows.take(np.sort(len(windows) - 1 - last))
+        users = torch.from_numpy(np.array(self.collaborative.user_vectors(windows)))
+        negative = child(fit.seed, "allmrec negatives").integers(len(cf) - 1, size=len(windows))
+        negative += negative >= windows.target
+        data = TensorDataset(users, torch.from_numpy(windows.target).long(), torch.from_numpy(negative).long())
+        seed_everything(fit.seed, "allmrec weights")
+        module = _alignment(cf, text).to(fit.device)
+
+        def collate(rows: list[Any]) -> dict[str, Any]:
+            columns = [torch.stack(column) for column in zip(*rows, strict=True)]
+            return dict(zip(("users", "positive", "negative"), columns, strict=True))
+
+        budget = TrainOptions(
+            epochs=options.alignment_epochs,
+            batch_size=min(options.alignment_batch, len(data)),
+            learning_rate=options.alignment_rate,
+            schedule="constant",
+            gradient_clip=0.0,
+        )
+        report = train(module, data, collate, replace(fit, train=budget, validate=None), purpose="allmrec alignment")
+        with torch.inference_mode():
+            codes = module.item_in(module.cf).sigmoid()
+            if options.cold == "text":
+                cold = torch.from_numpy(~split.warm_items()).to(codes.device)
+                codes = torch.where(cold[:, None], module.text_in(module.text).sigmoid(), codes)
+        self.codes = codes.float().cpu().numpy()
+        return report
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The items' codes."""
+        return {"codes": self.codes}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take the codes back."""
+        self.codes = state["codes"]
+
+    def item_vectors(self) -> npt.NDArray[np.float32]:
+        """[items, 128] joint codes."""
+        if self.options.vectors == "raw":
+            return self.codes
+        spread = self.codes.std(axis=0) + 1e-8
+        return ((self.codes - self.codes.mean(axis=0)) / spread).astype("float32")
+
+    def projector(self, width_in: int, width_out: int) -> nn.Module:
+        """Linear, LayerNorm, GELU, Linear."""
+        from torch import nn
+
+        return nn.Sequential(
+            nn.Linear(width_in, width_out), nn.LayerNorm(width_out), nn.GELU(), nn.Linear(width_out, width_out)
+        )
+
+    def case_vectors(self, cases: Sequences) -> npt.NDArray[np.float32]:
+        """[N, d] what the collaborative model makes of each history."""
+        assert self.collaborative is not None
+        return self.collaborative.user_vectors(cases)
+
+    def case_projector(self, width_in: int, width_out: int) -> nn.Module:
+        """Linear, LayerNorm, LeakyReLU, Linear."""
+        from torch import nn
+
+        return nn.Sequential(
+            nn.Linear(width_in, width_out), nn.LayerNorm(width_out), nn.LeakyReLU(), nn.Linear(width_out, width_out)
+        )
+
+    def tunes_language_model(self, pretrained: bool) -> bool:
+        """As ``tune`` says."""
+        return self.options.tune == "lora" or (self.options.tune == "auto" and not pretrained)
+
+
+def _alignment(cf: Tensor, text: Tensor) -> Any:
+    from torch import nn
+
+    class Alignment(nn.Module):
+        """Two autoencoders behind ``forward(**batch) -> {"loss"}``."""
+
+        cf: Tensor
+        text: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.item_in, self.item_out = nn.Linear(cf.shape[1], CODE), nn.Linear(CODE, cf.shape[1])
+            self.text_in, self.text_out = nn.Linear(text.shape[1], CODE), nn.Linear(CODE, text.shape[1])
+            self.register_buffer("cf", cf)
+            self.register_buffer("text", text)
+
+        def forward(self, users: Tensor, positive: Tensor, negative: Tensor) -> dict[str, Tensor]:
+            pairs = [(self.cf[i], self.text[i]) for i in (positive, negative)]
+            code = [(self.item_in(c).sigmoid(), self.text_in(t).sigmoid()) for c, t in pairs]
+            loss = alignment_loss(
+                users,
+                (pairs[0][0], pairs[1][0]),
+                (self.item_out(code[0][0]), self.item_out(code[1][0])),
+                (code[0][0], code[1][0]),
+                (pairs[0][1], pairs[1][1]),
+                (self.text_out(code[0][1]), self.text_out(code[1][1])),
+                (code[0][1], code[1][1]),
+            )
+            return {"loss": loss}
+
+    return Alignment()
+
+
+plugin = Plugin(
+    kind="backbone",
+    summary="titles with joint collaborative and text embeddings, and the user's",
+    implementation="recbench_plugins.backbones.allmrec:ALLMRec",
+    options=ALLMRecOptions,
+    signal="text",
+    default_loss="lml",
+    default_decoder="constrained_beam",
+    requires={"collaborative": "sasrec"},
+    learns=True,
+    paper="Kim et al., A-LLMRec, KDD 2024. https://doi.org/10.1145/3637528.3671931",
+)

@@ -1,0 +1,208 @@
+"""What SASRec and the methods built on it share: RecBole's transformer, trained by the bench's loop.
+
+No method of its own. Known differences to RecBole (1.2.1), for all of them: its trainer, configuration and evaluator
+are not used (the configuration evaluates the command line and sets CUDA_VISIBLE_DEVICES, the evaluator fails on numpy
+2); training windows and loss are ours, every target is ranked against the whole catalogue, the padding item takes part
+in no softmax, and the epoch is chosen on validation NDCG@10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from recbench.interfaces import Fit, FitReport, Options, ScoringBackbone, ScoringLoss
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from recbench.training.scores import ScoreBatch
+    from recbench.types import Sequences, Split
+
+CHUNK = 4096  # cases encoded at a time
+
+
+class TransformerOptions(Options):
+    """Sizes of the transformer; defaults are RecBole's."""
+
+    layers: int = Field(2, ge=1, description="transformer layers")
+    heads: int = Field(2, ge=1, description="attention heads; must divide hidden")
+    hidden: int = Field(64, ge=1, description="width of item embeddings")
+    inner: int = Field(256, ge=1, description="width of the feed-forward layers")
+    dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings and layers")
+    attention_dropout: float = Field(0.5, ge=0, lt=1, description="on attention weights")
+
+    @model_validator(mode="after")
+    def _divisible(self) -> TransformerOptions:
+        if self.hidden % self.heads:
+            raise ValueError(f"heads={self.heads} does not divide hidden={self.hidden}")
+        return self
+
+    def settings(self, longest: int) -> dict[str, Any]:
+        """The same under RecBole's names, for sequences of at most ``longest`` items."""
+        return {
+            "n_layers": self.layers,
+            "n_heads": self.heads,
+            "hidden_size": self.hidden,
+            "inner_size": self.inner,
+            "hidden_dropout_prob": self.dropout,
+            "attn_dropout_prob": self.attention_dropout,
+            "MAX_ITEM_LIST_LENGTH": longest,
+        }
+
+
+class SequenceOptions(TransformerOptions):
+    """Options of SASRec and the methods built on it."""
+
+    output: Literal["tied", "separate"] = Field(
+        "tied", description="items are scored by their input embeddings, or by a matrix of their own with a bias"
+    )
+
+
+S = TypeVar("S", bound=TransformerOptions)
+
+
+class SequenceModel(ScoringBackbone[S]):
+    """A transformer over item embeddings; an item's score is its vector's product with the history's state.
+
+    A method built on it overrides :meth:`prepare`, :meth:`embed`, :meth:`represent` or :meth:`terms`. Weights, order
+    and dropout of the shared part come from the same generators whatever the method, so that a method whose own terms
+    are switched off is SASRec, bit for bit: what it adds must be made in :meth:`prepare`, and draw nothing while off.
+    """
+
+    module: Any = None
+    loss: ScoringLoss[Any] | None = None
+    purpose = "sasrec"
+
+    def fit(self, split: Split, fit: Fit) -> FitReport:
+        """Train with ``fit.loss`` on every training window."""
+        import torch
+
+        from recbench.seeds import seed_everything
+        from recbench.training.loop import fit as train
+
+        seed_everything(fit.seed, f"{self.purpose} weights")
+        self.build(split)
+        self.loss = fit.loss
+        self.prepare(split, fit)
+        self.module.to(fit.device)
+        columns = self.inputs(split.train)
+        columns |= {"target": torch.from_numpy(split.train.target).long(), "row": torch.arange(len(split.train))}
+
+        def collate(rows: list[int]) -> dict[str, Any]:
+            chosen = torch.tensor(rows)
+            return {"batch": {name: column[chosen] for name, column in columns.items()}}
+
+        return train(self.module, range(len(split.train)), collate, fit, purpose=self.purpose)
+
+    # ---- what a method overrides ------------------------------------------------------------------------------
+
+    def build(self, split: Split) -> None:
+        """Make ``self.module``; the global generator is seeded."""
+        from recbench_plugins.backbones.recbole_network import Causal, Network
+
+        separate = getattr(self.options, "output", "tied") == "separate"
+        settings = self.options.settings(split.train.history.shape[1])
+        self.module = Network(Causal, settings, len(split.catalog), self.objective, separate)
+
+    def prepare(self, split: Split, fit: Fit) -> None:
+        """Take what the method needs from data and lessons, and add its own modules to ``self.module``."""
+
+    def inputs(self, cases: Sequences) -> dict[str, Tensor]:
+        """What :meth:`states` reads, N rows each: ``items`` [N, H], from 1 and left-aligned, and ``lengths`` [N]."""
+        items, lengths = left_aligned(cases)
+        return {"items": items, "lengths": lengths}
+
+    def embed(self, items: Tensor) -> Tensor:
+        """[B, H, d] input embeddings."""
+        return self.module.model.item_embedding(items)
+
+    def states(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """[B, d] what the model makes of each history."""
+        items = batch["items"]
+        return self.represent(self.module.model.encode(self.embed(items), items, batch["lengths"]), batch)
+
+    def represent(self, states: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """[B, d] the users' representation, from the transformer's states."""
+        return states
+
+    def objective(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The loss of a training batch."""
+        from recbench.training.answers import global_mean
+
+        assert self.loss is not None, f"{type(self).__name__} is trained with a loss"
+        scored = self.score_batch(batch)
+        loss = global_mean(*self.loss(scored))
+        for total, count in self.terms(scored, batch):
+            loss = loss + global_mean(total, count)
+        return loss
+
+    def score_batch(self, batch: Mapping[str, Tensor]) -> ScoreBatch:
+        """What the loss sees of a training batch."""
+        from recbench.training.scores import ScoreBatch
+
+        items, bias = self.module.catalogue()
+        return ScoreBatch(self.states(batch), items, batch["target"], bias)
+
+    def terms(self, scored: ScoreBatch, batch: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor | float]]:
+        """Terms that are added to the loss: sums and counts, as :meth:`recbench.interfaces.Loss.__call__`."""
+        return []
+
+    # ---- the trained model ------------------------------------------------------------------------------------
+
+    def scores(self, cases: Sequences) -> npt.NDArray[np.float32]:
+        """[N, items] inner products."""
+        import torch
+
+        items, bias = self.module.catalogue()
+        with torch.inference_mode():
+            grid = torch.nn.functional.linear(self._encoded(cases), items, bias)
+        return grid.float().cpu().numpy()
+
+    def user_vectors(self, cases: Sequences) -> npt.NDArray[np.float32]:
+        """[N, d] last states."""
+        return self._encoded(cases).float().cpu().numpy()
+
+    def item_vectors(self) -> npt.NDArray[np.float32]:
+        """[items, d] what scores the items: the embedding table, or with ``output=separate`` the output matrix."""
+        return self.module.catalogue()[0].detach().float().cpu().numpy()
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The model's state dict."""
+        return {n: v.detach().cpu().numpy() for n, v in self.module.state_dict().items()}
+
+    def restore(self, split: Split, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Load a state dict."""
+        import torch
+
+        self.build(split)
+        self.module.load_state_dict({n: torch.from_numpy(v.copy()) for n, v in state.items()})
+        self.module.eval()
+
+    def _encoded(self, cases: Sequences) -> Tensor:
+        import torch
+
+        self.module.eval()
+        device = next(self.module.parameters()).device
+        columns = self.inputs(cases)
+        states = []
+        with torch.inference_mode():
+            for start in range(0, len(cases), CHUNK):
+                states.append(self.states({n: c[start : start + CHUNK].to(device) for n, c in columns.items()}))
+        return torch.cat(states)
+
+
+def left_aligned(cases: Sequences) -> tuple[Tensor, Tensor]:
+    """RecBole's layout: items from 1, oldest first at column 0, zeros behind; and the lengths."""
+    import numpy as np
+    import torch
+
+    lengths = cases.history_length
+    width = cases.history.shape[1]
+    shift = (np.arange(width) + (width - lengths)[:, None]) % width
+    items = np.take_along_axis(cases.history, shift, axis=1) + 1
+    return torch.from_numpy(items).long(), torch.from_numpy(lengths).long()

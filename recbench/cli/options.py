@@ -1,0 +1,43 @@
+"""The flags that say what to run, shared by the commands that run something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_COUNT = click.IntRange(min=1)
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--model", metavar="NAME", help="Backbone: recbench list backbones."),
+    click.option("--loss", metavar="NAME", help="Training loss; default: the backbone's own."),
+    click.option(
+        "--decoder", metavar="NAME", help="How a model's output becomes a ranking; default: the backbone's own."
+    ),
+    click.option("--dataset", metavar="NAME", help="Data set.  [default: ml-100k]"),
+    click.option("--data-dir", metavar="PATH", help="Folder (or file, for csv) of one's own data."),
+    click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="Language model.  [default: tiny]"),
+    click.option("--preset", metavar="cpu|paper", help="Budget.  [default: cpu without a GPU, else paper]"),
+    click.option("--seeds", metavar="N|A,B,...", help="How many (5 is 1 to 5), or which (3,17,42).  [default: 1]"),
+    click.option("--epochs", type=_COUNT, metavar="N", help="Training epochs."),
+    click.option("--train-samples", type=click.IntRange(min=0), metavar="N", help="Training windows; 0 is all."),
+    click.option("--batch-size", type=_COUNT, metavar="N", help="Windows in a step, over all processes together."),
+    click.option("--device", metavar="auto|cpu|cuda", help="Where to compute.  [default: auto]"),
+    click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="Any option: recbench describe."),
+    click.option(
+        "--config", type=click.Path(path_type=Path), metavar="FILE.yaml", help="Flags by name, options under set."
+    ),
+    click.option(
+        "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
+    ),
+)
+
+
+def request_options(command: _F) -> _F:
+    """Add the flags of :func:`recbench.cli.request.ask`, and ``--runs``."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

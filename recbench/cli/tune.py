@@ -1,0 +1,66 @@
+"""``recbench tune``: choose options on validation, and run the choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recbench import processes
+from recbench.cli.options import request_options
+from recbench.cli.progress import reporter
+from recbench.cli.request import ask
+from recbench.cli.text import columns
+
+
+@click.command()
+@request_options
+@click.option("--grid", "grids", multiple=True, metavar="GROUP.OPTION=A,B,...", help="Values to try; all combinations.")
+@click.option("--tune-seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of every trial.")
+@click.option("--run", "run_best", is_flag=True, help="Then run the best setting over --seeds and record it.")
+def tune(
+    sets: tuple[str, ...],
+    config: Path | None,
+    runs: Path,
+    grids: tuple[str, ...],
+    tune_seed: int,
+    run_best: bool,
+    **flags: Any,
+) -> None:
+    """Train every setting of a grid and choose the best on validation NDCG@10; the test set is not ranked.
+
+    The record of --run says what was tried: the grid is part of its spec.
+    """
+    asked = ask(flags, sets, config)
+    from recbench.cli.tidy import tidied
+    from recbench.description import command_of
+    from recbench.run import plan
+    from recbench.run import run as execute
+    from recbench.tuning import parse_grid
+    from recbench.tuning import tune as search
+
+    grid = parse_grid(grids)
+    with tidied(runs), reporter() as progress:
+        best, trials = search(asked.request, grid, tune_seed, runs, progress)
+    spec = plan(best)
+    chosen = max(trials, key=lambda trial: trial.score)
+    if processes.is_main():
+        rows = [[*grid, "validation NDCG@10", ""]]
+        rows += [
+            [*(str(trial.values[name]) for name in grid), f"{trial.score:.4f}", "best" if trial is chosen else ""]
+            for trial in trials
+        ]
+        click.echo(columns(rows))
+    if not run_best:
+        if processes.is_main():
+            click.echo(f"to run it: {command_of(best, spec)} --seeds {asked.seeds_text}")
+        processes.leave()
+        return
+    with tidied(runs), reporter() as progress:
+        record = execute(spec, asked.seeds, runs, command_of(best, spec), progress)
+    processes.leave()
+    if processes.is_main():
+        from recbench.cli.run import report
+
+        report(record, runs)

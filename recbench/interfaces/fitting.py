@@ -1,0 +1,102 @@
+"""What a training is given and what it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import Field
+
+from recbench.interfaces.plugin import Options
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from recbench.interfaces.methods import ScoringLoss
+
+
+class Reporter(Protocol):
+    """Where progress goes: a terminal, a log, or nowhere."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """A new stage begins; ``total`` steps if known."""
+
+    def step(self, done: int, total: int | None = None, **values: float) -> None:
+        """``done`` steps of the stage are finished; ``values`` such as loss."""
+
+    def message(self, text: str) -> None:
+        """A line worth keeping."""
+
+
+class SilentReporter:
+    """A reporter for tests and library use."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Ignore it."""
+
+    def step(self, done: int, total: int | None = None, **values: float) -> None:
+        """Ignore it."""
+
+    def message(self, text: str) -> None:
+        """Ignore it."""
+
+
+class TrainOptions(Options):
+    """The training budget of one model; every field is part of the spec."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int = Field(0, ge=0, description="steps in which the learning rate rises to its largest value")
+    warmup_share: float = Field(0.0, ge=0, lt=1, description="the same as a share of all steps; added to warmup_steps")
+    schedule: Literal["linear", "cosine", "constant", "llara"] = Field(
+        "linear",
+        description="of the learning rate, after that; llara: LLaRA's own, which rises from a hundredth of the largest "
+        "value over a twentieth of the steps and falls back to it on a cosine over all of them",
+    )
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's")
+    gradient_clip: float = Field(1.0, ge=0, description="largest norm of a step's gradient; 0 does not clip")
+    patience: int = Field(
+        0, ge=0, description="epochs without a better validation score before stopping; 0 trains all epochs"
+    )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a backbone needs to train itself once.
+
+    Attributes:
+        train: the budget.
+        seed: the run's seed; derive generators with ``recbench.seeds``.
+        device: ``cpu`` or ``cuda``.
+        threads: CPU threads.
+        validate: NDCG@10 on the validation sample for the model as it stands; called after every epoch. None keeps the
+            last epoch (a stage of training that has no ranking yet).
+        reporter: progress.
+        loss: what a scoring backbone is trained with; None for a method without one.
+        lessons: what the method took from its teacher (:meth:`ScoringBackbone.lessons`).
+    """
+
+    train: TrainOptions
+    seed: int
+    device: str
+    threads: int
+    validate: Callable[[], float] | None
+    reporter: Reporter
+    loss: ScoringLoss[Any] | None = None
+    lessons: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What a training did: its length, losses and the epoch that validation chose (1-based; 0: not trained)."""
+
+    steps: int = 0
+    epochs: int = 0
+    best_epoch: int = 0
+    validation: tuple[float, ...] = ()
+    losses: tuple[tuple[int, float], ...] = ()
+    seconds: float = 0.0
+    watched: Mapping[str, float] = field(default_factory=dict)  # the loss's own values at the end (MSL: tau)
+    peak_memory_bytes: int = 0

@@ -1,0 +1,63 @@
+"""Texts to vectors: the last layer's hidden states of a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from recbench.language.textmodel import TextModel
+
+
+def title_states(model: TextModel, titles: Sequence[str], batch: int = 64) -> npt.NDArray[np.float32]:
+    """[titles, width] the last layer's hidden state at each title's last token; no special tokens, no quotes.
+
+    An empty title is represented by the end-of-text token.
+
+    Args:
+        model: in evaluation mode.
+        titles: texts as they are embedded.
+        batch: titles at a time; it moves the last bits.
+    """
+
+    def last(hidden: Tensor, mask: Tensor) -> Tensor:
+        return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
+
+    return _states(model, titles, batch, last)
+
+
+def text_means(model: TextModel, texts: Sequence[str], batch: int = 64) -> npt.NDArray[np.float32]:
+    """[texts, width] the mean of the last layer's hidden states over each text's tokens, scaled to length 1.
+
+    As :func:`title_states` otherwise.
+    """
+
+    def mean(hidden: Tensor, mask: Tensor) -> Tensor:
+        summed = (hidden * mask[..., None]).sum(dim=1)
+        return torch.nn.functional.normalize(summed, dim=1)
+
+    return _states(model, texts, batch, mean)
+
+
+def _states(
+    model: TextModel, texts: Sequence[str], batch: int, pool: Callable[[Tensor, Tensor], Tensor]
+) -> npt.NDArray[np.float32]:
+    tokenizer, device = model.encoder.tokenizer, model.head.weight.device
+    end = tokenizer.eos_token_id
+    rows = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+    rows = [row or [end] for row in rows]
+    order = sorted(range(len(rows)), key=lambda n: len(rows[n]))  # those of like length share a batch
+    found = np.zeros((len(rows), model.head.in_features), np.float32)
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        width = len(rows[chosen[-1]])
+        ids = torch.tensor([[*rows[n], *[end] * (width - len(rows[n]))] for n in chosen], device=device)
+        lengths = torch.tensor([len(rows[n]) for n in chosen], device=device)
+        mask = (torch.arange(width, device=device) < lengths[:, None]).long()
+        with torch.inference_mode():
+            hidden = model.decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+            found[chosen] = pool(hidden.float(), mask).cpu().numpy()
+    return found

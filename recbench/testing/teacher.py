@@ -1,0 +1,34 @@
+"""A stand-in for a trained text recommender that another method learns from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recbench.interfaces import Reporter
+from recbench.testing.data import RandomScores
+from recbench.testing.models import tiny_text_model
+from recbench.types import Ranking, Sequences, Split
+
+if TYPE_CHECKING:
+    from recbench.language.textmodel import TextModel
+
+
+class TinyTeacher:
+    """A random language model of the tiny kind, and rankings by fixed random scores."""
+
+    def __init__(self, split: Split) -> None:
+        self._model = tiny_text_model(split)
+        self._scores = RandomScores(len(split.catalog))
+
+    @property
+    def model(self) -> TextModel:
+        """The language model."""
+        return self._model
+
+    def rank(self, cases: Sequences, depth: int, reporter: Reporter) -> Ranking:
+        """The ``depth`` items of the highest scores."""
+        scores = self._scores.scores(cases)
+        items = np.argsort(-scores, axis=1, kind="stable")[:, :depth].astype(np.int32)
+        return Ranking(items, np.take_along_axis(scores, items, axis=1))

@@ -1,0 +1,155 @@
+"""Preference tuning on TRL: each chosen title against several rejected ones, and a reference. The only user of TRL.
+
+TRL 1.16's ``DPOTrainer`` knows one rejected answer for each chosen one. Overridden here are just the places where n of
+them have to go: the data set (token ids already), the collator, the reference's log-probabilities (computed once
+before training, since the reference is the policy as it starts) and the loss. Model set-up, log-probabilities through
+the fused output matrix, the step and its logging are TRL's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from recbench.errors import UsageError
+from recbench.interfaces import Fit, FitReport, PreferenceLoss
+from recbench.language.textmodel import TextModel
+from recbench.seeds import child
+from recbench.training.loop import fit
+from recbench.types import PAD, Sequences
+
+
+def prefer(model: TextModel, loss: PreferenceLoss[Any], windows: Sequences, plan: Fit, precision: str) -> FitReport:
+    """Tune ``model``, which is its own reference as it stands, in place on preferences.
+
+    Args:
+        model: tuned already (S-DPO: by LML).
+        loss: compares log-ratios.
+        windows: whose targets are chosen; ``loss.negatives`` other items of each are rejected.
+        plan: budget, seed, device, validation and progress.
+        precision: fp32, or bf16 for autocast.
+    """
+    from datasets import Dataset
+    from trl.trainer.dpo_config import DPOConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    if model.collaborative is not None:
+        model.collaborative.hybrid = True  # as the reference ended, and as at inference
+    rejected = sample_rejected(windows, len(model.encoder.catalog), loss.negatives, plan.seed)
+    prompts = model.encoder.prompts(windows)
+    answers = [[list(model.encoder.answers[int(i)]) for i in row] for row in np.c_[windows.target, rejected]]
+    examples = Dataset.from_dict({"prompt_ids": prompts, "answer_ids": answers})
+    pad = model.encoder.tokenizer.pad_token_id
+
+    # TRL turns it on by default, under the name that transformers has for it
+    named = "activation_checkpointing" in DPOConfig.__dataclass_fields__
+    plain: dict[str, Any] = {"activation_checkpointing" if named else "gradient_checkpointing": False}
+
+    def build(settings: Mapping[str, Any], callbacks: list[Any], base: type) -> Any:
+        class Preference(base, DPOTrainer):
+            def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+                return dataset  # token ids already: a title is tokenised apart from its prompt
+
+            def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+                plan.reporter.message("log-probabilities under the reference")
+                self.model.to(plan.device).eval()  # dropout is off for good: TRL's disable_dropout
+                found: list[list[float]] = []
+                with torch.no_grad():
+                    for start in range(0, len(dataset), batch_size):
+                        rows = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
+                        batch = {k: v.to(plan.device) for k, v in collate(pad)(rows).items()}
+                        with self.accelerator.autocast():
+                            found += self._log_probabilities(self.model, batch).float().tolist()
+                self.model.train()
+                return dataset.add_column("ref_logps", found)
+
+            def _log_probabilities(self, policy: Any, batch: Mapping[str, Tensor]) -> Tensor:
+                """[B, 1 + n] log-probability of each answer, summed over its tokens."""
+                labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
+                out = policy(
+                    input_ids=batch["input_ids"],
+                    attention_mask=batch["attention_mask"],
+                    use_cache=False,
+                    labels=labels,
+                    fused_lm_head=True,
+                )
+                return out.log_probs.sum(dim=1).view(-1, 1 + loss.negatives)
+
+            def _compute_loss(self, policy: Any, inputs: Any, return_outputs: bool) -> Any:
+                ratio = self._log_probabilities(policy, inputs) - inputs["ref_logps"]
+                chosen, others = ratio[:, 0], ratio[:, 1:]
+                margin = chosen - others.amax(dim=1)
+                self._metrics["train"]["accuracy"].append((margin > 0).float().mean().item())
+                return loss(chosen, others).mean()
+
+        return Preference(
+            model=model.lm,
+            args=DPOConfig(**settings, **plain, precompute_ref_log_probs=True, max_length=None),
+            train_dataset=examples,
+            data_collator=collate(pad),
+            processing_class=model.encoder.tokenizer,
+            callbacks=callbacks,
+        )
+
+    return fit(
+        model.lm,
+        examples,
+        collate(pad),
+        plan,
+        purpose="preference",
+        precision=precision,
+        lengths=[len(p) + max(map(len, a)) for p, a in zip(prompts, answers, strict=True)],
+        build=build,
+    )
+
+
+def collate(pad: int) -> Any:
+    """Examples to right-padded rows: each prompt with its chosen title, then with each rejected one.
+
+    Given ``prompt_ids``, ``answer_ids`` (chosen first) and maybe ``ref_logps``, [B (1 + n), T] ``input_ids``,
+    ``attention_mask`` and ``completion_mask``, and [B, 1 + n] ``ref_logps``.
+    """
+
+    def batch(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+        pairs = [(row["prompt_ids"], answer) for row in rows for answer in row["answer_ids"]]
+        width = max(len(p) + len(a) for p, a in pairs)
+        ids = [[*p, *a, *[pad] * (width - len(p) - len(a))] for p, a in pairs]
+        real = [[1] * (len(p) + len(a)) + [0] * (width - len(p) - len(a)) for p, a in pairs]
+        answer = [[0] * len(p) + [1] * len(a) + [0] * (width - len(p) - len(a)) for p, a in pairs]
+        found = {
+            "input_ids": torch.tensor(ids),
+            "attention_mask": torch.tensor(real),
+            "completion_mask": torch.tensor(answer),
+        }
+        if "ref_logps" in rows[0]:
+            found["ref_logps"] = torch.tensor([row["ref_logps"] for row in rows])
+        return found
+
+    return batch
+
+
+def sample_rejected(windows: Sequences, items: int, n: int, seed: int) -> npt.NDArray[np.int64]:
+    """[N, n] distinct items, uniform over those that are neither the target nor in the history.
+
+    Raises:
+        UsageError: a window leaves fewer than ``n`` items.
+    """
+    draws = child(seed, "rejected items")
+    found = np.empty((len(windows), n), np.int64)
+    for row, (history, target) in enumerate(zip(windows.history, windows.target, strict=True)):
+        taken = {int(target), *(int(i) for i in history if i != PAD)}
+        if items - len(taken) < n:
+            raise UsageError(f"loss.negatives={n} exceeds what the catalogue of {items} items leaves")
+        chosen: list[int] = []
+        while len(chosen) < n:
+            item = int(draws.integers(items))
+            if item not in taken:
+                taken.add(item)
+                chosen.append(item)
+        found[row] = chosen
+    return found

@@ -1,0 +1,146 @@
+"""Best-first search against brute force over the catalogue: one plain forward pass a title, in float64."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbench.interfaces import SilentReporter
+from recbench.language.textmodel import TextModel
+from recbench.prompts.trie import Trie
+from recbench.testing import tiny_split, tiny_text_model
+from recbench.types import PAD, Catalog, Sequences
+from recbench_plugins.decoders.best_first import BestFirst, all_scores
+from recbench_plugins.decoders.exact import Exact, ExactOptions
+
+titles = st.lists(st.lists(st.integers(2, 6), min_size=1, max_size=5), min_size=1, max_size=14, unique_by=tuple)
+prompts = st.lists(st.lists(st.integers(2, 60), min_size=1, max_size=7), min_size=1, max_size=5)
+
+
+@cache
+def random_model(seed: int, spread: float = 8.0) -> TextModel:
+    """A random model whose logits are spread enough to have an opinion."""
+    model = tiny_text_model(tiny_split(), seed=seed)
+    with torch.no_grad():
+        model.head.weight.mul_(spread)
+    return model
+
+
+def with_titles(model: TextModel, rows: list[list[int]]) -> TextModel:
+    """The same language model over another catalogue, given as token ids."""
+    from dataclasses import replace
+
+    answers = tuple((*row, model.encoder.tokenizer.eos_token_id) for row in rows)
+    names = tuple(str(i) for i in range(len(rows)))
+    encoder = replace(model.encoder, catalog=Catalog(names, names), answers=answers, trie=Trie.build(answers))
+    return TextModel(model.lm, encoder, "cpu")
+
+
+def brute_force(model: TextModel, prompt: list[int], over_vocabulary: bool) -> np.ndarray:
+    """[items] log-probability of each title after the prompt."""
+    answers, scores = model.encoder.answers, []
+    for answer in answers:
+        with torch.inference_mode():
+            logits = model.causal(input_ids=torch.tensor([[*prompt, *answer]])).logits[0].double()
+        total = 0.0
+        for i, token in enumerate(answer):
+            row = logits[len(prompt) + i - 1]
+            valid = sorted({a[i] for a in answers if a[:i] == answer[:i]})
+            total += float(row[token] - (row if over_vocabulary else row[valid]).logsumexp(0))
+        scores.append(total)
+    return np.array(scores)
+
+
+def agrees(found: list[tuple[float, int]], expected: np.ndarray, depth: int, forbidden: set[int]) -> None:
+    """``found`` is the top of ``expected`` without ``forbidden``, up to scores as near as rounding."""
+    allowed = np.array([i not in forbidden for i in range(len(expected))])
+    best = np.sort(expected[allowed])[::-1][:depth]
+    items = [item for _, item in found]
+    assert len(items) == len(set(items)) == len(best)
+    assert allowed[items].all()
+    assert [score for score, _ in found] == pytest.approx(best, abs=2e-5)
+    assert expected[items] == pytest.approx(best, abs=4e-5)
+
+
+@given(titles, prompts, st.integers(0, 2), st.booleans(), st.data())
+@settings(max_examples=40, deadline=None)
+def test_the_top_of_the_catalogue(rows: Any, texts: Any, seed: int, over_vocabulary: bool, data: Any) -> None:
+    """Any catalogue, ragged prompts, any depth and forbidden items, any number of expansions and users at a time."""
+    model = with_titles(random_model(seed), rows)
+    depth, expand = data.draw(st.integers(1, 16)), data.draw(st.integers(1, 6))
+    items = st.sets(st.integers(0, len(rows) - 1), max_size=5)
+    forbidden = [data.draw(items) for _ in texts]
+    found = BestFirst(model, depth, expand, over_vocabulary)(texts, forbidden)
+    scores = all_scores(model, texts, over_vocabulary, expand)
+    for n, text in enumerate(texts):
+        expected = brute_force(model, text, over_vocabulary)
+        agrees(found[n], expected, depth, forbidden[n])
+        assert scores[n] == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.parametrize("scores", ["renormalised", "hf"])
+@pytest.mark.parametrize("exclude", [False, True])
+def test_ranking_of_a_data_set(scores: str, exclude: bool) -> None:
+    """Through the decoder, item by item; no two titles of this catalogue come as near as rounding."""
+    split, model = tiny_split(), random_model(0)
+    decoder = Exact(ExactOptions(scores=scores, expand=3, batch_size=5))
+    found = decoder.rank(model, split.test, 10, exclude, SilentReporter())
+    for row, prompt in enumerate(model.encoder.prompts(split.test)):
+        expected = brute_force(model, prompt, scores == "hf")
+        if exclude:
+            history = split.test.history[row]
+            expected[history[history != PAD]] = -np.inf
+        order = np.argsort(-expected, kind="stable")[:10]
+        assert found.items[row].tolist() == order.tolist()
+        assert found.scores[row] == pytest.approx(expected[order], abs=2e-5)
+
+
+def test_the_result_does_not_depend_on_how_it_is_computed() -> None:
+    split, model = tiny_split(), random_model(1)
+    expected = Exact(ExactOptions()).rank(model, split.test, 7, True, SilentReporter())
+    for expand, size in [(1, 1), (2, 7), (50, 100)]:
+        found = Exact(ExactOptions(expand=expand, batch_size=size)).rank(model, split.test, 7, True, SilentReporter())
+        assert np.array_equal(found.items, expected.items)
+        assert found.scores == pytest.approx(expected.scores, abs=2e-5)
+
+
+def test_finds_what_a_narrow_beam_loses() -> None:
+    """A greedy first choice hides the best title: the beam of one misses it, exact search does not."""
+    from recbench_plugins.decoders.constrained_beam import BeamOptions, ConstrainedBeam
+
+    # the best first token leads to many titles that share its probability
+    rows = [[2, a, b] for a in (3, 4, 5, 6) for b in (3, 4, 5, 6)] + [[7, 3]]
+    model = with_titles(tiny_text_model(tiny_split()), rows)
+    with torch.no_grad():
+        model.head.weight.zero_()  # all choices are equally likely: 1/2 for the last title, 1/32 for the others
+    cases = Sequences(np.zeros(1, np.int32), np.zeros((1, 1), np.int32), np.zeros(1, np.int32), np.zeros(1, np.int64))
+    beam = ConstrainedBeam(BeamOptions(beams=1)).rank(model, cases, 1, False, SilentReporter())
+    exact = Exact(ExactOptions()).rank(model, cases, 1, False, SilentReporter())
+    assert exact.items[0, 0] == 16
+    assert exact.scores[0, 0] == pytest.approx(np.log(1 / 2))
+    assert beam.items[0, 0] != 16
+
+
+def test_equal_scores_stand_in_the_order_of_the_trie() -> None:
+    rows = [[5, 2], [3], [4], [5, 3], [2]]
+    model = with_titles(tiny_text_model(tiny_split()), rows)
+    with torch.no_grad():
+        model.head.weight.zero_()
+    for depth in (1, 2, 3, 4, 5):
+        for expand in (1, 8):
+            (found,) = BestFirst(model, depth, expand, False)([[9]], [set()])
+            assert [item for _, item in found] == [4, 1, 2, 0, 3][:depth]
+
+
+def test_a_catalogue_of_one_item() -> None:
+    """Nothing to choose: probability 1, for both users; and nothing at all once it is forbidden."""
+    model = with_titles(random_model(0), [[3, 4, 5]])
+    assert BestFirst(model, 10, 16, False)([[9], [9, 8]], [set(), {0}]) == [[(0.0, 0)], []]
+    (found,) = BestFirst(model, 10, 16, True)([[9, 8, 7]], [set()])
+    agrees(found, brute_force(model, [9, 8, 7], True), 10, set())
