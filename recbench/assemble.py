@@ -20,7 +20,7 @@ from recbench.language.textmodel import TextModel
 from recbench.prompts.encode import Encoder
 from recbench.prompts.templates import Template, template
 from recbench.seeds import seed_everything
-from recbench.types import Sequences, Split
+from recbench.types import Split
 
 
 def words(spec: RunSpec) -> Template:
@@ -75,7 +75,7 @@ def untuned(
         users = None if shown is None else backbone.case_projector(shown.shape[1], text.embedding_dim)
         embedding = tokens.install(lm, vectors, backbone.projector(vectors.shape[1], text.embedding_dim), users)
         if shown is not None:
-            tokens_of_cases = _case_rows(embedding, backbone)
+            tokens_of_cases = tokens.case_rows(embedding, backbone)
     if not backbone.tunes_language_model(pretrained is not None):
         for name, parameter in lm.named_parameters():
             parameter.requires_grad_("projector" in name)
@@ -88,14 +88,6 @@ def untuned(
         encoder = replace(encoder, case_rows=tokens_of_cases)
     counts = np.bincount(split.train.target, minlength=len(split.catalog)).astype(np.int64)
     return TextModel(lm, encoder, device, counts), backbone
-
-
-def _case_rows(embedding: Any, backbone: TextBackbone[Any]) -> Callable[[Sequences], int]:
-    def first(cases: Sequences) -> int:
-        row: int = embedding.add_cases(cases.digest(), lambda: backbone.case_vectors(cases))
-        return row
-
-    return first
 
 
 @torch.inference_mode()

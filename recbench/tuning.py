@@ -52,12 +52,12 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
             grid[target] = [yaml.safe_load(value) for value in values.split(",")]
         except yaml.YAMLError as error:
             raise UsageError(f"--grid {text!r}: a value is no YAML ({str(error).splitlines()[0]}).") from error
-    check_grid(grid)
+    settings(grid)
     return grid
 
 
-def check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
-    """Refuse a grid that offers no choice.
+def settings(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """All combinations of a grid's values.
 
     Raises:
         UsageError: no option, or one with fewer than two different values.
@@ -67,6 +67,7 @@ def check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
     for target, values in grid.items():
         if len(values) < 2 or len({json.dumps(value) for value in values}) < len(values):
             raise UsageError(f"--grid {target}={','.join(map(str, values))}: it takes two or more different values.")
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
 def with_values(request: Request, values: Mapping[str, Any]) -> Request:
@@ -95,15 +96,14 @@ def tune(
         UsageError: the request or a value cannot be.
         RecbenchError: of any stage.
     """
-    check_grid(grid)
-    settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    specs = [plan(with_values(request, values)) for values in settings]  # all are checked before any is trained
+    tried = settings(grid)
+    specs = [plan(with_values(request, values)) for values in tried]  # all are checked before any is trained
     trials = []
     if not registry.get("backbone", request.model).seeded:
         seed = 0
-    for number, (values, spec) in enumerate(zip(settings, specs, strict=True), start=1):
+    for number, (values, spec) in enumerate(zip(tried, specs, strict=True), start=1):
         words = ", ".join(f"{name}={value}" for name, value in values.items())
-        reporter.message(f"setting {number} of {len(settings)}: {words}")
+        reporter.message(f"setting {number} of {len(tried)}: {words}")
         begin(spec)
         stages = Stages(spec, Store(runs / STORE), reporter)
         trials.append(Trial(values, spec, stages.validation_score(stages.split(), seed)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from filelock import FileLock
 
 from recbench import registry
 from recbench.cli.progress import reporter
@@ -48,11 +49,13 @@ def run_cells(
             raise UsageError(f"--only {name!r} is no cell of {suite.name}: {did_you_mean(name, names)}")
     cells = [cell for cell in suite.cells if not only or cell.name in only]
     from recbench.run import plan
+    from recbench.tuning import settings, with_values
 
     asked = {cell.name: ask(_flags(cell, flags), (*_sets(cell), *sets), None) for cell in cells}
     for cell in cells:
         try:
-            plan(asked[cell.name].request)
+            for values in settings(cell.grid) if cell.grid else [{}]:
+                plan(with_values(asked[cell.name].request, values))
         except RecbenchError as error:
             raise type(error)(f"Suite {suite.name}, cell {cell.name!r}: {error}") from error
     done: dict[str, RunRecord] = {}
@@ -104,16 +107,17 @@ def _sets(cell: Cell) -> list[str]:
 
 
 def _remember(suite: Suite, cell: Cell, record: RunRecord, runs: Path) -> None:
-    """Which run the cell is, cell by cell: an interrupted suite can be reported on."""
+    """Which run the cell is, cell by cell: an interrupted suite can be reported on, and halves can run side by side."""
     path = runs / "suites" / f"{suite.name}-{record.dataset.name}.json"
-    try:
-        known = json.loads(path.read_bytes())["cells"] if path.is_file() else {}
-    except (ValueError, KeyError, TypeError):
-        known = {}  # it is written anew from what runs now
-    order = [c.name for c in suite.cells]
-    cells = {**known, cell.name: record.run}
-    kept = {name: cells[name] for name in order if name in cells}
-    write_atomic(path, (json.dumps({"suite": suite.name, "cells": kept}, indent=1) + "\n").encode())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        try:
+            known = json.loads(path.read_bytes())["cells"] if path.is_file() else {}
+        except (ValueError, KeyError, TypeError):
+            known = {}  # it is written anew from what runs now
+        cells = {**known, cell.name: record.run}
+        kept = {c.name: cells[c.name] for c in suite.cells if c.name in cells}
+        write_atomic(path, (json.dumps({"suite": suite.name, "cells": kept}, indent=1) + "\n").encode())
 
 
 def _summary(cells: Sequence[Cell], done: Mapping[str, RunRecord]) -> None:

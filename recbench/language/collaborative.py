@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recbench.errors import RecbenchError
+from recbench.types import Sequences
 
 
 class CollaborativeEmbedding(nn.Embedding):
@@ -112,6 +113,15 @@ def install(
     embedding = CollaborativeEmbedding(text, vectors, projector.to(place), case_projector)
     model.set_input_embeddings(embedding)
     return embedding
+
+
+def case_rows(embedding: CollaborativeEmbedding, backbone: Any) -> Callable[[Sequences], int]:
+    """What :attr:`recbench.prompts.encode.Encoder.case_rows` asks for a backbone with a token of each window."""
+
+    def first(cases: Sequences) -> int:
+        return embedding.add_cases(cases.digest(), lambda: backbone.case_vectors(cases))
+
+    return first
 
 
 def find(model: nn.Module) -> CollaborativeEmbedding | None:

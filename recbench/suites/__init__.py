@@ -138,7 +138,7 @@ def _cells(text: str, number: int, entry: Any, defaults: Mapping[str, Any], call
     for values in itertools.product(*axes.values()):
         flags = dict(zip(axes, values, strict=True))
         words = {key: called.get(value, value) for key, value in flags.items()}
-        pattern = str(merged.get("name") or " + ".join("{" + key + "}" for key in axes))
+        pattern = str(merged.get("name") or " + ".join("{" + key + "}" for key in axes if key in entry))
         try:
             name = pattern.format(**words)
         except (KeyError, IndexError, ValueError) as error:

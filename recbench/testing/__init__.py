@@ -7,9 +7,10 @@
     class TestMine(LossTests):
         name = "mine"
 
-Use :class:`LossTests` or :class:`ScoringLossTests`, :class:`TextBackboneTests` or :class:`ScoringBackboneTests`, :class:`TextDecoderTests` or
-:class:`ScoringDecoderTests`. The package must be installed: the tests go through its entry point, as a run does. All
-of it runs on a CPU in seconds. ``options`` holds option values to test with, where the defaults are too large.
+Use :class:`LossTests` or :class:`ScoringLossTests`, :class:`TextBackboneTests` or :class:`ScoringBackboneTests`,
+:class:`TextDecoderTests` or :class:`ScoringDecoderTests`. The package must be installed: the tests go through its entry
+point, as a run does. All of it runs on a CPU in seconds. ``options`` holds option values to test with, where the
+defaults are too large.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from recbench import registry
-from recbench.interfaces import Fit, ScoringBackbone, SilentReporter, TextBackbone, TrainOptions
+from recbench.interfaces import USER, Fit, ScoringBackbone, SilentReporter, TextBackbone, TrainOptions
 from recbench.testing.contract import Contract
 from recbench.testing.data import RandomScores, tiny_split
 from recbench.testing.models import tiny_text_model
@@ -41,10 +41,29 @@ class TextBackboneTests(BackboneTests):
     signal = "text"
 
     def make(self, *arguments: Any) -> TextBackbone[Any]:
-        """A fresh backbone, with a stand-in for the collaborative model where it requires one."""
-        collaborative = RandomScores(len(tiny_split().catalog)) if self.plugin.requires else None
+        """A fresh backbone, with a stand-in for the collaborative model where it requires one.
+
+        One that learns something before the language model has learned it, from random embeddings of the titles.
+        """
+        split = tiny_split()
+        collaborative = RandomScores(len(split.catalog)) if self.plugin.requires else None
         backbone: TextBackbone[Any] = super().make(*(arguments or (collaborative,)))
+        if self.plugin.learns:
+            texts = np.random.default_rng(0).normal(size=(len(split.catalog), 12)).astype(np.float32)
+            budget = TrainOptions(epochs=1, batch_size=16, learning_rate=1e-2)
+            backbone.learn(split, lambda titles: texts[: len(titles)], Fit(budget, 1, "cpu", 1, None, SilentReporter()))
         return backbone
+
+    def test_learns_as_declared(self) -> None:
+        """What is learned before the language model can be stored and taken back; without it there is nothing."""
+        first = self.make()
+        state = {name: np.array(value) for name, value in first.state().items()}
+        assert bool(state) == self.plugin.learns
+        again: TextBackbone[Any] = super().make(first.collaborative)
+        again.restore(state)
+        vectors = first.item_vectors()
+        if vectors is not None:
+            assert np.array_equal(again.item_vectors(), vectors)
 
     @pytest.mark.parametrize("items", [[3], [0, 7, 2, 7]])
     @pytest.mark.parametrize("words", ["titles", "paper"])
@@ -61,7 +80,8 @@ class TextBackboneTests(BackboneTests):
         for title in titles:
             place = text.find(title, place) + len(title)
             assert place >= len(title), f"{title!r} is missing from the prompt, or out of order: {text!r}"
-        shown = [piece for piece in pieces if isinstance(piece, int)]
+        shown = [piece for piece in pieces if isinstance(piece, int) and piece != USER]
+        assert (USER in pieces) == (self.make().case_vectors(tiny_split().test) is not None)
         assert set(shown) <= set(items), f"collaborative tokens of items that are not in the history: {shown}"
         if shown:
             assert self.make().collaborative is not None, "a prompt with collaborative tokens requires such a model"
@@ -75,6 +95,8 @@ class TextBackboneTests(BackboneTests):
             module = backbone.projector(8, 32)
             assert module(torch.zeros(3, 8)).shape == (3, 32)
             assert any(parameter.requires_grad for parameter in module.parameters())
+        if backbone.case_vectors(tiny_split().test) is not None:
+            assert backbone.case_projector(8, 32)(torch.zeros(3, 8)).shape == (3, 32)
 
     def test_curriculum_decides_every_step(self) -> None:
         """``hybrid`` answers yes or no for each step and draw."""

@@ -84,3 +84,7 @@ class RandomScores(ScoringBackbone[Options]):
     def item_vectors(self) -> npt.NDArray[np.float32]:
         """The vectors."""
         return self.vectors
+
+    def user_vectors(self, cases: Sequences) -> npt.NDArray[np.float32]:
+        """The last item's vector."""
+        return self.vectors[cases.history[:, -1]]

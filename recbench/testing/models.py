@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,9 +44,16 @@ def tiny_text_model(split: Split | None = None, backbone: TextBackbone[Any] | No
     lm = tiny.build(TinyOptions(vocabulary=300, hidden=32, layers=2, heads=2, intermediate=64), tokenizer)
     vocabulary = lm.get_input_embeddings().num_embeddings
     vectors = backbone.item_vectors()
+    rows = None
     if vectors is not None:
-        tokens.install(lm, vectors, backbone.projector(vectors.shape[1], lm.get_input_embeddings().embedding_dim))
+        width = lm.get_input_embeddings().embedding_dim
+        shown = backbone.case_vectors(split.test)
+        users = None if shown is None else backbone.case_projector(shown.shape[1], width)
+        embedding = tokens.install(lm, vectors, backbone.projector(vectors.shape[1], width), users)
+        if shown is not None:
+            rows = tokens.case_rows(embedding, backbone)
     encoder = Encoder.create(tokenizer, template("titles", "items"), split.catalog, backbone, vocabulary)
+    encoder = replace(encoder, case_rows=rows)
     return TextModel(lm.eval(), encoder, "cpu")
 
 

@@ -1,9 +1,8 @@
 """Preference tuning on TRL: each chosen title against several rejected ones, and a reference. The only user of TRL.
 
 TRL 1.16's ``DPOTrainer`` knows one rejected answer for each chosen one. Overridden here are just the places where n of
-them have to go: the data set (token ids already), the collator, the reference's log-probabilities (computed once
-before training, since the reference is the policy as it starts) and the loss. Model set-up, log-probabilities through
-the fused output matrix, the step and its logging are TRL's.
+them have to go: the data set (token ids already), the collator, the log-probabilities (the reference's are computed once
+before training, since the reference is the policy as it starts) and the loss. The rest is TRL's.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from recbench.errors import UsageError
 from recbench.interfaces import Fit, FitReport, PreferenceLoss
@@ -70,15 +70,15 @@ def prefer(model: TextModel, loss: PreferenceLoss[Any], windows: Sequences, plan
 
             def _log_probabilities(self, policy: Any, batch: Mapping[str, Tensor]) -> Tensor:
                 """[B, 1 + n] log-probability of each answer, summed over its tokens."""
-                labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, -100)
-                out = policy(
-                    input_ids=batch["input_ids"],
-                    attention_mask=batch["attention_mask"],
+                labels = batch["labels"]
+                # TRL's own head scores every position of the prompt too where there is no GPU
+                logits = policy(
+                    **{name: batch[name] for name in ("input_ids", "attention_mask", "position_ids")},
                     use_cache=False,
-                    labels=labels,
-                    fused_lm_head=True,
-                )
-                return out.log_probs.sum(dim=1).view(-1, 1 + loss.negatives)
+                    logits_to_keep=labels.shape[1] + 1,
+                ).logits[:, :-1]
+                losses = cross_entropy(logits.float().transpose(1, 2), labels, reduction="none")
+                return -losses.sum(dim=1).view(-1, 1 + loss.negatives)
 
             def _compute_loss(self, policy: Any, inputs: Any, return_outputs: bool) -> Any:
                 ratio = self._log_probabilities(policy, inputs) - inputs["ref_logps"]
@@ -109,22 +109,25 @@ def prefer(model: TextModel, loss: PreferenceLoss[Any], windows: Sequences, plan
 
 
 def collate(pad: int) -> Any:
-    """Examples to right-padded rows: each prompt with its chosen title, then with each rejected one.
+    """Examples to rows: each prompt with its chosen title, then with each rejected one.
 
-    Given ``prompt_ids``, ``answer_ids`` (chosen first) and maybe ``ref_logps``, [B (1 + n), T] ``input_ids``,
-    ``attention_mask`` and ``completion_mask``, and [B, 1 + n] ``ref_logps``.
+    Prompts are padded on the left and titles on the right, so that all titles begin at one column and only the logits
+    behind it are computed. Given ``prompt_ids``, ``answer_ids`` (chosen first) and maybe ``ref_logps``: ``input_ids``,
+    ``attention_mask`` and ``position_ids`` [B (1 + n), T], ``labels`` [B (1 + n), longest title] with -100 behind each
+    title's end, and ``ref_logps`` [B, 1 + n].
     """
 
     def batch(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         pairs = [(row["prompt_ids"], answer) for row in rows for answer in row["answer_ids"]]
-        width = max(len(p) + len(a) for p, a in pairs)
-        ids = [[*p, *a, *[pad] * (width - len(p) - len(a))] for p, a in pairs]
-        real = [[1] * (len(p) + len(a)) + [0] * (width - len(p) - len(a)) for p, a in pairs]
-        answer = [[0] * len(p) + [1] * len(a) + [0] * (width - len(p) - len(a)) for p, a in pairs]
+        before, after = max(len(p) for p, _ in pairs), max(len(a) for _, a in pairs)
+        ids = [[*[pad] * (before - len(p)), *p, *a, *[pad] * (after - len(a))] for p, a in pairs]
+        real = [[0] * (before - len(p)) + [1] * (len(p) + len(a)) + [0] * (after - len(a)) for p, a in pairs]
+        mask = torch.tensor(real)
         found = {
             "input_ids": torch.tensor(ids),
-            "attention_mask": torch.tensor(real),
-            "completion_mask": torch.tensor(answer),
+            "attention_mask": mask,
+            "position_ids": (mask.cumsum(dim=1) - 1).clamp_min(0),
+            "labels": torch.tensor([[*a, *[-100] * (after - len(a))] for _, a in pairs]),
         }
         if "ref_logps" in rows[0]:
             found["ref_logps"] = torch.tensor([row["ref_logps"] for row in rows])

@@ -85,9 +85,7 @@ def test_the_loss_sees_the_masked_items(model) -> None:
     assert scored.target.tolist() == split.train.target.tolist()
     mine.options = BERT4RecOptions(hidden=16, inner=16, last_only=0.0, mask_ratio=1.0)
     scored = mine.score_batch(columns)
-    windows = [
-        [i for i in row if i != PAD] + [t] for row, t in zip(split.train.history, split.train.target, strict=True)
-    ]
-    assert scored.target.tolist() == [int(i) for row in windows for i in row]
+    windows = np.concatenate([split.train.history, split.train.target[:, None]], axis=1)
+    assert scored.target.tolist() == windows[windows != PAD].tolist()
     assert len(scored.states) == len(scored)
     assert len(scored.items) == len(scored.bias) == len(split.catalog)

@@ -44,3 +44,9 @@ class TestBERT4Rec(ScoringBackboneTests):
 class TestDLLM2Rec(ScoringBackboneTests):
     name = "dllm2rec"
     options = {"hidden": 16, "inner": 16, "items": 4, "windows": 30}
+
+
+@needs_recbole
+class TestLLMCF(ScoringBackboneTests):
+    name = "llmcf"
+    options = {"hidden": 16, "inner": 16, "share": 0.3, "tokens": 6, "candidates": 2}

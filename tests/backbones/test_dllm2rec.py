@@ -44,20 +44,17 @@ def test_weights_skip_places_without_an_item() -> None:
 @pytest.mark.parametrize(("negative", "expected"), [("official", 1.067936), ("corrected", 1.567936)])
 def test_distillation_of_the_worked_example(negative: str, expected: float) -> None:
     model = DLLM2Rec(DLLM2RecOptions(negative=negative, alpha=0.0))
-    # the teacher ranks items 7, 5, 9; the student's first three are 9, 1, 7 in any order
-    logits = torch.full((1, 10), -9.0, dtype=torch.float64)
-    logits[0, [7, 5, 9, 1, 3]] = torch.tensor([1.0, 0.0, -1.0, 2.0, 0.5], dtype=torch.float64)
     weight = weights(DISTANCES, KNOWN, torch.tensor([[True, False, True]]), (0.3, 0.5, 0.1))
     right = torch.tensor([[1.0, 0.0, -1.0]], dtype=torch.float64)
     wrong = torch.tensor([[0.5]], dtype=torch.float64)
     assert float(distilled(right, wrong, weight, negative == "official")) == pytest.approx(expected, abs=1e-6)
-    # item 5 is the only one outside the student's own list where 3 and 1 stand before it
-    logits[0, 9] = 0.4  # now the student's first three are 1, 7, 3: of the teacher's only 7
-    items, marked = torch.tensor([[7, 5, 9]]), torch.tensor([[True, False, False]])
-    found = model.distillation(logits, items, DISTANCES, torch.tensor([[3]]))
-    again = weights(DISTANCES, KNOWN, marked, (0.3, 0.5, 0.1))
-    scores = torch.tensor([[1.0, 0.0, 0.4]], dtype=torch.float64)
-    assert float(found) == pytest.approx(float(distilled(scores, wrong, again, negative == "official")), abs=1e-12)
+    # and through the method: the teacher ranks 7, 5, 9, of which 7 alone is among the student's first three (1, 7, 3)
+    logits = torch.full((1, 10), -9.0, dtype=torch.float64)
+    logits[0, [7, 5, 9, 1, 3]] = torch.tensor([1.0, 0.0, 0.4, 2.0, 0.5], dtype=torch.float64)
+    found = model.distillation(logits, torch.tensor([[7, 5, 9]]), DISTANCES, torch.tensor([[3]]))
+    weight = weights(DISTANCES, KNOWN, torch.tensor([[True, False, False]]), (0.3, 0.5, 0.1))
+    right = torch.tensor([[1.0, 0.0, 0.4]], dtype=torch.float64)
+    assert float(found) == pytest.approx(float(distilled(right, wrong, weight, negative == "official")), abs=1e-12)
 
 
 @pytest.mark.parametrize("pairing", ["corrected", "official"])

@@ -60,3 +60,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         assert result.exit_code == 0, result.output
     ids = {name: result.stdout.split()[1] for name, result in results.items()}
     return SimpleNamespace(folder=folder, results=results, ids=ids, args=runs, call=lambda *args: invoke(folder, *args))
+
+
+@pytest.fixture(scope="session")
+def tools() -> SimpleNamespace:
+    """The helpers above, for tests with folders of their own."""
+    return SimpleNamespace(invoke=invoke, write_csv=write_csv, text=TEXT.split())

@@ -71,12 +71,12 @@ def agrees(found: list[tuple[float, int]], expected: np.ndarray, depth: int, for
 @given(titles, prompts, st.integers(0, 2), st.booleans(), st.data())
 @settings(max_examples=40, deadline=None)
 def test_the_top_of_the_catalogue(rows: Any, texts: Any, seed: int, over_vocabulary: bool, data: Any) -> None:
-    """Any catalogue, ragged prompts, any depth and forbidden items, any number of expansions and users at a time."""
+    """Any catalogue, ragged prompts, any depth and forbidden items, any number of expansions, any memory."""
     model = with_titles(random_model(seed), rows)
-    depth, expand = data.draw(st.integers(1, 16)), data.draw(st.integers(1, 6))
+    depth, expand, kept = data.draw(st.integers(1, 16)), data.draw(st.integers(1, 6)), data.draw(st.integers(0, 12))
     items = st.sets(st.integers(0, len(rows) - 1), max_size=5)
     forbidden = [data.draw(items) for _ in texts]
-    found = BestFirst(model, depth, expand, over_vocabulary)(texts, forbidden)
+    found = BestFirst(model, depth, expand, over_vocabulary, kept)(texts, forbidden)
     scores = all_scores(model, texts, over_vocabulary, expand)
     for n, text in enumerate(texts):
         expected = brute_force(model, text, over_vocabulary)

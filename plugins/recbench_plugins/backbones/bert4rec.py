@@ -4,11 +4,11 @@ Paper: Sun et al., "BERT4Rec: Sequential Recommendation with Bidirectional Encod
 CIKM 2019, https://doi.org/10.1145/3357384.3357895. Implementation: RecBole 1.2.1,
 ``recbole.model.sequential_recommender.BERT4Rec``, its published defaults.
 
-Known differences: those of :mod:`recbench_plugins.backbones.recbole`. A sequence is a window with its target at the end,
-one place longer than a history, so nothing is cut off where the mask is appended (RecBole drops the oldest item of a
-full sequence). Items are masked independently, and at least one of a row; RecBole masks a fixed number of places of the
-padded length. As there, the paper's 80/10/10 replacement of masked items is not used, and a share of the rows masks the
-last item alone, which is what ranking asks for.
+Known differences: those of :mod:`recbench_plugins.backbones.recbole`. A sequence is a window with its target at the
+end, one place longer than a history, so nothing is cut off where the mask is appended (RecBole drops the oldest item of
+a full sequence). Items are masked independently, and at least one of a row; RecBole masks at most a fixed number of
+places. As there, masked items are never replaced by others, and a share of the rows masks the last item alone, which is
+what ranking asks for.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Models", RecSys 2024, https://doi.org/10.1145/3640457.3688118. Original code: gi
 
 Known differences, and the options that choose:
 
-- ``negative``: the code's term for the negative is softplus(-(1 - s)), a binary cross-entropy whose argument went astray
-  (``official``); ours is softplus(s) (``corrected``).
+- ``negative``: the code's term for the negative is softplus(-(1 - s)), a binary cross-entropy that takes 1 - s for the
+  score of the opposite (``official``); ours is softplus(s) (``corrected``).
 - ``weighted_dro``: the code multiplies weights [B, 1] by robust terms [B], which pairs every row's weight with every
   row's term (``official``); ours pairs each with its own (``corrected``).
 - ``distances``: the code takes distances of grounded titles as they are, tens or hundreds, under which exp(-d) vanishes

@@ -1,7 +1,8 @@
 """LLM-CF: SASRec reads, beside a history, a language model's explanations of similar users' decisions.
 
 Paper: Sun et al., "Large Language Models Enhanced Collaborative Filtering", CIKM 2024,
-https://doi.org/10.1145/3627673.3679558. Original code: github.com/Jeryi-Sun/LLM-CF (``retrieval_task``, ``SASREC_aug``).
+https://doi.org/10.1145/3627673.3679558. Original code: github.com/Jeryi-Sun/LLM-CF (``retrieval_task``,
+``SASREC_aug``).
 
 How it works: the teacher explains, step by step, decisions of a share of the training windows (``llmcf_texts.py``). For
 a case, the windows of the most similar histories are looked up; their features, explanations and outcomes, and then the
@@ -10,8 +11,8 @@ case's own features, pass through a small causal transformer, whose last state i
 
 Known differences, and the options that choose:
 
-- ``rec_weight``: weight of reconstructing an explanation from what stands before it. The paper's objective has the term;
-  the code's configuration gives it 0 for SASRec and 1 for the other models.
+- ``rec_weight``: weight of reconstructing an explanation from what stands before it. The paper's objective has the
+  term; the code's configuration gives it 0 for SASRec and 1 for the other models.
 - ``retrieval``: the code leaves out a user's strictly later windows only, so that a training window finds itself, its
   own target and outcome included (``official``). Ours leaves out those of the same time too (``corrected``).
 - The main loss is ``--loss``; the code's is a softmax sampled with 128 negatives that a batch shares, ``ce`` its limit.
@@ -19,9 +20,9 @@ Known differences, and the options that choose:
   the retrieval task; so here, since the whole catalogue is ranked. Windows have no declined items: for each explained
   window one is drawn, and both outcomes are explained, so the two best windows give two positive and two negative
   examples.
-- Texts are embedded by the language model that writes them (mean of last hidden states, its width), in the code by a BGE
-  model of width 768. Explanations are chosen among the candidates by the code's four scores, of which coherence is here
-  the share of distinct words (there also swings of sentiment).
+- Texts are embedded by the language model that writes them (mean of last hidden states, its width), in the code by a
+  BGE model of width 768. Explanations are chosen among the candidates by the code's four scores, of which coherence is
+  here the share of distinct words (there also swings of sentiment).
 - The writer is the tuned teacher, or with ``writer=base`` the pretrained model without its adapters. The code tunes a
   chat model on recommendation and general instructions together, so that it can still write: a teacher tuned on titles
   alone often cannot, and ``llm=tiny`` has never seen a sentence.
@@ -89,8 +90,8 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         """Explanations of a share of the training windows.
 
         Returns:
-            Arrays ``rows`` [M], ``declined`` [M] (an item drawn for each), ``cots`` [M, 2, width] (embeddings of why the
-            drawn item was declined, and the target taken) and ``titles`` [items, width]; and the texts.
+            Arrays ``rows`` [M], ``declined`` [M] (an item drawn for each), ``cots`` [M, 2, width] (embeddings of why
+            the drawn item was declined, and the target taken) and ``titles`` [items, width]; and the texts.
 
         Raises:
             UsageError: ``writer=base`` with a model that has no adapters.

@@ -71,7 +71,9 @@ class Context(nn.Module):
         self.rebuild = nn.Linear(width, text) if reconstructs else None
         self.transformer = LlamaModel(
             LlamaConfig(
-                vocab_size=1,
+                vocab_size=1,  # no token is ever looked up
+                bos_token_id=None,
+                eos_token_id=None,
                 hidden_size=width,
                 intermediate_size=width * 3 // 2,
                 num_hidden_layers=2,

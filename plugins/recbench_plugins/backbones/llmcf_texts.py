@@ -168,7 +168,8 @@ def _writer(model: TextModel, writer: str) -> Iterator[None]:
         return
     if not hasattr(model.lm, "disable_adapter"):
         raise UsageError(
-            "backbone.writer=base switches a pretrained teacher's adapters off, and this one has none: use writer=tuned."
+            "backbone.writer=base switches a pretrained teacher's adapters off, and this teacher has none: "
+            "use writer=tuned."
         )
     with model.lm.disable_adapter():
         yield

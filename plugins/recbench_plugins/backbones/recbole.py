@@ -189,11 +189,13 @@ class SequenceModel(ScoringBackbone[S]):
         self.module.eval()
         device = next(self.module.parameters()).device
         columns = self.inputs(cases)
-        states = []
         with torch.inference_mode():
-            for start in range(0, len(cases), CHUNK):
-                states.append(self.states({n: c[start : start + CHUNK].to(device) for n, c in columns.items()}))
-        return torch.cat(states)
+            return torch.cat(
+                [
+                    self.states({name: column[start : start + CHUNK].to(device) for name, column in columns.items()})
+                    for start in range(0, len(cases), CHUNK)
+                ]
+            )
 
 
 def left_aligned(cases: Sequences) -> tuple[Tensor, Tensor]:

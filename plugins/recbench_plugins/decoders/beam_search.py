@@ -228,7 +228,12 @@ class Feeder:
         ).last_hidden_state
         self.first = out[torch.arange(len(prompts)), lengths - 1]
         self.prompt = real.numpy()
-        self.fed = 0
+        self.fed = self.age = 0
+
+    def forget(self) -> None:
+        """Go back to the prompts: whatever was fed after them is gone."""
+        self.cache.crop(-self.fed)
+        self.fed, self.age = 0, self.age + 1
 
     def keep(self, users: npt.NDArray[np.int64]) -> None:
         """Go on with these users only, in the given order."""

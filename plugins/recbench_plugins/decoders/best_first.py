@@ -24,17 +24,12 @@ Found = list[tuple[float, int]]
 """A user's finished items: (score, item), best first; equal scores in the trie's order."""
 
 
-@dataclass
-class _Run:
-    """A prefix to expand: the tokens from the one after a choice to the next choice (or the title's end).
+@dataclass(frozen=True)
+class _Prefix:
+    """Fed columns of a prefix, oldest first, and the age of the feeder's memory that they belong to."""
 
-    score: of ``nodes[0]``, the first of the trie nodes that are fed. seen: fed columns of the prefix before it.
-    """
-
-    user: int
-    score: float
-    nodes: list[int]
-    seen: npt.NDArray[np.int64]
+    age: int
+    columns: npt.NDArray[np.int64]
 
 
 @dataclass
@@ -43,7 +38,7 @@ class _User:
 
     depth: int
     forbidden: set[int]
-    open: list[tuple[float, int, npt.NDArray[np.int64]]] = field(default_factory=list)
+    open: list[tuple[float, int, _Prefix]] = field(default_factory=list)
     finished: list[tuple[float, int, int]] = field(default_factory=list)
 
     @property
@@ -56,12 +51,27 @@ class _User:
             insort(self.finished, (negative, node, item))
             del self.finished[self.depth :]
 
-    def pop(self, count: int) -> list[tuple[float, int, npt.NDArray[np.int64]]]:
-        """The best open prefixes that still matter, at most ``count``."""
-        best = []
-        while self.open and len(best) < count and self.open[0][0] <= self.bound:
-            best.append(heapq.heappop(self.open))
-        return best
+    def best(self, count: int) -> list[tuple[float, int, _Prefix]]:
+        """Take out the best open prefixes that still matter, at most ``count``."""
+        found = []
+        while self.open and len(found) < count and self.open[0][0] <= self.bound:
+            found.append(heapq.heappop(self.open))
+        return found
+
+
+@dataclass
+class _Run:
+    """Tokens to feed: a prefix from where it is not in memory up to its next choice.
+
+    row: the user's, among those still searching. score: of the opened node. nodes: that are fed. fresh: how many of
+    them, at the end, are the opened node and the forced ones after it. seen: fed columns before them.
+    """
+
+    row: int
+    score: float
+    nodes: list[int]
+    fresh: int
+    seen: npt.NDArray[np.int64]
 
 
 class BestFirst:
@@ -72,16 +82,22 @@ class BestFirst:
         depth: how many items to find; at least 1.
         expand: prefixes of a user that are expanded in one forward pass.
         over_vocabulary: log-probabilities of the plain softmax (hf), not renormalised over valid tokens.
+        kept: fed tokens of a user that are remembered; a search that needs more reads some prefixes again, which bounds
+            memory and attention.
     """
 
-    def __init__(self, model: TextModel, depth: int, expand: int, over_vocabulary: bool) -> None:
+    def __init__(
+        self, model: TextModel, depth: int, expand: int, over_vocabulary: bool = False, kept: int = 1024
+    ) -> None:
         self.model, self.depth, self.expand, self.over_vocabulary = model, depth, expand, over_vocabulary
+        self.kept = kept
         self.trie = trie = model.encoder.trie
+        fanout = np.diff(trie.first)
+        self.parent = np.concatenate([[PAD], np.repeat(np.arange(len(trie)), fanout)])
         # the next node with a choice, or the title's end, down a path without one
-        follow = np.where(np.diff(trie.first) == 1, trie.first[:-1] + 1, np.arange(len(trie)))
-        while (follow != (further := follow[follow])).any():
-            follow = further
-        self.end = follow
+        self.end = np.where(fanout == 1, trie.first[:-1] + 1, np.arange(len(trie)))
+        while (self.end != (further := self.end[self.end])).any():
+            self.end = further
 
     @torch.inference_mode()
     def __call__(self, prompts: Sequence[Sequence[int]], forbidden: Sequence[set[int]]) -> list[Found]:
@@ -89,69 +105,75 @@ class BestFirst:
         check_window(self.model, prompts)
         feeder = Feeder(self.model, prompts)
         users = [_User(self.depth, items) for items in forbidden]
-        nobody = np.zeros(0, np.int64)
         roots = np.full(len(users), ROOT)
-        asks = self.over_vocabulary or self.trie.fanout(roots[:1])[0] > 1
-        edges = len(self.trie.children(ROOT)) * len(users)
-        step = log_probabilities(self.model, feeder.first, roots, self.over_vocabulary) if asks else np.zeros(edges)
+        if self.over_vocabulary or len(self.trie.children(ROOT)) > 1:
+            step = log_probabilities(self.model, feeder.first, roots, self.over_vocabulary)
+        else:
+            step = np.zeros(len(users))
         for user, values in zip(users, np.split(step, len(users)), strict=True):
-            self._open(user, ROOT, np.minimum(values, 0.0), nobody)
-        alive = np.arange(len(users))  # the users of the feeder's rows
-        while runs := [run for row, u in enumerate(alive) for run in self._runs(row, users[u])]:
-            busy = np.unique([run.user for run in runs])
+            self._open(user, ROOT, np.minimum(values, 0.0), _Prefix(0, np.zeros(0, np.int64)))
+        alive = users  # those of the feeder's rows
+        while True:
+            if feeder.fed > self.kept:
+                feeder.forget()
+            runs = [self._run(row, feeder, *one) for row, user in enumerate(alive) for one in user.best(self.expand)]
+            if not runs:
+                return [[(-negative, item) for negative, _, item in user.finished] for user in users]
+            busy = np.unique([run.row for run in runs])
             if 2 * len(busy) <= len(alive):  # those who are done leave, once that halves the batch
                 feeder.keep(busy)
-                alive = alive[busy]
+                alive = [alive[row] for row in busy]
                 for run in runs:
-                    run.user = int(np.searchsorted(busy, run.user))
-            self._expand(feeder, runs, [users[u] for u in alive])
-        return [[(-negative, item) for negative, _, item in user.finished] for user in users]
+                    run.row = int(np.searchsorted(busy, run.row))
+            self._expand(feeder, runs, alive)
 
-    def _runs(self, row: int, user: _User) -> list[_Run]:
-        return [_Run(row, -negative, self._chain(node), seen) for negative, node, seen in user.pop(self.expand)]
+    def _run(self, row: int, feeder: Feeder, negative: float, node: int, prefix: _Prefix) -> _Run:
+        end, nodes = int(self.end[node]), [node]
+        while nodes[-1] != end:
+            nodes.append(int(self.trie.first[nodes[-1]]) + 1)
+        if self.trie.item[end] != PAD:
+            nodes.pop()  # nothing follows a title's end
+        fresh = len(nodes)
+        if prefix.age == feeder.age:
+            return _Run(row, -negative, nodes, fresh, prefix.columns)
+        while (node := int(self.parent[node])) != ROOT:
+            nodes.insert(0, node)
+        return _Run(row, -negative, nodes, fresh, prefix.columns[:0])
 
-    def _chain(self, node: int) -> list[int]:
-        """The nodes from ``node`` to the next choice, or to the one before a title's end."""
-        end, chain = int(self.end[node]), [node]
-        while chain[-1] != end:
-            chain.append(int(self.trie.first[chain[-1]]) + 1)
-        return chain if self.trie.item[end] == PAD else chain[:-1]
-
-    def _open(self, user: _User, node: int, scores: npt.NDArray[np.float64], seen: npt.NDArray[np.int64]) -> None:
+    def _open(self, user: _User, node: int, scores: npt.NDArray[np.float64], prefix: _Prefix) -> None:
         """Take the children of ``node`` with the given scores: titles that end there, and prefixes to go on with."""
-        first, bound = int(self.trie.first[node]) + 1, user.bound
-        for child in np.flatnonzero(-scores <= bound).tolist():
-            negative, node = -float(scores[child]), first + child
+        first = int(self.trie.first[node]) + 1
+        for place in np.flatnonzero(-scores <= user.bound).tolist():
+            negative, child = -float(scores[place]), first + place
+            end = int(self.end[child])
             # renormalised, what is forced costs nothing: such a title is finished here
-            item = int(self.trie.item[node if self.over_vocabulary else self.end[node]])
+            item = int(self.trie.item[child if self.over_vocabulary else end])
             if item != PAD:
-                user.finish(negative, int(self.end[node]), item)
+                user.finish(negative, end, item)
             else:
-                heapq.heappush(user.open, (negative, node, seen))
+                heapq.heappush(user.open, (negative, child, prefix))
 
     def _expand(self, feeder: Feeder, runs: list[_Run], users: list[_User]) -> None:
         """Feed the runs, whose rows ascend, and open what follows."""
         count = np.array([len(run.nodes) for run in runs])
-        last = np.cumsum(count) - 1
+        stop = np.cumsum(count)
         nodes = np.concatenate([run.nodes for run in runs])
         seen = np.zeros((len(nodes), feeder.fed), bool)
-        for run, end in zip(runs, last, strict=True):
-            seen[end + 1 - len(run.nodes) : end + 1, run.seen] = True
-        owner = np.repeat([run.user for run in runs], count)
-        place = np.arange(len(nodes)) - np.repeat(last + 1 - count, count)
+        for run, end in zip(runs, stop, strict=True):
+            seen[end - len(run.nodes) : end, run.seen] = True
+        place = np.arange(len(nodes)) - np.repeat(stop - count, count)
         offset = np.repeat([len(run.seen) for run in runs], count) + place
-        hidden, column = feeder.feed(owner, self.trie.token[nodes - 1], offset, seen, place)
-        asked = np.arange(len(nodes)) if self.over_vocabulary else last
-        rows = torch.from_numpy(asked).to(hidden.device)
-        step = log_probabilities(self.model, hidden[rows], nodes[asked], self.over_vocabulary)
-        pieces = np.split(np.minimum(step, 0.0), np.cumsum(self.trie.fanout(nodes[asked]))[:-1])
-        at = 0
-        for run, end in zip(runs, last, strict=True):
-            chain = len(run.nodes) - 1 if self.over_vocabulary else 0
-            score = run.score + float(sum(piece[0] for piece in pieces[at : at + chain]))
-            here = np.concatenate([run.seen, column[end + 1 - len(run.nodes) : end + 1]])
-            self._open(users[run.user], run.nodes[-1], score + pieces[at + chain], here)
-            at += chain + 1
+        row = np.repeat([run.row for run in runs], count)
+        hidden, column = feeder.feed(row, self.trie.token[nodes - 1], offset, seen, place)
+        asks = [run.fresh if self.over_vocabulary else 1 for run in runs]
+        asked = np.concatenate([np.arange(end - n, end) for n, end in zip(asks, stop, strict=True)])
+        states = hidden[torch.from_numpy(asked).to(hidden.device)]
+        step = np.minimum(log_probabilities(self.model, states, nodes[asked], self.over_vocabulary), 0.0)
+        steps = iter(np.split(step, np.cumsum(self.trie.fanout(nodes[asked]))[:-1]))
+        for run, n, end in zip(runs, asks, stop, strict=True):
+            score = run.score + sum(float(next(steps)[0]) for _ in range(n - 1))
+            prefix = _Prefix(feeder.age, np.concatenate([run.seen, column[end - len(run.nodes) : end]]))
+            self._open(users[run.row], run.nodes[-1], score + next(steps), prefix)
 
 
 def all_scores(

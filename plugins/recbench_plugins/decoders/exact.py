@@ -7,8 +7,9 @@ the beam stands for.
 Known differences to ``constrained_beam``: nothing is pruned that could still enter the list, so the result is the top
 of the catalogue by score, whatever ``expand`` and ``batch_size`` (they are part of the spec because another order of
 additions moves a score by rounding). There is no length penalty: log-probabilities that only fall along a title are
-what makes stopping early exact. A flat model costs more passes than a sure one, for all choices better than the last
-item of the list must be looked at.
+what makes stopping early exact. Renormalised, it costs about as much as ten beams (ml-100k, tiny model). With
+``scores=hf`` a model that was trained with MSL makes it read the whole catalogue for every user: what it gives forced
+tokens is arbitrary, so that every title looks improbable until its end is reached.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from recbench.interfaces import Decoder, Options, Plugin, Reporter
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from torch import Tensor
 
     from recbench.language.textmodel import TextModel
     from recbench.types import Ranking, Sequences
@@ -71,36 +70,34 @@ class Grounding(Decoder[GroundingOptions]):
 
         encoder, options = model.encoder, self.options
         size, kept = options.batch_size, options.beams if options.ground == "all" else 1
-        with torch.inference_mode():
-            catalogue = torch.cat(
-                [self._embed(model, encoder.catalog.titles[i : i + size]) for i in range(0, len(encoder.catalog), size)]
-            )
-            prompts = encoder.prompts(cases)
-            order = np.argsort([len(p) for p in prompts], kind="stable")
-            items = np.full((len(cases), depth), PAD, np.int32)
-            scores = np.full((len(cases), depth), -np.inf, np.float32)
-            invalid, titles = 0, set(encoder.catalog.titles)
-            for start in range(0, len(order), size):
-                rows = order[start : start + size]
-                answers = generate(model, [prompts[r] for r in rows], options.beams, kept)
-                ids = [tokens for beams in answers for tokens, _ in beams]
-                texts = [_unquoted(t, encoder.template.title) for t in encoder.tokenizer.batch_decode(ids)]
-                invalid += sum(text not in titles for text in texts[::kept])
-                far = torch.cdist(self._embed(model, texts), catalogue).view(len(rows), kept, -1).amin(1).cpu().numpy()
-                near = -self._fuse(far, model, cases.take(rows))
-                if exclude_history:
-                    row, column = np.nonzero(cases.history[rows] != PAD)
-                    near[row, cases.history[rows][row, column]] = -np.inf
-                best = np.argsort(-near, axis=1, kind="stable")[:, :depth]
-                score = np.take_along_axis(near, best, axis=1)
-                items[rows, : best.shape[1]] = np.where(np.isneginf(score), PAD, best)
-                scores[rows, : best.shape[1]] = score
-                reporter.step(min(start + size, len(order)), len(order))
+        catalogue = torch.from_numpy(self._embed(model, encoder.catalog.titles))
+        prompts = encoder.prompts(cases)
+        order = np.argsort([len(p) for p in prompts], kind="stable")
+        items = np.full((len(cases), depth), PAD, np.int32)
+        scores = np.full((len(cases), depth), -np.inf, np.float32)
+        invalid, titles = 0, set(encoder.catalog.titles)
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            answers = generate(model, [prompts[r] for r in rows], options.beams, kept)
+            ids = [tokens for beams in answers for tokens, _ in beams]
+            texts = [_unquoted(t, encoder.template.title) for t in encoder.tokenizer.batch_decode(ids)]
+            invalid += sum(text not in titles for text in texts[::kept])
+            far = torch.cdist(torch.from_numpy(self._embed(model, texts)), catalogue)
+            near = -self._fuse(far.view(len(rows), kept, -1).amin(1).numpy(), model, cases.take(rows))
+            if exclude_history:
+                row, column = np.nonzero(cases.history[rows] != PAD)
+                near[row, cases.history[rows][row, column]] = -np.inf
+            best = np.argsort(-near, axis=1, kind="stable")[:, :depth]
+            score = np.take_along_axis(near, best, axis=1)
+            items[rows, : best.shape[1]] = np.where(np.isneginf(score), PAD, best)
+            scores[rows, : best.shape[1]] = score
+            reporter.step(min(start + size, len(order)), len(order))
         return Ranking(items, scores, invalid_share=invalid / len(cases))
 
-    def _embed(self, model: TextModel, titles: Sequence[str]) -> Tensor:
-        """``embed`` with the chosen model."""
+    def _embed(self, model: TextModel, titles: Sequence[str]) -> npt.NDArray[np.float32]:
+        """[titles, width] states of the chosen model."""
         from recbench.errors import UsageError
+        from recbench.language.embeddings import title_states
 
         if self.options.embedding == "tuned":
             without = nullcontext()
@@ -112,7 +109,7 @@ class Grounding(Decoder[GroundingOptions]):
                 "--llm tiny is: use decoder.embedding=tuned."
             )
         with without:
-            return embed(model, titles)
+            return title_states(model, titles, self.options.batch_size)
 
     def _fuse(self, far: npt.NDArray[np.float32], model: TextModel, cases: Sequences) -> npt.NDArray[np.floating]:
         """[cases, items] what is sorted: the distances, or their fusion."""
@@ -143,22 +140,6 @@ def scaled(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     low = values.min(axis=-1, keepdims=True)
     span = values.max(axis=-1, keepdims=True) - low
     return (values - low) / np.where(span > 0, span, 1.0)
-
-
-def embed(model: TextModel, titles: Sequence[str]) -> Tensor:
-    """[titles, width] fp32 hidden state of the last layer at each title's last token."""
-    import torch
-
-    ids = model.encoder.tokenizer(list(titles), add_special_tokens=False)["input_ids"]
-    end = model.encoder.tokenizer.eos_token_id
-    ids = [row or [end] for row in ids]  # nothing was generated: the end of text stands for it
-    lengths = torch.tensor([len(row) for row in ids])
-    width = int(lengths.max())
-    tokens = torch.tensor([[*row, *[end] * (width - len(row))] for row in ids])
-    device = model.head.weight.device
-    mask = (torch.arange(width) < lengths[:, None]).long()
-    hidden = model.decoder(input_ids=tokens.to(device), attention_mask=mask.to(device), use_cache=False)
-    return hidden.last_hidden_state[torch.arange(len(ids)), lengths - 1].float()
 
 
 def _unquoted(text: str, title: str) -> str:

@@ -1,0 +1,1 @@
+"""The paper's analyses of a training, measured and drawn: probes and figures."""

@@ -1,0 +1,125 @@
+"""A-LLMRec: stage 1 against its oracle number, and its tokens in the prompt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recbench import registry
+from recbench.interfaces import Fit, SilentReporter, TrainOptions
+from recbench.testing import RandomScores, TextBackboneTests, tiny_split
+from recbench_plugins.backbones.allmrec import alignment_loss
+
+
+class TestALLMRec(TextBackboneTests):
+    name = "allmrec"
+
+
+def test_stage_one_oracle() -> None:
+    def row(*values: float) -> torch.Tensor:
+        return torch.tensor([values], dtype=torch.float)
+
+    value = alignment_loss(
+        row(1, 1),
+        (row(1, 1), row(0, 0)),
+        (row(1, 0), row(0, 1)),
+        (row(0.5), row(0.5)),
+        (row(0, 0), row(3, 4)),
+        (row(1, 0), row(3, 4)),
+        (row(0.25), row(0.5)),
+    )
+    assert float(value) == pytest.approx(2.110654, abs=1e-6)
+
+
+def test_text_gets_no_gradient_through_its_own_target() -> None:
+    text = torch.randn(3, 4, requires_grad=True)
+    zero = torch.zeros(3, 2)
+    value = alignment_loss(
+        zero, (zero, zero), (zero, zero), (zero, zero), (text, text), (text * 0, text * 0), (zero, zero)
+    )
+    value.backward()
+    assert not text.grad.any()
+
+
+def learned(seed: int = 1, split: Any = None, **options: Any) -> Any:
+    split = split or tiny_split()
+    plugin = registry.get("backbone", "allmrec")
+    backbone = registry.load("backbone", "allmrec")(plugin.options(**options), RandomScores(len(split.catalog)))
+    texts = np.random.default_rng(0).normal(size=(len(split.catalog), 12)).astype(np.float32)
+    budget = TrainOptions(epochs=1, batch_size=4, learning_rate=1.0)
+    backbone.learn(split, lambda titles: texts[: len(titles)], Fit(budget, seed, "cpu", 1, None, SilentReporter()))
+    return backbone
+
+
+def test_stage_one_is_repeatable_and_lowers_the_loss() -> None:
+    torch.manual_seed(3)
+    a = learned(alignment="all", alignment_rate=1e-2)
+    torch.manual_seed(4)
+    b = learned(alignment="all", alignment_rate=1e-2)
+    assert np.array_equal(a.codes, b.codes)
+    assert not np.array_equal(a.codes, learned(seed=2, alignment="all", alignment_rate=1e-2).codes)
+    assert a.codes.shape == (24, 128)
+    assert (0 < a.codes).all()
+    assert (a.codes < 1).all()
+
+
+def test_cold_items_take_their_titles_code() -> None:
+    split = tiny_split()
+    few = replace(split, train=split.train.take(np.arange(6)))
+    text, own = learned(split=few, cold="text").codes, learned(split=few, cold="collaborative").codes
+    warm = few.warm_items()
+    assert 0 < warm.sum() < len(warm)
+    assert np.array_equal(text[warm], own[warm])
+    assert (text[~warm] != own[~warm]).any()
+
+
+def test_state_restores_the_codes() -> None:
+    a = learned()
+    again = registry.load("backbone", "allmrec")(a.options, a.collaborative)
+    again.restore(a.state())
+    assert np.array_equal(again.item_vectors(), a.item_vectors())
+    assert abs(a.item_vectors().mean()) < 1e-5
+    raw = learned(vectors="raw")
+    assert np.array_equal(raw.item_vectors(), raw.codes)
+
+
+def test_the_users_token_is_the_windows_own() -> None:
+    """Each prompt starts with the token of its own window, whichever other windows are encoded beside it."""
+    from recbench.testing import tiny_text_model
+
+    split = tiny_split()
+    backbone = learned()
+    model = tiny_text_model(split, backbone)
+    embedding = model.collaborative
+    rows = model.encoder.prompts(split.test)
+    vectors = backbone.case_vectors(split.test)
+    first = embedding(torch.tensor([row[0] for row in rows]))
+    expected = embedding.case_projector(torch.from_numpy(vectors))
+    torch.testing.assert_close(first, expected)
+    alone = model.encoder.prompts(split.test.take(np.array([3])))
+    assert alone[0][1:] == rows[3][1:]
+    torch.testing.assert_close(embedding(torch.tensor(alone[0][:1]))[0], expected[3])
+    again = model.encoder.prompts(split.test)
+    assert again == rows, "the same windows must not grow the table again"
+
+
+@pytest.mark.parametrize(
+    ("tune", "pretrained", "expected"),
+    [("auto", True, False), ("auto", False, True), ("lora", True, True), ("frozen", False, False)],
+)
+def test_what_is_tuned(tune: str, pretrained: bool, expected: bool) -> None:
+    assert learned(tune=tune).tunes_language_model(pretrained) is expected
+
+
+def test_last_window_of_each_user() -> None:
+    """``alignment=last`` sees one window a user: as many steps as that makes."""
+    split = tiny_split(users=8)
+    backbone = learned(alignment="last", alignment_epochs=2, alignment_batch=4)
+    plan = Fit(TrainOptions(epochs=1, batch_size=4, learning_rate=1.0), 1, "cpu", 1, None, SilentReporter())
+    texts = np.zeros((24, 5), np.float32)
+    report = backbone.learn(split, lambda titles: texts, replace(plan))
+    assert report.steps == 2 * (8 // 4)

@@ -1,0 +1,208 @@
+"""Suites and tuning: cells share stages, a second call does only what is missing, a report needs records alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from recbench.results import read
+
+SUITE = """
+title: Small
+published: small.csv
+names: {bigrec: BIGRec, lml: LML, sdpo: S-DPO}
+defaults:
+  dataset: csv
+  data_dir: own.csv
+  device: cpu
+  seeds: 2
+  epochs: 1
+  train_samples: 32
+  set:
+    llm: {hidden: 32, layers: 1, vocabulary: 300}
+    evaluate: {validation_cases: 4, cases: 8}
+cells:
+  - {model: bigrec, loss: [lml, sdpo], name: "{model}+{loss}"}
+  - {model: bigrec, loss: lml, decoder: exact, name: LML exact}
+  - {model: bigrec, loss: msl, grid: {loss.tau: [1, 2]}, name: tuned}
+  - {model: popularity, epochs: null, train_samples: null, set: {llm: {}}, name: popularity}
+comparisons:
+  - {of: BIGRec+S-DPO, over: [BIGRec+LML]}
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, tools: SimpleNamespace) -> SimpleNamespace:
+    """A suite that ran, popularity left out because it has no language model to set."""
+    folder = tmp_path_factory.mktemp("suite")
+    tools.write_csv(folder / "own.csv")
+    text = SUITE.replace(
+        "  - {model: popularity, epochs: null, train_samples: null, set: {llm: {}}, name: popularity}\n", ""
+    )
+    (folder / "small.yaml").write_text(text)
+    (folder / "small.csv").write_text("method,dataset,ndcg@10\nBIGRec+LML,toy,0.02\nBIGRec+S-DPO,toy,0.03\n")
+    result = tools.invoke(folder, "suite", "run", "small.yaml")
+    assert result.exit_code == 0, result.output
+    return SimpleNamespace(folder=folder, result=result, call=lambda *args: tools.invoke(folder, *args))
+
+
+def cells(small: SimpleNamespace) -> dict[str, str]:
+    return json.loads((small.folder / "runs/suites/small-own.json").read_text())["cells"]
+
+
+def test_every_cell_has_a_record(small) -> None:
+    assert list(cells(small)) == ["BIGRec+LML", "BIGRec+S-DPO", "LML exact", "tuned"]
+    for run in cells(small).values():
+        assert len(read(small.folder / "runs" / run / "record.json").seeds) == 2
+
+
+def test_shared_stages_are_made_once(small) -> None:
+    """The LML model serves its own cell, S-DPO as reference, and a second decoder."""
+    records = {name: read(small.folder / "runs" / run / "record.json") for name, run in cells(small).items()}
+    for number in (0, 1):
+        stages = {name: record.seeds[number].stages for name, record in records.items()}
+        lml = stages["BIGRec+LML"]["model"]
+        assert stages["BIGRec+S-DPO"]["reference"] == lml
+        assert stages["LML exact"]["model"] == lml
+        assert stages["BIGRec+S-DPO"]["model"] != lml
+        assert "model" in records["LML exact"].seeds[number].reused
+    made = {path.name for path in (small.folder / "runs/artefacts").glob("model-*")}
+    assert len(made) == 7  # two seeds each of LML, S-DPO and the chosen tau, and seed 1 of the other tau
+    table = [line.split() for line in small.result.stdout.splitlines()]
+    # recorded: 6 of them; LML's two, three times each and once more as used by S-DPO's
+    assert ["model", "6", "10", "3", "times"] in table
+
+
+def test_a_second_call_computes_nothing(small) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (small.folder / "runs/artefacts").glob("*/*")}
+    result = small.call("suite", "run", "small.yaml")
+    assert result.exit_code == 0, result.output
+    assert {p: p.stat().st_mtime_ns for p in (small.folder / "runs/artefacts").glob("*/*")} == before
+    assert result.stderr.count("finished before") == 8
+
+
+def test_tuning_is_part_of_the_record_and_saw_no_test_case(small) -> None:
+    record = read(small.folder / "runs" / cells(small)["tuned"] / "record.json")
+    assert record.spec["tuning"] == {"grid": {"loss.tau": [1, 2]}, "seed": 1, "trials": 2}
+    assert "2 trainings" in record.budget["tuning"]
+    assert "recbench tune" in record.command
+    assert "--grid loss.tau=1,2" in record.command
+    # the loser was trained and never ranked on the test set
+    rankings = list((small.folder / "runs/artefacts").glob("ranking-*"))
+    assert len(rankings) == 8
+
+
+def test_report_from_committed_records(small) -> None:
+    printed = small.call("suite", "report", "small.yaml")
+    assert printed.exit_code == 0, printed.output
+    assert "| BIGRec+S-DPO | 2 |" in printed.stdout
+    assert "+50.0%" in printed.stdout  # published .03 over .02
+    assert small.call("suite", "add", "small.yaml", "--records", "board").exit_code == 0
+    out = ["--records", "board", "--out", "page.md"]
+    assert small.call("suite", "report", "small.yaml", *out).exit_code == 0
+    assert (small.folder / "page.md").read_text().rstrip() == printed.stdout.rstrip()
+    assert small.call("suite", "report", "small.yaml", *out, "--check").exit_code == 0
+    (small.folder / "page.md").write_text("edited")
+    assert small.call("suite", "report", "small.yaml", *out, "--check").exit_code == 1
+
+
+def test_tune_prints_every_setting(small, tools) -> None:
+    own = ["--dataset", "csv", "--data-dir", "own.csv", "--device", "cpu", *tools.text]
+    result = small.call("tune", "--model", "bigrec", "--loss", "lml", "--grid", "loss.tau=1,2", *own)
+    assert result.exit_code == 0, result.output
+    assert "to run it: recbench tune" in result.stdout
+    assert result.stdout.count("best") == 1
+
+
+def test_committed_suites_are_sound() -> None:
+    from recbench.suites import load, names
+
+    assert {"table3", "table5", "table6", "smoke"} <= set(names())
+    for name in names():
+        suite = load(name)
+        known = set(suite.published)
+        assert not known or known == {cell.name for cell in suite.cells}, "cells and published rows differ"
+
+
+def test_published_numbers_are_the_papers() -> None:
+    """The improvements printed in Table 5 follow from its rows."""
+    from recbench.suites import load
+
+    table = load("table5").published
+    best = max(table["BIGRec+LML"]["toy"]["ndcg@10"], table["BIGRec+S-DPO"]["toy"]["ndcg@10"])
+    assert table["BIGRec+MSL"]["toy"]["ndcg@10"] / best - 1 == pytest.approx(0.3135, abs=0.003)
+    assert table["A-LLM+MSL"]["book"]["ndcg@10"] / table["A-LLM+LML"]["book"]["ndcg@10"] - 1 == pytest.approx(
+        0.3944, abs=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "culprit"),
+    [
+        ("[]", "must hold a list of cells"),
+        ("cells: [{loss: msl}]", "names no model"),
+        ("cells: [{model: bigrec, los: msl}]", "'los'"),
+        ("cells: [{model: bigrec}, {model: bigrec}]", "called 'bigrec'"),
+        ("cells: [bigrec]", "must be a mapping"),
+        ("cells: [{model: bigrec, name: '{loss}'}]", "asks for what the cell does not have"),
+        ("cells: [{model: bigrec, set: {loss: 3}}]", "'set' must hold"),
+        ("cells: [{model: bigrec, grid: {loss.tau: 1}}]", "grid must hold lists"),
+        ("{cells: [{model: bigrec}], comparisons: [{of: bigrec, over: [x]}]}", "no cell"),
+        ("{cells: [{model: bigrec}], published: none.csv}", "none.csv"),
+        ("cells: [{model: nosuch}]", "nosuch"),
+        ("cells: [{model: bigrec, set: {loss: {gamma: 1}}}]", "gamma"),
+        ("cells: [{model: bigrec, loss: lml, grid: {loss.tau: [1]}}]", "two or more"),
+        ("cells: {", "no YAML"),
+    ],
+)
+def test_bad_suites(tmp_path: Path, tools: SimpleNamespace, content: str, culprit: str) -> None:
+    (tmp_path / "bad.yaml").write_text(content)
+    before = sorted(tmp_path.rglob("*"))
+    result = tools.invoke(tmp_path, "suite", "run", "bad.yaml")
+    assert result.exit_code == 2, result.output
+    assert culprit in result.stderr
+    assert "Traceback" not in result.output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("args", "culprit"),
+    [
+        (["suite", "run", "tabel5"], "table5"),
+        (["suite", "run", "gone.yaml"], "gone.yaml"),
+        (["suite", "run", "smoke", "--only", "sasrek"], "sasrek"),
+        (["suite", "report", "smoke"], "no finished cell"),
+        (["tune", "--model", "bigrec"], "nothing to tune"),
+        (["tune", "--model", "bigrec", "--grid", "tau=1,2"], "GROUP.OPTION"),
+        (["tune", "--model", "bigrec", "--grid", "loss.tau=1"], "two or more"),
+        (["tune", "--model", "bigrec", "--grid", "loss.tau=1,1"], "two or more"),
+        (["tune", "--model", "bigrec", "--grid", "loss.tau=1,2", "--grid", "loss.tau=3,4"], "given twice"),
+        (["tune", "--model", "bigrec", "--grid", "loss.tua=1,2"], "tua"),
+    ],
+)
+def test_bad_requests(tmp_path: Path, tools: SimpleNamespace, args: list[str], culprit: str) -> None:
+    result = tools.invoke(tmp_path, *args)
+    assert result.exit_code == 2, result.output
+    assert culprit in result.stderr
+    assert "Traceback" not in result.output
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_failing_cell_does_not_stop_the_others(tmp_path: Path, tools: SimpleNamespace) -> None:
+    tools.write_csv(tmp_path / "own.csv")
+    (tmp_path / "two.yaml").write_text(
+        "defaults: {dataset: csv, data_dir: own.csv, device: cpu}\n"
+        "cells:\n"
+        "  - {model: bigrec, loss: sdpo, name: too many, epochs: 1, train_samples: 16,\n"
+        "     set: {loss: {negatives: 60}, llm: {hidden: 32, layers: 1, vocabulary: 300},\n"
+        "           evaluate: {validation_cases: 4, cases: 8}}}\n"
+        "  - {model: popularity}\n"
+    )
+    result = tools.invoke(tmp_path, "suite", "run", "two.yaml")
+    assert result.exit_code == 1, result.output
+    assert "negatives=60" in result.stderr
+    assert "'too many' failed" in result.stderr
+    assert list(json.loads((tmp_path / "runs/suites/two-own.json").read_text())["cells"]) == ["popularity"]
