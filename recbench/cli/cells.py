@@ -25,14 +25,33 @@ if TYPE_CHECKING:
     from recbench.suites import Cell, Suite
 
 
+def chosen(suite: Suite, only: Sequence[str], part: str | None) -> list[Cell]:
+    """The cells called ``only`` (all, if none is), and of those every n-th from the i-th for ``part`` ``i/n``.
+
+    Raises:
+        UsageError: a name is no cell, or the part is none.
+    """
+    names = [cell.name for cell in suite.cells]
+    for name in only:
+        if name not in names:
+            raise UsageError(f"--only {name!r} is no cell of {suite.name}: {did_you_mean(name, names)}")
+    cells = [cell for cell in suite.cells if not only or cell.name in only]
+    if part is None:
+        return cells
+    number, _, of = part.partition("/")
+    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise UsageError(f"--part {part!r} must read I/N, such as 1/2 and 2/2.")
+    return cells[int(number) - 1 :: int(of)]
+
+
 def run_cells(
-    suite: Suite, only: Sequence[str], flags: Mapping[str, str], sets: tuple[str, ...], runs: Path
+    suite: Suite, cells: Sequence[Cell], flags: Mapping[str, str], sets: tuple[str, ...], runs: Path
 ) -> list[str]:
     """Run cells in order and print what came of each; a failing one does not keep the others from running.
 
     Args:
         suite: from :func:`recbench.suites.load`.
-        only: names of cells; empty means all.
+        cells: of the suite, from :func:`chosen`.
         flags: of every cell, over its own.
         sets: ``--set`` texts of every cell, over its own.
         runs: folder of runs.
@@ -41,13 +60,8 @@ def run_cells(
         The names of the cells that failed.
 
     Raises:
-        UsageError: a name in ``only`` is no cell, or a cell's request cannot be (before anything runs).
+        UsageError: a cell's request cannot be (before anything runs).
     """
-    names = [cell.name for cell in suite.cells]
-    for name in only:
-        if name not in names:
-            raise UsageError(f"--only {name!r} is no cell of {suite.name}: {did_you_mean(name, names)}")
-    cells = [cell for cell in suite.cells if not only or cell.name in only]
     from recbench.run import plan
     from recbench.tuning import settings, with_values
 

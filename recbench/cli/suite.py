@@ -44,6 +44,7 @@ def list_() -> None:
 @click.command("run")
 @click.argument("name", metavar="NAME|FILE.yaml")
 @click.option("--only", multiple=True, metavar="CELL", help="Only these cells (by name).")
+@click.option("--part", metavar="I/N", help="Only every N-th cell, from the I-th: parts can run side by side.")
 @click.option("--seeds", metavar="N|A,B,...", help="Instead of the suite's own.")
 @click.option("--dataset", metavar="NAME", help="Instead of the suite's own.")
 @click.option("--data-dir", metavar="PATH", help="Folder (or file, for csv) of one's own data.")
@@ -54,17 +55,24 @@ def list_() -> None:
 @_runs
 @click.pass_context
 def run(
-    ctx: click.Context, /, name: str, only: tuple[str, ...], sets: tuple[str, ...], runs: Path, **flags: str | None
+    ctx: click.Context,
+    /,
+    name: str,
+    only: tuple[str, ...],
+    part: str | None,
+    sets: tuple[str, ...],
+    runs: Path,
+    **flags: str | None,
 ) -> None:
     """Run the cells in order; a stage that several of them need is done once.
 
     The same command continues an interrupted suite. A cell that fails is named at the end, and the others still run.
     """
-    from recbench.cli.cells import run_cells
+    from recbench.cli.cells import chosen, run_cells
     from recbench.suites import load
 
     found = load(name)
-    failed = run_cells(found, only, {k: v for k, v in flags.items() if v is not None}, sets, runs)
+    failed = run_cells(found, chosen(found, only, part), {k: v for k, v in flags.items() if v is not None}, sets, runs)
     ctx.exit(1 if failed else 0)
 
 

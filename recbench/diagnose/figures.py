@@ -56,6 +56,8 @@ def ranking_loss(data: Data, path: Path) -> None:
 def weights(data: Data, path: Path) -> None:
     """Figure 5: the weights w = 1 - P of a batch's answer tokens, over the vocabulary (LML) and valid tokens (MSL).
 
+    Both are of one model, which should be trained with LML: what MSL leaves on invalid tokens is arbitrary.
+
     Args:
         data: ``title``, ``over_vocabulary``, ``over_valid``, ``branching`` (``probe.Recorder.snapshot``).
         path: of the PNG file.
@@ -146,6 +148,7 @@ def _finish(axes: Axes, horizontal: str, vertical: str) -> None:
     axes.set_xlabel(horizontal)
     axes.set_ylabel(vertical)
     axes.grid(color="#DDDDDD", linewidth=0.5)
+    axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False)
 

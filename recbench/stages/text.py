@@ -23,7 +23,7 @@ class TextStages(ScoringStages):
     def text_model(self, split: Split, seed: int) -> Any:
         """The fine-tuned language model as a :class:`recbench.language.textmodel.TextModel`."""
         parts = self.spec.parts
-        model, backbone = self._untuned(split, seed)
+        model, backbone = self.untuned(split, seed)
         what = f"train {parts['backbone']['name']} + {parts['loss']['name']}, seed {seed}"
 
         def build(folder: Path) -> None:
@@ -32,7 +32,7 @@ class TextStages(ScoringStages):
                 self.reporter.stage(what)
                 report = self._preferred(model, split, seed)
             else:
-                report = self._tune(model, backbone, split, seed, parts)
+                report = self.tune(model, backbone, split, seed, parts)
             save_model(folder, _arrays(model), self._measured(report))
 
         self.reporter.stage(what)
@@ -46,12 +46,13 @@ class TextStages(ScoringStages):
         """Bring ``model`` to where ``part``'s loss and budget lead, as a stage that other runs share."""
 
         def build(folder: Path) -> None:
-            save_model(folder, _arrays(model), self._measured(self._tune(model, backbone, split, seed, part)))
+            save_model(folder, _arrays(model), self._measured(self.tune(model, backbone, split, seed, part)))
 
         self.reporter.stage(f"train {self.spec.parts['backbone']['name']} + {part['loss']['name']}, seed {seed}")
         _restore(model, self._stage(name, self.keys.reference(seed), build, every_process=True))
 
-    def _tune(self, model: Any, backbone: Any, split: Split, seed: int, part: Mapping[str, Any]) -> FitReport:
+    def tune(self, model: Any, backbone: Any, split: Split, seed: int, part: Mapping[str, Any]) -> FitReport:
+        """Tune ``model`` in place by the loss and budget of ``part``."""
         from recbench.training.text import tune
 
         fit = self._fit(part["train"], seed, self._validation(model, split, "text"))
@@ -67,7 +68,8 @@ class TextStages(ScoringStages):
         windows = self._training_windows(split, parts["train"])
         return prefer(model, self._loss(parts["loss"]), windows, fit, parts["llm"]["options"]["precision"])
 
-    def _untuned(self, split: Split, seed: int) -> tuple[Any, Any]:
+    def untuned(self, split: Split, seed: int) -> tuple[Any, Any]:
+        """The language model as training finds it, and its backbone."""
         from recbench.assemble import untuned
 
         parts = self.spec.parts

@@ -1,8 +1,8 @@
 """Preference tuning on TRL: each chosen title against several rejected ones, and a reference. The only user of TRL.
 
 TRL 1.16's ``DPOTrainer`` knows one rejected answer for each chosen one. Overridden here are just the places where n of
-them have to go: the data set (token ids already), the collator, the log-probabilities (the reference's are computed once
-before training, since the reference is the policy as it starts) and the loss. The rest is TRL's.
+them have to go: the data set (token ids already), the collator, the log-probabilities (the reference's are computed
+once before training, since the reference is the policy as it starts) and the loss. The rest is TRL's.
 """
 
 from __future__ import annotations

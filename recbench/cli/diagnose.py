@@ -1,0 +1,72 @@
+"""``recbench diagnose``: the MSL paper's figures about training, for any text recommender."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recbench.cli.options import request_options
+from recbench.cli.progress import reporter
+from recbench.cli.request import ask
+from recbench.cli.text import columns
+from recbench.errors import UsageError
+
+TAUS = "0.5,1,1.5,2,4"
+
+
+@click.command()
+@request_options
+@click.option(
+    "--figures", default="3,4,5,6,8", show_default=True, metavar="N,...", help="Which of the paper's figures."
+)
+@click.option("--taus", default=TAUS, show_default=True, metavar="A,B,...", help="Temperatures of figure 6.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the figures.  [RUNS/diagnose]")
+def diagnose(
+    sets: tuple[str, ...], config: Path | None, runs: Path, figures: str, taus: str, out: Path | None, **flags: Any
+) -> None:
+    """Train by LML and by MSL, watch gradients, weights and logits, and draw what was seen (PNG and JSON).
+
+    3: gradient norms of LML's two parts. 4: its ranking part under either loss. 5: weights of the answer tokens.
+    6: NDCG@10 on validation over temperatures (all seeds). 8: valid logits beside a Gaussian.
+    """
+    if flags.get("loss"):
+        raise UsageError(f"--loss {flags['loss']} does not apply: diagnose trains by lml and by msl.")
+    wanted, temperatures = _numbers("--figures", figures, int), _numbers("--taus", taus, float)
+    from recbench.cli.tidy import tidied
+    from recbench.diagnose.study import FIGURES, study
+
+    for number in wanted:
+        if number not in FIGURES:
+            raise UsageError(f"--figures {number}: there are {', '.join(map(str, FIGURES))}.")
+    if min(temperatures) <= 0:
+        raise UsageError(f"--taus {taus}: a temperature is positive.")
+    asked = ask(flags, sets, config)
+    place = out or runs / "diagnose"
+    with tidied(runs), reporter() as progress:
+        claims = study(asked.request, asked.seeds, wanted, temperatures, runs, place, progress)
+    click.echo(columns(_rows(claims)))
+    click.echo(f"figures: {place}")
+
+
+def _rows(claims: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for name, value in claims.items():
+        label = f"{before}, {name}" if before else str(name)
+        if isinstance(value, Mapping):
+            rows += _rows(value, label)
+        else:
+            rows.append((label, f"{value:.4g}" if isinstance(value, float) else str(value)))
+    return rows
+
+
+def _numbers(flag: str, text: str, kind: type) -> list[Any]:
+    try:
+        found = [kind(piece) for piece in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or len(set(found)) < len(found):
+        raise UsageError(f"{flag} {text!r} must be different numbers separated by commas.")
+    return found

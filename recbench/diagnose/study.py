@@ -1,0 +1,192 @@
+"""Figures 3 to 6 and 8 of the MSL paper for any text recommender: train by LML and by MSL, watch, score, draw.
+
+A watched training is a stage of its own in the store, so that an interrupted study continues; the models of Figure 6
+are the ones that ``recbench run`` and ``recbench tune`` make.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbench import registry
+from recbench.config import Request, RunSpec
+from recbench.description import run_id
+from recbench.diagnose import figures
+from recbench.errors import DataError, UsageError
+from recbench.interfaces import Reporter
+from recbench.results import Store, write_atomic
+from recbench.run import STORE, begin, plan
+from recbench.stages import Stages
+
+FIGURES = (3, 4, 5, 6, 8)
+POINTS, TITLES = 40, 64
+LML, MSL = "LML", "MSL without temperature"  # the second trains L2 of Eq. (4) alone
+_ROWS = "watched.json"
+
+
+def study(
+    request: Request,
+    seeds: Sequence[int],
+    wanted: Sequence[int],
+    taus: Sequence[float],
+    runs: Path,
+    out: Path,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Draw the figures into ``out``, each with its numbers as JSON.
+
+    Args:
+        request: a text recommender; its loss is chosen here.
+        seeds: the first is watched; Figure 6 takes all.
+        wanted: of :data:`FIGURES`.
+        taus: temperatures of Figure 6.
+        runs: folder of runs.
+        out: folder of the figures.
+        reporter: progress.
+
+    Returns:
+        What the figures say about the paper's claims, also written as ``claims.json``.
+
+    Raises:
+        UsageError: the backbone writes no titles, or the request cannot be.
+        RecbenchError: of any stage.
+    """
+    if registry.get("backbone", request.model).signal != "text":
+        raise UsageError(
+            f"--model {request.model} scores items; the figures are about losses of models that write titles."
+        )
+    specs = {LML: plan(replace(request, loss="lml")), MSL: plan(_with_tau(request, "none"))}
+    name = run_id(specs[LML]).replace("-lml-", "-").rpartition("-")[0]
+    title = f"{name}, seed {seeds[0]}"
+    claims: dict[str, Any] = {"what": title}
+    draw = _Drawer(out, title)
+    if {3, 4, 5, 8} & set(wanted):
+        watched = {loss: _watched(spec, seeds[0], runs, reporter) for loss, spec in specs.items()}
+        rows = {loss: found["rows"] for loss, found in watched.items()}
+        ends = {loss: found["end"] for loss, found in watched.items()}
+        if 3 in wanted:
+            draw(3, figures.gradient_norms, rows[LML])
+            claims["figure 3"] = _gradient_claim(rows[LML])
+        if 4 in wanted:
+            draw(
+                4,
+                figures.ranking_loss,
+                {"curves": {k: {n: r[n] for n in ("step", "ranking")} for k, r in rows.items()}},
+            )
+            claims["figure 4"] = _loss_claim(rows)
+        if 5 in wanted:
+            own = {**ends[MSL], "over_vocabulary": ends[LML]["over_vocabulary"]}
+            draw(5, figures.weights, {k: own[k] for k in ("over_vocabulary", "over_valid", "branching")})
+            claims["figure 5"] = {"each loss's own model": _weight_claim(own), "LML's model": _weight_claim(ends[LML])}
+        if 8 in wanted:
+            draw(8, figures.valid_logits, {k: ends[MSL][k] for k in ("logits", "centred")})
+            claims["figure 8"] = {k: figures.moments(ends[MSL][k]) for k in ("logits", "centred")}
+    if 6 in wanted:
+        data = _temperatures(request, seeds, taus, runs, reporter)
+        draw(6, figures.temperatures, data)
+        means = {tau: float(np.mean(v)) for tau, v in zip(data["tau"], data["values"], strict=True)}
+        ats = {name: float(np.mean(v)) for name, v in data["marks"].items()}
+        claims["figure 6"] = {"best tau": max(means, key=lambda tau: means[tau]), "means": means, **ats}
+    write_atomic(out / "claims.json", (json.dumps(claims, indent=1) + "\n").encode())
+    return claims
+
+
+class _Drawer:
+    """Writes a figure and, beside it, the numbers in it."""
+
+    def __init__(self, out: Path, title: str) -> None:
+        self.out, self.title = out, title
+
+    def __call__(self, number: int, draw: Callable[[Mapping[str, Any], Path], None], data: Mapping[str, Any]) -> None:
+        self.out.mkdir(parents=True, exist_ok=True)
+        full = {"title": self.title, **data}
+        write_atomic(self.out / f"figure{number}.json", (json.dumps(full) + "\n").encode())
+        draw(full, self.out / f"figure{number}.png")
+
+
+def _with_tau(request: Request, tau: float | str) -> Request:
+    return replace(request, loss="msl", sets=[*request.sets, f"loss.tau={tau}"])
+
+
+def _watched(spec: RunSpec, seed: int, runs: Path, reporter: Reporter) -> dict[str, Any]:
+    """A training with its probe: what was recorded on the way, and the model at its best epoch."""
+    begin(spec)
+    stages = Stages(spec, Store(runs / STORE), reporter)
+    split = stages.split()
+    key = {"model": stages.keys.model(seed), "points": POINTS, "titles": TITLES}
+
+    def build(folder: Path) -> None:
+        from recbench.diagnose.probe import Recorder
+
+        model, backbone = stages.untuned(split, seed)
+        recorder = Recorder(model, split.train, POINTS, TITLES)
+        stages.probe = recorder
+        reporter.stage(f"watch {spec.parts['backbone']['name']} + {spec.parts['loss']['name']}, seed {seed}")
+        stages.tune(model, backbone, split, seed, spec.parts)
+        found = {"rows": recorder.columns(), "end": recorder.snapshot()}
+        (folder / _ROWS).write_text(json.dumps(found))
+
+    path = stages.store.stage("watched", key, build, reporter).path / _ROWS
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is truncated or damaged: remove its folder and run again.") from error
+    return found
+
+
+def _temperatures(
+    request: Request, seeds: Sequence[int], taus: Sequence[float], runs: Path, reporter: Reporter
+) -> dict[str, Any]:
+    """Validation NDCG@10 of every seed at every temperature, and under ATS."""
+
+    def scores(tau: float | str) -> list[float]:
+        spec = plan(_with_tau(request, tau))
+        begin(spec)
+        stages = Stages(spec, Store(runs / STORE), reporter)
+        split = stages.split()
+        return [stages.validation_score(split, seed) for seed in seeds]
+
+    found = [scores(tau) for tau in taus]
+    return {"metric": "validation NDCG@10", "tau": list(taus), "values": found, "marks": {"ATS": scores("ats")}}
+
+
+def _gradient_claim(rows: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Figure 3: does L1's gradient dominate under LML?"""
+    first, second = np.asarray(rows["validity_gradient"]), np.asarray(rows["ranking_gradient"])
+    ratio = first / np.maximum(second, 1e-12)
+    return {
+        "median of |grad L1| / |grad L2|": float(np.median(ratio)),
+        "in the last quarter": float(np.median(ratio[-max(len(ratio) // 4, 1) :])),
+        "share of steps with L1 ahead": float(np.mean(ratio > 1)),
+    }
+
+
+def _loss_claim(rows: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any]:
+    """Figure 4: does L2 fall faster when it is trained alone?"""
+    curves = {name: np.asarray(r["ranking"]) for name, r in rows.items()}
+    final = {name: float(curve[-1]) for name, curve in curves.items()}
+    reached = np.flatnonzero(curves[MSL] <= final[LML])
+    steps = rows[MSL]["step"]
+    when = {"step at which MSL reaches LML's last L2": int(steps[reached[0]]) if len(reached) else None}
+    return {"L2 at the last recorded step": final, **when, "last recorded step": int(steps[-1])}
+
+
+def _weight_claim(snapshot: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Figure 5: does w shrink when only valid tokens count?"""
+    choice = np.asarray(snapshot["branching"]) > 0
+    found = {}
+    for name, label in (("over_vocabulary", "LML"), ("over_valid", "MSL")):
+        values = np.asarray(snapshot[name])
+        found[label] = {
+            "mean w": float(values.mean()),
+            "mean w where there is a choice": float(values[choice].mean()),
+            "share below 0.1": float(np.mean(values < 0.1)),
+            "share below 0.1 where there is a choice": float(np.mean(values[choice] < 0.1)),
+        }
+    return found
