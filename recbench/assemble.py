@@ -15,6 +15,7 @@ from recbench.config import RunSpec
 from recbench.interfaces import ScoringBackbone, TextBackbone
 from recbench.language import collaborative as tokens
 from recbench.language import load, tiny
+from recbench.language.embeddings import text_means
 from recbench.language.options import TINY, PretrainedOptions, TinyOptions
 from recbench.language.textmodel import TextModel
 from recbench.prompts.encode import Encoder
@@ -65,9 +66,12 @@ def untuned(
     else:
         lm = tiny.build(TinyOptions(**parts["llm"]["options"]), tokenizer)
     text = lm.get_input_embeddings()
+    longest = parts["llm"]["options"]["max_tokens"]
+    encoder = Encoder.create(tokenizer, words(spec), split.catalog, backbone, text.num_embeddings, longest)
     if plugin.learns:
         with torch.random.fork_rng():
-            learn(backbone, lambda texts: mean_states(lm.to(device), tokenizer, texts))
+            bare = TextModel(lm.to(device).eval(), encoder, device)
+            learn(backbone, lambda texts: text_means(bare, texts))
     vectors = backbone.item_vectors()
     tokens_of_cases = None
     if vectors is not None:
@@ -82,23 +86,7 @@ def untuned(
     elif pretrained:
         lm = load.attach_lora(lm, pretrained, [] if vectors is None else ["projector"])
     lm.to(device)
-    longest = parts["llm"]["options"]["max_tokens"]
-    encoder = Encoder.create(tokenizer, words(spec), split.catalog, backbone, text.num_embeddings, longest)
     if tokens_of_cases is not None:
         encoder = replace(encoder, case_rows=tokens_of_cases)
     counts = np.bincount(split.train.target, minlength=len(split.catalog)).astype(np.int64)
     return TextModel(lm, encoder, device, counts), backbone
-
-
-@torch.inference_mode()
-def mean_states(lm: Any, tokenizer: Any, texts: Sequence[str], batch: int = 64) -> npt.NDArray[np.float32]:
-    """[texts, width] mean of a causal LM's last hidden states over each text's tokens."""
-    lm.eval()
-    rows = []
-    for start in range(0, len(texts), batch):
-        ids = tokenizer(list(texts[start : start + batch]), add_special_tokens=False, padding=True, return_tensors="pt")
-        mask = ids["attention_mask"].to(lm.device)
-        states = lm.get_decoder()(input_ids=ids["input_ids"].to(lm.device), attention_mask=mask, use_cache=False)
-        total = (states.last_hidden_state.float() * mask[..., None]).sum(1)
-        rows.append((total / mask.sum(1, keepdim=True).clamp_min(1)).cpu().numpy())
-    return np.concatenate(rows)
