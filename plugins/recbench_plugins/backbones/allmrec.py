@@ -40,8 +40,9 @@ class ALLMRecOptions(Options):
     """Options of ``--model allmrec``."""
 
     tune: Literal["auto", "frozen", "lora"] = Field(
-        "auto", description="train only the projectors (frozen, A-LLMRec) or the language model too (lora, MSL paper); "
-        "auto: frozen for a pretrained one, trained for the tiny one"
+        "auto",
+        description="train only the projectors (frozen, A-LLMRec) or the language model too (lora, MSL paper); "
+        "auto: frozen for a pretrained one, trained for the tiny one",
     )
     collaborative: str = Field("sasrec", description="the backbone whose item and user embeddings are shown")
     vectors: Literal["standardised", "raw"] = Field(

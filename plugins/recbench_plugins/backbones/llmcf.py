@@ -1,7 +1,7 @@
 """LLM-CF: SASRec reads, beside a history, a language model's explanations of similar users' decisions.
 
 Paper: Sun et al., "Large Language Models Enhanced Collaborative Filtering", CIKM 2024,
-https://doi.org/10.1145/3627673.3679558. Original code: github.com/Jeryi-Sun/LLM-CF (``retrieval_task``,
+https://arxiv.org/abs/2403.17688. Original code: github.com/Jeryi-Sun/LLM-CF (``retrieval_task``,
 ``SASREC_aug``).
 
 How it works: the teacher explains, step by step, decisions of a share of the training windows (``llmcf_texts.py``). For
@@ -169,5 +169,5 @@ plugin = Plugin(
     default_decoder="topk",
     requires={"teacher": "bigrec"},
     extra="recbole",
-    paper="Sun et al., LLM-CF, CIKM 2024. https://doi.org/10.1145/3627673.3679558",
+    paper="Sun et al., LLM-CF, CIKM 2024. https://arxiv.org/abs/2403.17688",
 )

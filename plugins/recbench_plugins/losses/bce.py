@@ -1,6 +1,6 @@
 """Binary cross-entropy: the target against one item drawn uniformly from the others.
 
-Paper: Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, Eq. (6),
+Paper: Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, section III-E,
 https://doi.org/10.1109/ICDM.2018.00035. Original code: github.com/kang205/SASRec; DROS (github.com/YangZhengyi98/DROS)
 and DLLM2Rec (github.com/istarryn/DLLM2Rec) train with it too.
 
@@ -41,5 +41,5 @@ plugin = Plugin(
     summary="binary cross-entropy with one uniform negative",
     implementation="recbench_plugins.losses.bce:BCE",
     signal="scores",
-    paper="Kang and McAuley, SASRec, ICDM 2018, Eq. (6). https://doi.org/10.1109/ICDM.2018.00035",
+    paper="Kang and McAuley, SASRec, ICDM 2018, section III-E. https://doi.org/10.1109/ICDM.2018.00035",
 )
