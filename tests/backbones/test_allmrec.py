@@ -63,7 +63,7 @@ def test_stage_one_is_repeatable_and_lowers_the_loss() -> None:
     assert np.array_equal(a.codes, b.codes)
     assert not np.array_equal(a.codes, learned(seed=2, alignment="all", alignment_rate=1e-2).codes)
     assert a.codes.shape == (24, 128)
-    assert (0 < a.codes).all()
+    assert (a.codes > 0).all()
     assert (a.codes < 1).all()
 
 

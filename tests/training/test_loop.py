@@ -13,7 +13,7 @@ from torch import nn
 
 from recbench.errors import RecbenchError
 from recbench.interfaces import Fit, SilentReporter, TrainOptions
-from recbench.training.loop import LikeLengths, fit
+from recbench.training.loop import LikeLengths, fit, llara_schedule
 
 
 class Line(nn.Module):
@@ -80,3 +80,52 @@ def test_batches_hold_like_lengths() -> None:
     order = np.array(list(LikeLengths(lengths.tolist(), 32, 0))).reshape(-1, 32)
     shuffled = np.random.default_rng(1).permutation(3200).reshape(-1, 32)
     assert np.ptp(lengths[order], axis=1).mean() < 0.1 * np.ptp(lengths[shuffled], axis=1).mean()
+
+
+@pytest.mark.parametrize(("step", "expected"), [(25, 4.04e-4), (49, 7.8416e-4), (50, 7.95125e-4), (500, 4.04e-4)])
+def test_llaras_learning_rate(step: int, expected: float) -> None:
+    """The numbers of its public code, for 1,000 steps up to 8e-4."""
+    assert 8e-4 * llara_schedule(1000)(step) == pytest.approx(expected, rel=1e-5)
+    assert 8e-4 * llara_schedule(1000)(1000) == pytest.approx(8e-6)
+
+
+def rates(**budget: Any) -> list[float]:
+    """The learning rate in force at each of 20 steps."""
+    module, found = Line(), []
+    options = TrainOptions(**{"epochs": 10, "batch_size": 4, "learning_rate": 0.1, **budget})
+    before = torch.optim.AdamW.step
+
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found.append(float(self.param_groups[0]["lr"]))
+        return before(self, *args, **kwargs)
+
+    torch.optim.AdamW.step = step
+    try:
+        plan = Fit(options, 3, "cpu", 1, None, SilentReporter())
+        fit(module, [torch.tensor(1.0)] * 8, lambda rows: {"x": torch.stack(rows)}, plan, purpose="test")
+    finally:
+        torch.optim.AdamW.step = before
+    return found
+
+
+def test_schedules_reach_the_optimiser() -> None:
+    assert rates(schedule="constant") == pytest.approx([0.1] * 20)
+    warm = rates(schedule="constant", warmup_share=0.25)
+    assert warm[:6] == pytest.approx([0.0, 0.02, 0.04, 0.06, 0.08, 0.1])
+    assert rates(schedule="constant", warmup_steps=5) == pytest.approx(warm)
+    linear = rates(schedule="linear")
+    assert linear[10] == pytest.approx(0.05)
+    cosine = rates(schedule="cosine", warmup_steps=2)
+    assert cosine[11] == pytest.approx(0.05)
+    own = rates(schedule="llara")
+    assert own[0] == pytest.approx(0.001)
+    assert own[10] == pytest.approx(0.0505)
+
+
+def test_without_validation_the_last_epoch_stays() -> None:
+    module = Line()
+    options = TrainOptions(epochs=3, batch_size=4, learning_rate=0.1, schedule="constant")
+    plan = Fit(options, 3, "cpu", 1, None, SilentReporter())
+    report = fit(module, [torch.tensor(1.0)] * 8, lambda rows: {"x": torch.stack(rows)}, plan, purpose="test")
+    assert (report.epochs, report.best_epoch, report.validation, report.steps) == (3, 3, (), 6)
+    assert float(module.value) > 0.4  # six AdamW steps of 0.1
