@@ -12,11 +12,11 @@ from typing import Any
 
 from recbench import registry
 from recbench.budget import PRESETS, TRAIN_DEFAULTS, EvaluateOptions, MachineOptions, TrainBudget
+from recbench.config.layers import Layers
 from recbench.config.spec import Request, RunSpec
 from recbench.errors import UsageError, did_you_mean
 from recbench.interfaces import Options, Plugin
 from recbench.language.options import TINY, options_of
-from recbench.layers import Layers
 
 FLAGS = {"epochs": ("train", "epochs"), "train_samples": ("train", "samples"), "batch_size": ("train", "batch_size")}
 TEACHER_WORDS = ("model", "loss", "decoder")

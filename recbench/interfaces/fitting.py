@@ -13,8 +13,6 @@ from recbench.interfaces.plugin import Options
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from recbench.interfaces.methods import ScoringLoss
-
 
 class Reporter(Protocol):
     """Where progress goes: a terminal, a log, or nowhere."""
@@ -74,7 +72,7 @@ class Fit:
         validate: NDCG@10 on the validation sample for the model as it stands; called after every epoch. None keeps the
             last epoch (a stage of training that has no ranking yet).
         reporter: progress.
-        loss: what a scoring backbone is trained with; None for a method without one.
+        loss: the :class:`ScoringLoss` that a scoring backbone is trained with; None for a method without one.
         lessons: what the method took from its teacher (:meth:`ScoringBackbone.lessons`).
     """
 
@@ -84,7 +82,7 @@ class Fit:
     threads: int
     validate: Callable[[], float] | None
     reporter: Reporter
-    loss: ScoringLoss[Any] | None = None
+    loss: Any = None
     lessons: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 

@@ -12,7 +12,7 @@ from recbench.errors import UsageError, did_you_mean
 from recbench.interfaces import Options
 
 if TYPE_CHECKING:
-    from recbench.config import Request
+    from recbench.config.spec import Request
 
 
 class Layers:
