@@ -13,7 +13,12 @@ from recbench.cli.text import columns
 from recbench.errors import UsageError, did_you_mean
 from recbench.interfaces import KINDS, PLURALS, Options
 
-GROUPS = ("train", "evaluate", "machine")
+GROUPS = ("train", "collaborative_train", "reference_train", "evaluate", "machine")
+HOW = {
+    "collaborative": "option backbone.collaborative; --set collaborative.OPTION=VALUE, collaborative_train.OPTION=VALUE",
+    "teacher": "--set teacher.model=NAME, teacher.loss=NAME, teacher.decoder=NAME, teacher.GROUP.OPTION=VALUE",
+    "reference": "--set reference.OPTION=VALUE, reference_train.OPTION=VALUE",
+}
 LLMS = ("tiny", "pretrained")
 
 
@@ -23,7 +28,8 @@ LLMS = ("tiny", "pretrained")
 def describe(kind: str, name: str | None) -> None:
     """The options of a method or group: type, default and what they do.
 
-    KIND is backbone, loss, decoder, source or llm (tiny or pretrained), each with a NAME; or train, evaluate, machine.
+    KIND is backbone, loss, decoder, source or llm (tiny or pretrained), each with a NAME; or train (with reference_train
+    and collaborative_train), evaluate, machine.
     """
     kind = dict(zip(PLURALS, KINDS, strict=True)).get(kind, kind)
     if kind not in (*KINDS, "llm", *GROUPS):
@@ -50,7 +56,8 @@ def describe(kind: str, name: str | None) -> None:
         ("default loss", plugin.default_loss),
         ("default decoder", plugin.default_decoder),
     ]
-    facts += [(f"{role} model", needed) for role, needed in plugin.requires.items()]
+    facts += [(f"{role} model", f"{needed}  ({HOW.get(role, '')})") for role, needed in plugin.requires.items()]
+    facts += [("tuned first by", f"{plugin.after}  ({HOW['reference']})")] if plugin.after else []
     click.echo(columns([fact for fact in facts if fact[1]], "  "))
     _print(plugin.options, "dataset" if kind == "source" else kind)
 
@@ -58,8 +65,8 @@ def describe(kind: str, name: str | None) -> None:
 def _group(name: str) -> type[Options]:
     from recbench.budget import EvaluateOptions, MachineOptions, TrainBudget
 
-    found: dict[str, type[Options]] = {"train": TrainBudget, "evaluate": EvaluateOptions, "machine": MachineOptions}
-    return found[name]
+    found: dict[str, type[Options]] = {"evaluate": EvaluateOptions, "machine": MachineOptions}
+    return found.get(name, TrainBudget)
 
 
 def _print(options: type[Options], group: str) -> None:
