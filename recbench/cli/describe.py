@@ -15,7 +15,7 @@ from recbench.interfaces import KINDS, PLURALS, Options
 
 GROUPS = ("train", "collaborative_train", "reference_train", "evaluate", "machine")
 HOW = {
-    "collaborative": "option backbone.collaborative; --set collaborative.OPTION=VALUE, collaborative_train.OPTION=VALUE",
+    "collaborative": "backbone.collaborative=NAME; --set collaborative.OPTION=VALUE, collaborative_train.OPTION=VALUE",
     "teacher": "--set teacher.model=NAME, teacher.loss=NAME, teacher.decoder=NAME, teacher.GROUP.OPTION=VALUE",
     "reference": "--set reference.OPTION=VALUE, reference_train.OPTION=VALUE",
 }
@@ -28,8 +28,8 @@ LLMS = ("tiny", "pretrained")
 def describe(kind: str, name: str | None) -> None:
     """The options of a method or group: type, default and what they do.
 
-    KIND is backbone, loss, decoder, source or llm (tiny or pretrained), each with a NAME; or train (with reference_train
-    and collaborative_train), evaluate, machine.
+    KIND is backbone, loss, decoder, source or llm (tiny or pretrained), each with a NAME; or train (reference_train,
+    collaborative_train), evaluate, machine.
     """
     kind = dict(zip(PLURALS, KINDS, strict=True)).get(kind, kind)
     if kind not in (*KINDS, "llm", *GROUPS):
