@@ -83,6 +83,8 @@ def untuned(
     if not backbone.tunes_language_model(pretrained is not None):
         for name, parameter in lm.named_parameters():
             parameter.requires_grad_("projector" in name)
+        if pretrained and pretrained.gradient_checkpointing:
+            load.checkpoint(lm)
     elif pretrained:
         lm = load.attach_lora(lm, pretrained, [] if vectors is None else ["projector"])
     lm.to(device)

@@ -48,18 +48,11 @@ class Keys:
     def lessons(self, seed: int) -> dict[str, Any]:
         """What the experiment's model takes from its teacher: no option that only says what it makes of it."""
         teacher, part = self.spec.teacher(), self.spec.parts["backbone"]
-        fields = registry.get("backbone", part["name"]).options.model_fields
-        asks = {
-            name: value
-            for name, value in part["options"].items()
-            if isinstance(extra := fields[name].json_schema_extra, dict) and extra.get("lessons")
-        }
         return {
             "teacher": Keys(teacher).model(seed),
             "decoder": teacher.parts["decoder"],
             "mixes": Keys(teacher).mixes(seed),
-            "backbone": part["name"],
-            "asks": asks,
+            "backbone": {"name": part["name"], "options": _first_options(part)},
             "samples": self.spec.parts["train"]["samples"],
             "code": [
                 self._code("backbone", part["name"]),
@@ -72,7 +65,8 @@ class Keys:
         parts = self.spec.parts
         return {
             "data": self.data(),
-            **{k: parts[k] for k in ("backbone", "llm", "machine")},
+            "backbone": {"name": parts["backbone"]["name"], "options": _first_options(parts["backbone"])},
+            **{k: parts[k] for k in ("llm", "machine")},
             "samples": self._first["train"]["samples"],
             "collaborative": self._shown(seed),
             "seed": seed,
@@ -170,6 +164,16 @@ class Keys:
         """What the method's code is: an edited method must not find what it made before."""
         found = {"from": registry.origin(kind, name), "sha256": registry.code(kind, name), "bench": bench_code()}
         return found if kind == "source" else {**found, "versions": versions()}
+
+
+def _first_options(part: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that decide what a backbone asks of its teacher, or learns before the language model."""
+    fields = registry.get("backbone", part["name"]).options.model_fields
+    return {
+        name: value
+        for name, value in part["options"].items()
+        if isinstance(extra := fields[name].json_schema_extra, dict) and extra.get("lessons")
+    }
 
 
 @cache

@@ -19,6 +19,8 @@ from recbench.results import Store
 from recbench.run import STORE, begin, plan
 from recbench.stages import Stages
 
+MEASURE = ("dataset", "evaluate", "machine")
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -65,6 +67,8 @@ def settings(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     if not grid:
         raise UsageError("There is nothing to tune: name options as in --grid loss.tau=1,2,4.")
     for target, values in grid.items():
+        if (group := target.partition(".")[0]) in MEASURE:
+            raise UsageError(f"--grid {target}: {group} is what settings are compared by, so it cannot be one of them.")
         if len(values) < 2 or len({json.dumps(value) for value in values}) < len(values):
             raise UsageError(f"--grid {target}={','.join(map(str, values))}: it takes two or more different values.")
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]

@@ -63,6 +63,32 @@ def test_a_decoders_model_does_not_change_the_language_model(own) -> None:
     assert Keys(other).ranking(1) != Keys(fused).ranking(1)
 
 
+def test_a_files_budget_is_the_flags(own, tmp_path: Path) -> None:
+    from recbench.cli.request import ask
+
+    (tmp_path / "x.yaml").write_text("model: bigrec\nloss: sdpo\nepochs: 3\ndevice: cpu\n")
+    flags = {"model": "bigrec", "loss": "sdpo", "epochs": 3, "device": "cpu"}
+    a, b = ask({}, (), tmp_path / "x.yaml").request, ask(flags, (), None).request
+    assert plan(a).parts == plan(b).parts
+    assert plan(a).parts["reference"]["train"]["epochs"] == 3
+    assert plan(a).origins["train", "epochs"] == "x.yaml"
+    assert plan(ask({"epochs": 4}, (), tmp_path / "x.yaml").request).parts["train"]["epochs"] == 4
+
+
+def test_a_teacher_in_a_file(own) -> None:
+    config = {"set": {"teacher": {"loss": {"tau": 2}, "model": "llara"}}}
+    nested = spec(own, "dllm2rec", config=config, config_name="x.yaml")
+    assert (
+        nested.parts["teacher"] == spec(own, "dllm2rec", "teacher.model=llara", "teacher.loss.tau=2").parts["teacher"]
+    )
+
+
+def test_a_lists_length_is_checked_where_it_is_read(own) -> None:
+    spec(own, "dllm2rec", "evaluate.depth=20")  # the teacher's lists are as long as the student reads them
+    with pytest.raises(UsageError, match="teacher"):
+        spec(own, "dllm2rec", "backbone.items=15")
+
+
 def test_tuning_names_the_run_and_not_its_stages(own) -> None:
     plain = spec(own, "bigrec")
     tuned = spec(own, "bigrec", tuning={"grid": {"loss.tau": [1, 2]}, "seed": 1, "trials": 2})

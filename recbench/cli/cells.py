@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from filelock import FileLock
 
-from recbench import registry
+from recbench import processes, registry
 from recbench.cli.progress import reporter
 from recbench.cli.request import ask
 from recbench.cli.text import columns
@@ -80,14 +80,15 @@ def run_cells(
             try:
                 with tidied(runs):
                     done[cell.name] = _run(cell, asked[cell.name], runs, progress)
-            except RecbenchError as error:
+            except (RecbenchError, RuntimeError, OSError) as error:  # a full GPU is a RuntimeError
                 failed.append(cell.name)
                 progress.message(f"cell {cell.name!r} failed: {' '.join(str(error).split())}")
                 continue
-            _remember(suite, cell, done[cell.name], runs)
-    _summary(cells, done)
-    for name in failed:
-        click.echo(f"recbench: cell {name!r} failed: see above.", err=True)
+            processes.once(lambda: _remember(suite, cell, done[cell.name], runs))  # noqa: B023 - called at once
+    if processes.is_main():
+        _summary(cells, done)
+        for name in failed:
+            click.echo(f"recbench: cell {name!r} failed: see above.", err=True)
     return failed
 
 

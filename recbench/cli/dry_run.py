@@ -61,7 +61,7 @@ def _group(spec: RunSpec, asked: Asked, group: str, part: Mapping[str, Any]) -> 
             if (v := spec.places.get(k)) and v != "tiny"
         ]
     plain = part.get("options", {}) if "name" in part else _flat(part)
-    rows += [(k, _value(v), spec.origins.get((group, k), "default")) for k, v in plain.items()]
+    rows += [(k, _value(v), _origin(spec, group, k)) for k, v in plain.items()]
     for key in ("label", "fingerprint", "inputs"):
         if key in part:
             values = part[key] if isinstance(part[key], dict) else {"": part[key]}
@@ -70,6 +70,14 @@ def _group(spec: RunSpec, asked: Asked, group: str, part: Mapping[str, Any]) -> 
         origins = ((k, v, spec.origins.get(("collaborative_train", k), "default")) for k, v in part["train"].items())
         rows += [(f"train {k}", _value(v), origin) for k, v, origin in origins]
     return group + ("\n" + columns(rows, "  ") if rows else "")
+
+
+def _origin(spec: RunSpec, group: str, name: str) -> str:
+    """Where a value comes from; a reference's options are set as ``reference.tau`` and ``reference_train.epochs``."""
+    if group == "reference":
+        part, _, option = name.partition(".")
+        return spec.origins.get(("reference_train" if part == "train" else "reference", option or name), "default")
+    return spec.origins.get((group, name), "default")
 
 
 def _flat(part: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,8 +89,9 @@ def _flat(part: Mapping[str, Any]) -> dict[str, Any]:
         elif "name" in value:
             found[key] = value["name"]
             found |= {f"{key}.{option}": v for option, v in (value.get("options") or {}).items()}
+            found |= {f"{key}_train.{option}": v for option, v in (value.get("train") or {}).items()}
         else:
-            found |= {f"{key}.{option}": v for option, v in value.items()}
+            found |= {f"{key}.{option}": v for option, v in _flat(value).items()}
     return found
 
 
@@ -151,6 +160,8 @@ def _measured(kind: str, key: Mapping[str, Any], finished: list[dict[str, Any]])
             same = _same(key, other, ("decoder", "evaluate")) and _same(key["model"], other["model"], ("data", "llm"))
             if same and key["model"]["backbone"]["name"] == other["model"]["backbone"]["name"]:
                 times.append(float(meta["seconds"]))
+            continue
+        if kind == "lessons" and key["backbone"] != other["backbone"]:
             continue
         a, b = _train(key), _train(other)
         same = _same(key, other, ("llm", "machine")) and key["backbone"]["name"] == other["backbone"]["name"]

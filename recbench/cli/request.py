@@ -58,9 +58,7 @@ def ask(flags: Mapping[str, Any], sets: tuple[str, ...], config: Path | None) ->
         raise UsageError("--model is missing: name a backbone, such as --model llara (recbench list backbones).")
     seeds = parse_seeds(str(values["seeds"]))
     groups: dict[str, dict[str, Any]] = {g: dict(o) for g, o in content.get("set", {}).items()}
-    for flag, (group, option) in FLAGS.items():
-        if flag in content and flags.get(flag) is None:
-            groups.setdefault(group, {})[option] = content[flag]
+    budget = {flag: flags[flag] if flags.get(flag) is not None else content.get(flag) for flag in FLAGS}
     device, device_origin = values["device"], origins["device"]
     if device not in DEVICES:
         raise UsageError(f"{device_origin}: device {device!r} is unknown: {did_you_mean(device, DEVICES)}")
@@ -75,7 +73,8 @@ def ask(flags: Mapping[str, Any], sets: tuple[str, ...], config: Path | None) ->
         preset=values.get("preset"),
         device=device,
         device_origin=device_origin,
-        flags={flag: flags.get(flag) for flag in FLAGS},
+        flags=budget,
+        flag_origins={flag: file for flag in FLAGS if flags.get(flag) is None and flag in content},
         dataset_options=dataset_options(values["dataset"], values.get("data_dir")),
         sets=sets,
         config={"set": groups},

@@ -72,7 +72,10 @@ def run(
     from recbench.suites import load
 
     found = load(name)
+    from recbench import processes
+
     failed = run_cells(found, chosen(found, only, part), {k: v for k, v in flags.items() if v is not None}, sets, runs)
+    processes.leave()
     ctx.exit(1 if failed else 0)
 
 
@@ -163,6 +166,8 @@ def _records(manifest: Path, records: Path | None, runs: Path) -> dict[str, RunR
 
     try:
         cells: dict[str, Any] = json.loads(manifest.read_bytes())["cells"]
+        if not cells:
+            raise ValueError("it names no cell")
         places = {
             cell: (records / f"{run}.json") if records is not None else (runs / run / RECORD)
             for cell, run in cells.items()

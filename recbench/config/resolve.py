@@ -19,6 +19,7 @@ from recbench.interfaces import Options, Plugin
 from recbench.language.options import TINY, options_of
 
 FLAGS = {"epochs": ("train", "epochs"), "train_samples": ("train", "samples"), "batch_size": ("train", "batch_size")}
+TEACHER = "teacher"
 TEACHER_WORDS = ("model", "loss", "decoder")
 
 
@@ -58,9 +59,8 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
         "machine", MachineOptions, launched if said_so else [*launched, *device], device if said_so else []
     )
     layers.finish()
-    for part in (parts, parts.get("teacher", {})):
-        if part and (objection := _decoder_options(part).objection(parts["evaluate"]["depth"])):
-            raise UsageError(objection)
+    if objection := _decoder_options(parts).objection(parts["evaluate"]["depth"]):
+        raise UsageError(objection)
     if request.tuning:
         parts["tuning"] = dict(request.tuning)
     return RunSpec(parts, layers.origins, places, preset, backbone.signal)
@@ -90,7 +90,8 @@ def _recommender(request: Request, layers: Layers, backbone: Plugin, preset: str
             )
         parts["collaborative"] = _collaborative(layers, parts["backbone"], wanted["collaborative"], preset)
     if "teacher" in wanted:
-        parts["teacher"] = _teacher(request, layers, wanted["teacher"], preset)
+        depth = backbone.options(**parts["backbone"]["options"]).teacher_depth()
+        parts["teacher"] = _teacher(request, layers, wanted["teacher"], preset, depth)
     kind = "scores"
     if text:
         kind = "tiny" if request.llm == TINY else "pretrained"
@@ -104,6 +105,8 @@ def _recommender(request: Request, layers: Layers, backbone: Plugin, preset: str
     plugin = registry.get("loss", loss)
     parts["loss"] = {"name": loss, "options": layers.options("loss", plugin.options, [])}
     if plugin.after:
+        if parts.get("llm", {}).get("options", {}).get("bits", 16) < 16:
+            raise UsageError(f"--loss {loss} needs llm.bits=16: TRL rounds what is trained beside quantised weights.")
         first = layers.options("reference", registry.get("loss", plugin.after).options, [])
         budget = layers.options("reference_train", TrainBudget, _train_layers(kind, preset), _flags(request))
         parts["reference"] = {"loss": {"name": plugin.after, "options": first}, "train": budget}
@@ -112,13 +115,18 @@ def _recommender(request: Request, layers: Layers, backbone: Plugin, preset: str
     return parts
 
 
-def _teacher(request: Request, layers: Layers, default: str, preset: str) -> dict[str, Any]:
+def _teacher(request: Request, layers: Layers, default: str, preset: str, depth: int) -> dict[str, Any]:
     """The recommender to learn from, resolved as if it were run by itself, so that both share their stages."""
-    given = dict(layers.raw("teacher"))
-    words = {word: str(given.pop(word)) for word in TEACHER_WORDS if word in given}
+    words: dict[str, str] = {}
     groups: dict[str, dict[str, Any]] = {}
-    for key, value in given.items():
+    for key, value in layers.raw("teacher").items():
         group, dot, option = key.partition(".")
+        if isinstance(value, dict) and not dot:  # as a file may write it: teacher: {loss: {tau: 2}}
+            groups.setdefault(group, {}).update(value)
+            continue
+        if not dot and key in TEACHER_WORDS:
+            words[key] = str(value)
+            continue
         if not dot:
             known = f"{', '.join(TEACHER_WORDS)} or GROUP.OPTION"
             raise UsageError(f"--set teacher.{key} does not exist: a teacher has {known}, such as teacher.loss.tau.")
@@ -130,8 +138,9 @@ def _teacher(request: Request, layers: Layers, default: str, preset: str) -> dic
         llm=request.llm,
         device=request.device,
         flags=request.flags,
+        flag_origins=request.flag_origins,
         config={"set": groups},
-        config_name="teacher",
+        config_name=TEACHER,
     )
     plugin = registry.get("backbone", asked.model)
     if plugin.signal != "text":
@@ -139,9 +148,16 @@ def _teacher(request: Request, layers: Layers, default: str, preset: str) -> dic
             f"teacher.model={asked.model} must be a backbone that writes titles, not one that scores items."
         )
     inner = Layers(asked)
-    parts = _recommender(asked, inner, plugin, preset)
-    inner.finish()
-    layers.origins |= {("teacher", f"{group}.{option}"): said for (group, option), said in inner.origins.items()}
+    try:
+        parts = _recommender(asked, inner, plugin, preset)
+        inner.finish()
+        if objection := _decoder_options(parts).objection(depth):
+            raise UsageError(objection)
+    except UsageError as error:
+        raise UsageError(f"The teacher: {error}") from error
+    said = {f"{group}.{option}": origin for (group, option), origin in inner.origins.items()}
+    said |= {f"{word}": "--set" for word in words}
+    layers.origins |= {("teacher", name): "--set" if origin == TEACHER else origin for name, origin in said.items()}
     return parts
 
 
@@ -218,7 +234,7 @@ def _collaborative(layers: Layers, backbone: Mapping[str, Any], default: str, pr
 def _flags(request: Request) -> list[tuple[str, Mapping[str, Any]]]:
     """Budget flags: they hold for every model of the run that a loss trains, but the collaborative one."""
     return [
-        (f"--{flag.replace('_', '-')}", {option: request.flags[flag]})
+        (request.flag_origins.get(flag, f"--{flag.replace('_', '-')}"), {option: request.flags[flag]})
         for flag, (_, option) in FLAGS.items()
         if request.flags.get(flag) is not None
     ]

@@ -24,6 +24,7 @@ class Request:
     device: str = "cpu"
     device_origin: str = "--device"
     flags: Mapping[str, int | None] = field(default_factory=dict)
+    flag_origins: Mapping[str, str] = field(default_factory=dict)
     dataset_options: Mapping[str, Any] = field(default_factory=dict)
     sets: Sequence[str] = ()
     config: Mapping[str, Any] = field(default_factory=dict)

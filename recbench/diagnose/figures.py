@@ -56,7 +56,7 @@ def ranking_loss(data: Data, path: Path) -> None:
 def weights(data: Data, path: Path) -> None:
     """Figure 5: the weights w = 1 - P of a batch's answer tokens, over the vocabulary (LML) and valid tokens (MSL).
 
-    Both are of one model, which should be trained with LML: what MSL leaves on invalid tokens is arbitrary.
+    ``over_vocabulary`` should be of a model trained with LML: what MSL leaves on invalid tokens is arbitrary.
 
     Args:
         data: ``title``, ``over_vocabulary``, ``over_valid``, ``branching`` (``probe.Recorder.snapshot``).

@@ -148,7 +148,7 @@ class Recorder:
         self.rows: list[dict[str, float]] = []
 
     def __call__(self, step: int, steps: int, module: nn.Module | None = None) -> None:
-        """Record ``step`` of ``steps`` if it is one of the chosen ones; the last one, ``step == steps``, always is."""
+        """Record ``step`` of ``steps`` if it is one of the chosen ones; so is ``step == steps``."""
         if step * self.points % steps < self.points:
             with self._untouched() as batches:
                 self.rows.append({"step": step, **measure(self._module, batches).row()})

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from recbench import registry
+from recbench import processes, registry
 from recbench.config import Request, RunSpec
 from recbench.description import run_id
 from recbench.diagnose import figures
@@ -57,6 +57,8 @@ def study(
         UsageError: the backbone writes no titles, or the request cannot be.
         RecbenchError: of any stage.
     """
+    if processes.world() > 1:
+        raise UsageError("diagnose watches one process's training: start it without torchrun.")
     if registry.get("backbone", request.model).signal != "text":
         raise UsageError(
             f"--model {request.model} scores items; the figures are about losses of models that write titles."
@@ -119,7 +121,8 @@ def _watched(spec: RunSpec, seed: int, runs: Path, reporter: Reporter) -> dict[s
     begin(spec)
     stages = Stages(spec, Store(runs / STORE), reporter)
     split = stages.split()
-    key = {"model": stages.keys.model(seed), "points": POINTS, "titles": TITLES}
+    code = registry.digest(Path(__file__).parent.glob("*.py"))
+    key = {"model": stages.keys.model(seed), "points": POINTS, "titles": TITLES, "code": code}
 
     def build(folder: Path) -> None:
         from recbench.diagnose.probe import Recorder

@@ -132,7 +132,8 @@ class TextBackbone(_Method[O], ABC):
         Args:
             split: the data.
             embed: texts to the untuned language model's [N, width] embeddings of them.
-            fit: device, seed and progress; the method decides its own budget.
+            fit: device, seed and progress; the method decides its own budget. Options that change what is learned are
+                marked ``json_schema_extra={"lessons": True}``.
         """
         return FitReport()
 

@@ -22,6 +22,10 @@ class Options(BaseModel):
         """Why these options cannot give a ranked list of ``depth`` items, as a sentence; empty if they can."""
         return ""
 
+    def teacher_depth(self) -> int:
+        """How many items of each of its teacher's lists a method reads."""
+        return 0
+
     def requires(self) -> Mapping[str, str]:
         """Backbones that these values ask for, by role, beside those of the descriptor (a decoder's fusion)."""
         return {}

@@ -120,6 +120,12 @@ def load_pretrained(name: str, options: PretrainedOptions, device: str) -> Any:
     return model
 
 
+def checkpoint(model: Any) -> None:
+    """Compute activations again in the backward pass instead of keeping them."""
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.enable_input_require_grads()
+
+
 def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]) -> Any:
     """Wrap ``model`` in LoRA adapters; ``extra_modules`` (a projector) are trained and saved in full.
 
@@ -131,8 +137,7 @@ def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]
     if options.bits < 16:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=options.gradient_checkpointing)
     elif options.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        model.enable_input_require_grads()
+        checkpoint(model)
     config = LoraConfig(
         r=options.lora_rank,
         lora_alpha=options.lora_alpha,

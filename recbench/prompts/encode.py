@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recbench.errors import DataError
+from recbench.errors import DataError, RecbenchError
 from recbench.prompts.templates import Template
 from recbench.prompts.trie import Trie
 from recbench.types import PAD, Catalog, Ints, Sequences
@@ -86,6 +86,10 @@ class Encoder:
         for items, row in zip(histories, own, strict=True):
             quoted = [self.template.quote(titles[i]) for i in items]
             pieces = self.backbone.prompt(quoted, items, self.template)
+            if USER_TOKEN in pieces and self.case_rows is None:
+                raise RecbenchError(
+                    f"{type(self.backbone).__name__}.prompt shows USER, but the method has no case_vectors behind it."
+                )
             plan.append(
                 [
                     texts.setdefault(p, len(texts)) if isinstance(p, str) else -(row if p == USER_TOKEN else p) - 1

@@ -33,13 +33,17 @@ class Stages(TextStages):
         """NDCG@10 on the validation sample of the trained model under the spec's own decoder; never the test set."""
         model, cases = self.trained(split, seed), self.validation_cases(split)
         self.reporter.stage(f"rank {len(cases)} validation cases, seed {seed}", len(cases))
-        return ndcg(self.rank(model, cases, 10, self.reporter, self.spec.parts["decoder"]), cases)
+        # by one process: all must choose alike
+        score: float = processes.once(
+            lambda: ndcg(self.rank(model, cases, 10, self.reporter, self.spec.parts["decoder"]), cases)
+        )
+        return score
 
     def ranking(self, split: Split, seed: int) -> tuple[Ranking, Stage]:
         """The test set, ranked by the trained model."""
         parts = self.spec.parts
         key = self.keys.ranking(seed)
-        there = processes.once(lambda: self.store.has("ranking", key)) and not self.again
+        there = self._there("ranking", key)
         model: Any = None if there else self.trained(split, seed)
         cases = self.test_cases(split)
 
@@ -48,14 +52,19 @@ class Stages(TextStages):
             save_ranking(folder, self.rank(model, cases, parts["evaluate"]["depth"], self.reporter, parts["decoder"]))
 
         stage = self._stage("rank", key, build, kind="ranking")
-        if there:
+        if there or self.used["model"].reused:
             self._note_training(seed)
         return load_ranking(stage.path), stage
 
     def _note_training(self, seed: int) -> None:
-        """A ranking that was there already: record its models' times too, where the store still has them."""
+        """What was there already was made by stages not asked now: record their times too, where they are kept."""
         for name, (kind, key) in self.keys.all(seed).items():
-            if kind not in ("prepare", "ranking") and processes.is_main() and self.store.has(kind, key):
+            if (
+                name not in self.used
+                and kind not in ("prepare", "ranking")
+                and processes.is_main()
+                and self.store.has(kind, key)
+            ):
                 self.used[name] = self.store.stage(kind, key, _unreachable)
 
     def report(self) -> FitReport:

@@ -135,6 +135,12 @@ class Base:
             self.reporter.message(f"{name}: taken from {stage.path.name} (built in {stage.seconds:.0f} s)")
         return stage
 
+    def _there(self, kind: str, key: Mapping[str, Any]) -> bool:
+        """Whether a stage can be taken from the store: the same answer in every process."""
+        mark = f"{kind} {canonical(key)}"
+        rebuild = self.again and mark not in self.rebuilt
+        return not rebuild and bool(processes.once(lambda: self.store.has(kind, key)))
+
     def _measured(self, report: FitReport) -> FitReport:
         return replace(report, peak_memory_bytes=peak_memory_bytes(self.spec.parts["machine"]["device"]))
 

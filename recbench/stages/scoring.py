@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recbench import processes, registry
+from recbench import registry
 from recbench.artefacts import load_model, save_model
 from recbench.interfaces import FitReport, Reporter, ScoringBackbone
 from recbench.stages.base import Base
@@ -26,17 +26,20 @@ class ScoringStages(Base):
         plugin = registry.get("backbone", part["name"])
         model: ScoringBackbone[Any] = registry.load("backbone", part["name"])(plugin.options(**part["options"]))
 
+        key = self.keys.scoring(part, seed)
+        budget = part["train"] or {"epochs": 0, "batch_size": 1, "learning_rate": 0.0, "samples": 0}
+        chosen = replace(split, train=self._training_windows(split, budget))
+        lessons: Mapping[str, Any] = {}
+        if "teacher" in plugin.requires and not self._there("model", key):  # before, so that each time is its own
+            lessons = self._lessons(split, chosen, model, seed)
+
         def build(folder: Path) -> None:
-            budget = part["train"] or {"epochs": 0, "batch_size": 1, "learning_rate": 0.0, "samples": 0}
-            chosen = replace(split, train=self._training_windows(split, budget))
-            lessons = self._lessons(split, chosen, model, seed) if "teacher" in plugin.requires else {}
-            self.reporter.stage(f"train {part['name']}, seed {seed}")
             fit = self._fit(budget, seed, self._validation(model, split, "scores"))
             report = model.fit(chosen, replace(fit, loss=self._loss(part["loss"]), lessons=lessons))
             save_model(folder, model.state(), self._measured(report))
 
         self.reporter.stage(f"train {part['name']}, seed {seed}")
-        stage = self._stage(name, self.keys.scoring(part, seed), build, every_process=bool(part["train"]))
+        stage = self._stage(name, key, build, every_process=bool(part["train"]))
         model.restore(split, load_model(stage.path))
         return model
 
@@ -44,7 +47,7 @@ class ScoringStages(Base):
         """What ``model`` takes from its teacher; ``chosen`` holds the windows that it will be trained on."""
         key = self.keys.lessons(seed)
         teacher = TrainedTeacher(replace(self, spec=self.spec.teacher(), used={}), split, seed)
-        if self.again or not processes.once(lambda: self.store.has("lessons", key)):
+        if not self._there("lessons", key):
             _ = teacher.model  # every process takes part in its training
 
         def build(folder: Path) -> None:

@@ -28,15 +28,16 @@ class TextStages(ScoringStages):
 
         def build(folder: Path) -> None:
             if "reference" in parts:
-                self._tuned("reference", model, backbone, split, seed, parts["reference"])
-                self.reporter.stage(what)
                 report = self._preferred(model, split, seed)
             else:
                 report = self.tune(model, backbone, split, seed, parts)
             save_model(folder, _arrays(model), self._measured(report))
 
+        key = self.keys.model(seed)
+        if "reference" in parts and not self._there("model", key):  # before, so that each stage's time is its own
+            self._tuned("reference", model, backbone, split, seed, parts["reference"])
         self.reporter.stage(what)
-        stage = self._stage("model", self.keys.model(seed), build, every_process=True)
+        stage = self._stage("model", key, build, every_process=True)
         _restore(model, stage)
         if self.keys.mixes(seed):
             model.recommender = self.scoring_model(split, parts["collaborative"], seed, "collaborative")
@@ -83,7 +84,8 @@ class TextStages(ScoringStages):
 
         def learn(backbone: Any, embed: Any) -> None:
             def build(folder: Path) -> None:
-                report = backbone.learn(split, embed, self._fit(parts["train"], seed, None))
+                budget = {"epochs": 1, "batch_size": 1, "learning_rate": 0.0}  # the method's own options decide
+                report = backbone.learn(split, embed, self._fit(budget, seed, None))
                 save_model(folder, backbone.state(), self._measured(report))
 
             self.reporter.stage(f"train {parts['backbone']['name']} before the language model, seed {seed}")

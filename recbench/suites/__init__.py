@@ -33,6 +33,8 @@ FOLDER = Path(__file__).parent
 _LISTS = ("model", "loss", "decoder", "dataset", "llm")
 _OWN = ("name", "set", "grid", "tune_seed")
 _KEYS = (*_LISTS, *_OWN, "data_dir", "preset", "device", "seeds", "epochs", "train_samples", "batch_size")
+_WORDS = ("name", "data_dir", "preset", "device")
+_NUMBERS = ("tune_seed", "epochs", "train_samples", "batch_size")
 _TOP = ("title", "published", "names", "defaults", "cells", "comparisons")
 
 
@@ -116,8 +118,13 @@ def load(text: str) -> Suite:
     for name in given:
         if given.count(name) > 1:
             raise UsageError(f"Suite {text}: two cells are called {name!r}; give one a name of its own.")
-    comparisons = tuple(_comparison(text, entry, given) for entry in content.get("comparisons") or [])
-    table = path.parent / content["published"] if content.get("published") else None
+    declared = content.get("comparisons") or []
+    if not isinstance(declared, list):
+        raise UsageError(
+            f"Suite {text}: comparisons must be a list of {{of: CELL, over: [CELL, ...]}}, not {declared!r}."
+        )
+    comparisons = tuple(_comparison(text, entry, given) for entry in declared)
+    table = path.parent / str(content["published"]) if content.get("published") else None
     return Suite(path.stem, str(content.get("title", path.stem)), cells, comparisons, _published(text, table))
 
 
@@ -130,6 +137,16 @@ def _cells(text: str, number: int, entry: Any, defaults: Mapping[str, Any], call
     _known(where, merged, _KEYS)
     if not merged.get("model"):
         raise UsageError(f"{where} names no model.")
+    for key in _LISTS:
+        for value in merged[key] if isinstance(merged.get(key), list) else [merged.get(key)]:
+            if value is not None and not isinstance(value, str):
+                raise UsageError(f"{where}: {key} must be a word or a list of words, not {value!r}.")
+    for key, kind, word in (*((k, str, "word") for k in _WORDS), *((k, int, "whole number") for k in _NUMBERS)):
+        value = merged.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+            raise UsageError(f"{where}: {key} must be a {word}, not {value!r}.")
+    if isinstance(seeds := merged.get("seeds"), list):  # as in a configuration file
+        merged["seeds"] = ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
     axes = {key: merged[key] if isinstance(merged[key], list) else [merged[key]] for key in _LISTS if merged.get(key)}
     grid = merged.get("grid") or {}
     if not isinstance(grid, dict) or not all(isinstance(values, list) for values in grid.values()):
@@ -144,7 +161,7 @@ def _cells(text: str, number: int, entry: Any, defaults: Mapping[str, Any], call
         except (KeyError, IndexError, ValueError) as error:
             raise UsageError(f"{where}: name {pattern!r} asks for what the cell does not have ({error}).") from error
         plain = {k: v for k, v in merged.items() if k not in (*_LISTS, *_OWN) and v is not None}
-        found.append(Cell(name, {**flags, **plain}, merged["set"], grid, int(merged.get("tune_seed") or 1)))
+        found.append(Cell(name, {**flags, **plain}, merged["set"], grid, merged.get("tune_seed") or 1))
     return found
 
 

@@ -67,9 +67,10 @@ def fit(
 
     class Watch(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if budget.schedule != "llara" and budget.warmup_steps >= state.max_steps:
+            warmup = budget.warmup_steps + math.ceil(budget.warmup_share * state.max_steps)
+            if budget.schedule != "llara" and warmup >= state.max_steps:
                 plan.reporter.message(
-                    f"train.warmup_steps={budget.warmup_steps} is as long as the training ({state.max_steps} steps): "
+                    f"the warm-up of {warmup} steps is as long as the training ({state.max_steps} steps): "
                     "the learning rate never reaches its largest value"
                 )
 
@@ -138,7 +139,7 @@ def fit(
 
         return Plain(
             model=module,
-            args=TrainingArguments(**settings),
+            args=one_gpu(TrainingArguments(**settings)),
             train_dataset=examples,
             data_collator=collate,
             callbacks=callbacks,
@@ -163,15 +164,15 @@ def fit(
             "remove_unused_columns": False,
             "dataloader_pin_memory": plan.device.startswith("cuda"),
             "ddp_find_unused_parameters": False,
+            "ddp_broadcast_buffers": False,  # the first process's table of window vectors grows while it validates
             "use_cpu": plan.device == "cpu",
             "bf16": precision == "bf16",
             "seed": child_seed(plan.seed, purpose),
         }
         trainer = (build or plain)(settings, [Watch()], Ordered)
-        _ = trainer.args.device  # counts the GPUs; one process uses one, or DataParallel would multiply the batch
-        trainer.args._n_gpu = min(trainer.args._n_gpu, 1)
         _silence(trainer)
         trainer.train()
+        trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)  # or its forward stays in autocast
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if name in best:
@@ -186,6 +187,13 @@ def fit(
         seconds=time.perf_counter() - started,
         watched=dict(watched()) if watched else {},
     )
+
+
+def one_gpu(arguments: Any) -> Any:
+    """TrainingArguments that use one GPU a process: DataParallel would multiply the batch, and TRL refuses it."""
+    _ = arguments.device  # counts the GPUs
+    arguments._n_gpu = min(arguments._n_gpu, 1)
+    return arguments
 
 
 def llara_schedule(steps: int) -> Callable[[int], float]:

@@ -20,7 +20,7 @@ from recbench.errors import UsageError
 from recbench.interfaces import Fit, FitReport, PreferenceLoss
 from recbench.language.textmodel import TextModel
 from recbench.seeds import child
-from recbench.training.loop import fit
+from recbench.training.loop import fit, one_gpu
 from recbench.types import PAD, Sequences
 
 
@@ -89,7 +89,7 @@ def prefer(model: TextModel, loss: PreferenceLoss[Any], windows: Sequences, plan
 
         return Preference(
             model=model.lm,
-            args=DPOConfig(**settings, **plain, precompute_ref_log_probs=True, max_length=None),
+            args=one_gpu(DPOConfig(**settings, **plain, precompute_ref_log_probs=True, max_length=None)),
             train_dataset=examples,
             data_collator=collate(pad),
             processing_class=model.encoder.tokenizer,

@@ -28,7 +28,6 @@ cells:
   - {model: bigrec, loss: [lml, sdpo], name: "{model}+{loss}"}
   - {model: bigrec, loss: lml, decoder: exact, name: LML exact}
   - {model: bigrec, loss: msl, grid: {loss.tau: [1, 2]}, name: tuned}
-  - {model: popularity, epochs: null, train_samples: null, set: {llm: {}}, name: popularity}
 comparisons:
   - {of: BIGRec+S-DPO, over: [BIGRec+LML]}
 """
@@ -36,17 +35,15 @@ comparisons:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, tools: SimpleNamespace) -> SimpleNamespace:
-    """A suite that ran, popularity left out because it has no language model to set."""
+    """A suite that ran."""
     folder = tmp_path_factory.mktemp("suite")
     tools.write_csv(folder / "own.csv")
-    text = SUITE.replace(
-        "  - {model: popularity, epochs: null, train_samples: null, set: {llm: {}}, name: popularity}\n", ""
-    )
-    (folder / "small.yaml").write_text(text)
+    (folder / "small.yaml").write_text(SUITE)
     (folder / "small.csv").write_text("method,dataset,ndcg@10\nBIGRec+LML,toy,0.02\nBIGRec+S-DPO,toy,0.03\n")
     result = tools.invoke(folder, "suite", "run", "small.yaml")
     assert result.exit_code == 0, result.output
-    return SimpleNamespace(folder=folder, result=result, call=lambda *args: tools.invoke(folder, *args))
+    call = lambda *args: tools.invoke(folder, *args)  # noqa: E731
+    return SimpleNamespace(folder=folder, result=result, call=call, invoke=tools.invoke)
 
 
 def cells(small: SimpleNamespace) -> dict[str, str]:
@@ -109,6 +106,26 @@ def test_report_from_committed_records(small) -> None:
     assert small.call("suite", "report", "small.yaml", *out, "--check").exit_code == 1
 
 
+def test_a_report_does_not_mix_settings(small, tmp_path: Path) -> None:
+    """A cell run with another budget, or defined otherwise now, is left out and counted in the family."""
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(small.folder, folder)
+    lml = ["suite", "run", "small.yaml", "--only", "BIGRec+LML"]
+    assert small.invoke(folder, *lml, "--seeds", "1", "--set", "evaluate.cases=6").exit_code == 0
+    page = small.invoke(folder, "suite", "report", "small.yaml").stdout
+    assert "BIGRec+LML: left out, since its record has evaluate.cases 6 and the suite 8" in page
+    assert "0 of 1 declared comparisons" in page
+    assert small.invoke(folder, *lml, "--seeds", "1", "--set", "train.learning_rate=0.002").exit_code == 0
+    page = small.invoke(folder, "suite", "report", "small.yaml").stdout
+    assert "LML exact: left out, since its budget differs from that of BIGRec+LML" in page
+    (folder / "small.yaml").write_text((folder / "small.yaml").read_text().replace("epochs: 1", "epochs: 2"))
+    result = small.invoke(folder, "suite", "report", "small.yaml")
+    assert result.exit_code == 2
+    assert "No record of small fits" in result.stderr
+
+
 def test_tune_prints_every_setting(small, tools) -> None:
     own = ["--dataset", "csv", "--data-dir", "own.csv", "--device", "cpu", *tools.text]
     result = small.call("tune", "--model", "bigrec", "--loss", "lml", "--grid", "loss.tau=1,2", *own)
@@ -156,6 +173,13 @@ def test_published_numbers_are_the_papers() -> None:
         ("cells: [{model: bigrec, set: {loss: {gamma: 1}}}]", "gamma"),
         ("cells: [{model: bigrec, loss: lml, grid: {loss.tau: [1]}}]", "two or more"),
         ("cells: {", "no YAML"),
+        ("cells: [{model: 5}]", "model must be a word"),
+        ("cells: [{model: [[a]]}]", "model must be a word"),
+        ("cells: [{model: bigrec, loss: 3}]", "loss must be a word"),
+        ("cells: [{model: bigrec, tune_seed: x}]", "tune_seed must be a whole number"),
+        ("cells: [{model: bigrec, preset: [a]}]", "preset must be a word"),
+        ("{cells: [{model: bigrec}], comparisons: 3}", "comparisons must be a list"),
+        ("{cells: [{model: bigrec}], published: 5}", "5"),
     ],
 )
 def test_bad_suites(tmp_path: Path, tools: SimpleNamespace, content: str, culprit: str) -> None:
@@ -181,6 +205,12 @@ def test_bad_suites(tmp_path: Path, tools: SimpleNamespace, content: str, culpri
         (["tune", "--model", "bigrec", "--grid", "loss.tau=1,1"], "two or more"),
         (["tune", "--model", "bigrec", "--grid", "loss.tau=1,2", "--grid", "loss.tau=3,4"], "given twice"),
         (["tune", "--model", "bigrec", "--grid", "loss.tua=1,2"], "tua"),
+        (["tune", "--model", "bigrec", "--grid", "evaluate.validation_cases=1,2"], "compared by"),
+        (["suite", "run", "smoke", "--part", "3/2"], "--part"),
+        (["diagnose", "--model", "sasrec"], "--model sasrec"),
+        (["diagnose", "--model", "bigrec", "--loss", "msl"], "--loss msl"),
+        (["diagnose", "--model", "bigrec", "--figures", "7"], "--figures 7"),
+        (["diagnose", "--model", "bigrec", "--taus", "0"], "--taus 0"),
     ],
 )
 def test_bad_requests(tmp_path: Path, tools: SimpleNamespace, args: list[str], culprit: str) -> None:

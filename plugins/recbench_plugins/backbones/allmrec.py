@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from recbench.types import Sequences, Split
 
 CODE = 128
+_FIRST = {"lessons": True}  # marks what stage 1 depends on
 
 
 class ALLMRecOptions(Options):
@@ -44,19 +45,25 @@ class ALLMRecOptions(Options):
         description="train only the projectors (frozen, A-LLMRec) or the language model too (lora, MSL paper); "
         "auto: frozen for a pretrained one, trained for the tiny one",
     )
-    collaborative: str = Field("sasrec", description="the backbone whose item and user embeddings are shown")
+    collaborative: str = Field(
+        "sasrec", description="the backbone whose item and user embeddings are shown", json_schema_extra=_FIRST
+    )
     vectors: Literal["standardised", "raw"] = Field(
         "standardised", description="codes with mean 0 and deviation 1 in each dimension, or as they are"
     )
     cold: Literal["text", "collaborative"] = Field(
-        "text", description="code of an item that never occurs in training: its title's, or as of all others"
+        "text",
+        description="code of an item that never occurs in training: its title's, or as of all others",
+        json_schema_extra=_FIRST,
     )
     alignment: Literal["last", "all"] = Field(
-        "last", description="training windows of stage 1: each user's last one (the code), or all"
+        "last",
+        description="training windows of stage 1: each user's last one (the code), or all",
+        json_schema_extra=_FIRST,
     )
-    alignment_epochs: int = Field(10, ge=1, description="epochs of stage 1")
-    alignment_rate: float = Field(1e-4, gt=0, description="learning rate of stage 1")
-    alignment_batch: int = Field(32, ge=1, description="windows in a step of stage 1")
+    alignment_epochs: int = Field(10, ge=1, description="epochs of stage 1", json_schema_extra=_FIRST)
+    alignment_rate: float = Field(1e-4, gt=0, description="learning rate of stage 1", json_schema_extra=_FIRST)
+    alignment_batch: int = Field(32, ge=1, description="windows in a step of stage 1", json_schema_extra=_FIRST)
 
 
 def alignment_loss(

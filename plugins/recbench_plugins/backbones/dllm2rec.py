@@ -68,6 +68,10 @@ class DLLM2RecOptions(DROSOptions):
             raise ValueError("position, confidence and consistency are all 0: one of them must weigh the items")
         return self
 
+    def teacher_depth(self) -> int:
+        """The length of the distilled lists."""
+        return self.items
+
 
 def normalised(distances: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """[M, K] distances from 0 for each row's best item, their positive ones with mean 1; inf stays where no item is."""
