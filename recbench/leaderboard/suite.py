@@ -109,10 +109,10 @@ def _left_open(cell: Cell, record: RunRecord) -> dict[str, Any]:
         del found["preset"]
     if llm:
         found["language model"] = llm
-    if not any(name.startswith("train.") for name in (*_own(cell), *cell.grid)) and "train" in spec:
-        kind = "scores" if "llm" not in spec else "preferences" if "reference" in spec else "titles"
-        found[f"budget of {kind}"] = spec["train"]
-    return found
+    kind = "scores" if "llm" not in spec else "preferences" if "reference" in spec else "titles"
+    fixed = {*_own(cell), *cell.grid}
+    budget = {f"train.{k} of {kind}": v for k, v in spec.get("train", {}).items() if f"train.{k}" not in fixed}
+    return {**found, **budget}
 
 
 def _cells(suite: Suite, records: Mapping[str, RunRecord]) -> list[str]:

@@ -119,7 +119,7 @@ def test_a_report_does_not_mix_settings(small, tmp_path: Path) -> None:
     assert "0 of 1 declared comparisons" in page
     assert small.invoke(folder, *lml, "--seeds", "1", "--set", "train.learning_rate=0.002").exit_code == 0
     page = small.invoke(folder, "suite", "report", "small.yaml").stdout
-    assert "LML exact: left out, since its budget differs from that of BIGRec+LML" in page
+    assert "LML exact: left out, since its train.learning_rate differs from that of BIGRec+LML" in page
     (folder / "small.yaml").write_text((folder / "small.yaml").read_text().replace("epochs: 1", "epochs: 2"))
     result = small.invoke(folder, "suite", "report", "small.yaml")
     assert result.exit_code == 2
