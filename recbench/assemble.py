@@ -12,6 +12,7 @@ import torch
 
 from recbench import registry
 from recbench.config import RunSpec
+from recbench.errors import UsageError
 from recbench.interfaces import ScoringBackbone, TextBackbone
 from recbench.language import collaborative as tokens
 from recbench.language import load, tiny
@@ -68,14 +69,18 @@ def untuned(
     text = lm.get_input_embeddings()
     longest = parts["llm"]["options"]["max_tokens"]
     encoder = Encoder.create(tokenizer, words(spec), split.catalog, backbone, text.num_embeddings, longest)
-    if plugin.learns:
-        with torch.random.fork_rng():
-            bare = TextModel(lm.to(device).eval(), encoder, device)
-            learn(backbone, lambda texts: text_means(bare, texts))
-    vectors = backbone.item_vectors()
+    try:
+        if plugin.learns:
+            with torch.random.fork_rng():
+                bare = TextModel(lm.to(device).eval(), encoder, device)
+                learn(backbone, lambda texts: text_means(bare, texts))
+        vectors = backbone.item_vectors()
+        shown = None if vectors is None else backbone.case_vectors(split.train.take(np.arange(1)))
+    except NotImplementedError as error:  # by the collaborative model, whose class says what it has
+        name = parts.get("collaborative", {}).get("name", "")
+        raise UsageError(f"collaborative={name} does not do for {parts['backbone']['name']}: {error}.") from error
     tokens_of_cases = None
     if vectors is not None:
-        shown = backbone.case_vectors(split.train.take(np.arange(1)))
         users = None if shown is None else backbone.case_projector(shown.shape[1], text.embedding_dim)
         embedding = tokens.install(lm, vectors, backbone.projector(vectors.shape[1], text.embedding_dim), users)
         if shown is not None:

@@ -7,6 +7,7 @@ constrained decoder and the grounding check all read this structure.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,44 +45,41 @@ class Trie:
         n = len(sequences)
         if n == 0:
             raise DataError("The catalogue is empty: a trie needs at least one title.")
-        lengths = np.fromiter((len(s) for s in sequences), np.int64, n)
+        lengths = np.fromiter(map(len, sequences), np.int64, n)
         if lengths.min() == 0:
             raise DataError(f"Item {int(lengths.argmin())} has no tokens: every title needs at least one.")
-        matrix = np.full((n, int(lengths.max())), -1, np.int64)
-        matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = np.concatenate(
-            [np.asarray(s, np.int64) for s in sequences]
-        )
-        order = np.lexsort(matrix.T[::-1])
-        matrix, lengths = matrix[order], lengths[order]
-        same = _shared_prefix(matrix, lengths)
-        swallowed = np.flatnonzero(same >= lengths[:-1])
-        if len(swallowed):
-            a, b = (int(order[swallowed[0] + i]) for i in (0, 1))
-            raise DataError(f"The tokens of item {a} begin those of item {b}: titles need distinct token sequences.")
-        # new[i, d]: row i opens a new node at depth d + 1 (it differs from the row above within the first d + 1 tokens)
-        depth = np.arange(matrix.shape[1])
-        new = depth >= np.concatenate([[0], same])[:, None]
-        new &= depth < lengths[:, None]
-        tokens, starts, parents, items, previous = [], [], [], [np.full(1, PAD)], np.zeros(n, np.int64)
-        begin = 1
-        for d in depth:
-            opened = new[:, d]
-            live = d < lengths
-            node = begin + np.cumsum(opened) - 1  # node of every row still alive at this depth
-            tokens.append(matrix[opened, d])
-            parents.append(previous[opened])
-            ends = np.full(int(opened.sum()), PAD)
-            last = live & (lengths == d + 1)
-            ends[node[last] - begin] = order[last]
+        flat = np.fromiter(itertools.chain.from_iterable(sequences), np.int32, int(lengths.sum()))
+        starts = np.cumsum(lengths) - lengths
+        # Level by level: ``rows`` are the titles that go on, in the order of their nodes, ``node`` the node of each.
+        rows, node = np.arange(n), np.zeros(n, np.int64)
+        tokens, parents, items = [], [], [np.full(1, PAD, np.int32)]
+        begin, width = 1, int(flat.max()) + 1
+        for depth in range(int(lengths.max())):
+            token = flat[starts[rows] + depth]
+            shared = np.zeros(
+                len(rows), bool
+            )  # nodes that more than one title passes through: only there order matters
+            shared[1:] = node[1:] == node[:-1]
+            shared[:-1] |= shared[1:]
+            several = np.flatnonzero(shared)
+            order = several[np.argsort(node[several] * width + token[several], kind="stable")]
+            rows[several], token[several] = rows[order], token[order]
+            opened = np.ones(len(rows), bool)
+            opened[1:] = (node[1:] != node[:-1]) | (token[1:] != token[:-1])
+            tokens.append(token[opened])
+            parents.append(node[opened])
+            node = begin + np.cumsum(opened) - 1
+            last = lengths[rows] == depth + 1
+            ends = np.full(int(opened.sum()), PAD, np.int32)
+            ends[node[last] - begin] = rows[last]
             items.append(ends)
-            starts.append(begin)
-            previous = np.where(live, node, previous)
-            begin += int(opened.sum())
-        parent = np.concatenate(parents)
-        first = np.concatenate([[0], np.cumsum(np.bincount(parent, minlength=begin))])
-        return cls(
-            first.astype(np.int32), np.concatenate(tokens).astype(np.int32), np.concatenate(items).astype(np.int32)
-        )
+            if (clash := last & (np.bincount(node - begin)[node - begin] > 1)).any():
+                _refuse(rows, node, int(np.flatnonzero(clash)[0]))
+            begin += len(ends)
+            rows, node = rows[~last], node[~last]
+        children = np.bincount(np.concatenate(parents), minlength=begin)
+        first = np.concatenate([[0], np.cumsum(children)]).astype(np.int32)
+        return cls(first, np.concatenate(tokens), np.concatenate(items))
 
     def __len__(self) -> int:
         return len(self.item)
@@ -128,9 +126,8 @@ class Trie:
         return indptr, self.token[edge]
 
 
-def _shared_prefix(matrix: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """[rows - 1] length of the common prefix of each row with the next."""
-    equal = matrix[:-1] == matrix[1:]
-    shared = np.where(equal.all(axis=1), matrix.shape[1], (~equal).argmax(axis=1))
-    result: npt.NDArray[np.int64] = np.minimum(shared, lengths[:-1])
-    return result
+def _refuse(rows: npt.NDArray[np.int64], node: npt.NDArray[np.int64], at: int) -> None:
+    """Name the title that ends at ``at`` and another one that passes through the same node, or ends there too."""
+    other = next(int(row) for row in np.sort(rows[node == node[at]]) if row != rows[at])
+    ending = int(rows[at])
+    raise DataError(f"The tokens of item {ending} begin those of item {other}: titles need distinct token sequences.")

@@ -173,3 +173,10 @@ def test_records_name_their_stages(done) -> None:
     stages = content["seeds"][0]["stages"]
     assert {"prepare", "model", "rank"} <= set(stages)
     assert (done.folder / "runs/artefacts" / stages["rank"] / "ranking.npz").is_file()
+
+
+def test_a_collaborative_model_without_embeddings_is_refused(call) -> None:
+    own = ["--dataset", "csv", "--data-dir", "own.csv", "--device", "cpu", "--train-samples", "16", "--epochs", "1"]
+    result = call("run", "--model", "llara", "--set", "backbone.collaborative=popularity", *own)
+    assert result.exit_code == 2, result.output
+    assert "collaborative=popularity does not do for llara" in result.stderr
