@@ -2,6 +2,7 @@
 # make test         ruff, import-linter, mypy, pytest
 # make leaderboard  rerun every committed row and rebuild the pages
 # make smoke        every method once, at a budget of seconds
+# make bench        decoding, training and tries against the peers' way (LLM=path adds a pretrained model)
 # make table5, table6, table3   the MSL paper's tables on MovieLens 100K (about an hour, 40 and 15 minutes)
 # make clean        remove .venv and caches (never runs/ or leaderboards/)
 
@@ -9,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test leaderboard smoke table5 table6 table3 clean
+.PHONY: help demo test leaderboard smoke bench table5 table6 table3 clean
 
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
 VENV := .venv
@@ -19,7 +20,7 @@ TORCH := torch==2.13.0
 FOCAL := plugins/recbench-focal
 
 help:
-	@sed -n '1,6s/^# //p' Makefile
+	@sed -n '1,8s/^# //p' Makefile
 
 demo: $(VENV)/.installed
 	$(BIN)/recbench run --model llara --loss msl --seeds 5
@@ -41,6 +42,9 @@ leaderboard: $(VENV)/.installed
 
 smoke: $(VENV)/.installed
 	$(BIN)/recbench suite run smoke
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench.py $(if $(LLM),--llm $(LLM))
 
 # one thread a run, so two parts run side by side; what one of them is training the other waits for
 table5: $(VENV)/.installed
