@@ -16,6 +16,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -158,9 +159,7 @@ def training(llm: str, threads: int, side: str = "") -> list[Row]:
         return float(value.detach())
 
     if side:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        {"ours": ours, "theirs": theirs}[side]()
-        print(json.dumps({"added": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, "before": before}))
+        print(json.dumps({"added": added({"ours": ours, "theirs": theirs}[side])}))
         return []
     a, b = ours(), theirs()
     assert abs(a - b) < 1e-5 * abs(b), f"the losses differ: {a} and {b}"
@@ -208,6 +207,24 @@ def resident() -> int:
     """KiB of this process in memory now: what the structure keeps, not what its making passed through."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() // 1024
+
+
+def added(action: Callable[[], Any]) -> int:
+    """KiB by which the process grows while ``action`` runs, looked at every millisecond."""
+    before, peak, running = resident(), [0], threading.Event()
+    running.set()
+
+    def look() -> None:
+        while running.is_set():
+            peak[0] = max(peak[0], resident())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    action()
+    running.clear()
+    thread.join()
+    return peak[0] - before
 
 
 def memory(arguments: list[str]) -> dict[str, Any]:
