@@ -165,8 +165,8 @@ def training(llm: str, threads: int, side: str = "") -> list[Row]:
     assert abs(a - b) < 1e-5 * abs(b), f"the losses differ: {a} and {b}"
     label = "tiny" if llm == "tiny" else Path(llm).stem
     row = duel(f"{label}: MSL step of {size} windows against dense masks over full logits", ours, theirs, samples=size)
-    added = {s: memory(["--memory", s, "--llm", llm, "--threads", str(threads)]) for s in ("ours", "theirs")}
-    row["memory"] = {s: found["added"] * 1024 for s, found in added.items()}
+    grown = {s: memory(["--memory", s, "--llm", llm, "--threads", str(threads)]) for s in ("ours", "theirs")}
+    row["memory"] = {s: found["added"] * 1024 for s, found in grown.items()}
     tokens = sum(len(model.encoder.answers[int(t)]) for t in split.train.target[:10_000])
     trie = model.encoder.trie
     sparse = 4 * tokens + trie.first.nbytes + trie.token.nbytes + trie.item.nbytes
