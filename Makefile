@@ -47,17 +47,11 @@ bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench.py $(if $(LLM),--llm $(LLM))
 
 # one thread a run, so two parts run side by side; what one of them is training the other waits for
-table5: $(VENV)/.installed
-	$(BIN)/recbench suite run table5 --part 1/2 & one=$$!; $(BIN)/recbench suite run table5 --part 2/2; wait $$one
-	$(BIN)/recbench suite report table5
-
-table6: $(VENV)/.installed
-	$(BIN)/recbench suite run table6 --part 1/2 & one=$$!; $(BIN)/recbench suite run table6 --part 2/2; wait $$one
-	$(BIN)/recbench suite report table6
-
-table3: $(VENV)/.installed
-	$(BIN)/recbench suite run table3
-	$(BIN)/recbench suite report table3
+table5 table6 table3: $(VENV)/.installed
+	@trap 'kill 0' INT TERM; \
+	$(BIN)/recbench suite run $@ --part 1/2 & first=$$!; \
+	$(BIN)/recbench suite run $@ --part 2/2 || { wait $$first; exit 1; }; wait $$first
+	$(BIN)/recbench suite report $@
 
 # torch comes first and by its exact version: left to a range, pip may choose a build of several gigabytes.
 $(VENV)/.installed: pyproject.toml constraints.txt

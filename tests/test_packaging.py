@@ -112,6 +112,11 @@ def test_unpacked_elsewhere_a_third_partys_loss_is_installed(unpacked: Path, tmp
     assert "recbench_focal.Focal" in recbench(unpacked, tmp_path, code=code)
 
 
+def test_unpacked_elsewhere_the_suites_are_there(unpacked: Path, tmp_path: Path) -> None:
+    listed = recbench(unpacked, tmp_path, "suite", "list")
+    assert {"smoke", "table3", "table5", "table6"} <= set(listed.split())
+
+
 def test_unpacked_elsewhere_it_runs(unpacked: Path, tmp_path: Path) -> None:
     rows = [f"u{u},i{(u + 3 * n) % 10},{100 * u + n},Title {(u + 3 * n) % 10}" for u in range(20) for n in range(8)]
     (tmp_path / "mine.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
