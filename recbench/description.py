@@ -40,8 +40,8 @@ def describe(spec: RunSpec, split: Split, cases: Sequences, command: str) -> Map
         "command": command,
         "dataset": Dataset(name=name, label=name, sources=dict(split.sources)),
         "labels": Labels(
-            method=_label(parts["backbone"], "backbone"),
-            loss=_label(parts.get("loss"), "loss"),
+            method=_label(parts["backbone"], "backbone", _teacher_words(parts)),
+            loss=_label(parts.get("loss"), "loss", _tuned_words(parts)),
             decoder=_label(parts["decoder"], "decoder"),
             llm=llm,
         ),
@@ -61,13 +61,33 @@ def describe(spec: RunSpec, split: Split, cases: Sequences, command: str) -> Map
     }
 
 
-def _label(part: Mapping[str, Any] | None, kind: str) -> str:
-    """A part's name with the options that differ from its defaults."""
+def _label(part: Mapping[str, Any] | None, kind: str, more: list[str] | None = None) -> str:
+    """A part's name with the options that differ from its defaults, and ``more``."""
     if part is None:
         return ""
     defaults = registry.get(kind, part["name"]).options().model_dump(mode="json")
     changed = [f"{k}={v}" for k, v in part["options"].items() if defaults.get(k) != v]
+    changed += more or []
     return part["name"] + (f" ({', '.join(changed)})" if changed else "")
+
+
+def _teacher_words(parts: Mapping[str, Any]) -> list[str]:
+    """A teacher other than the usual one, as part of the method's label."""
+    if "teacher" not in parts:
+        return []
+    teacher = parts["teacher"]
+    name, loss = teacher["backbone"]["name"], teacher["loss"]["name"]
+    usual = registry.get("backbone", parts["backbone"]["name"]).requires["teacher"]
+    if (name, loss) == (usual, registry.get("backbone", usual).default_loss):
+        return []
+    return [f"teacher={name}+{loss}"]
+
+
+def _tuned_words(parts: Mapping[str, Any]) -> list[str]:
+    """Budget options that were chosen on validation, as part of the loss's label."""
+    grid = parts.get("tuning", {}).get("grid", {})
+    chosen = [name.partition(".")[2] for name in grid if name.startswith("train.")]
+    return [f"{option}={parts['train'][option]}" for option in chosen]
 
 
 def _budget(spec: RunSpec, split: Split) -> dict[str, str]:

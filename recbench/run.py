@@ -153,6 +153,7 @@ def _keep_texts(stages: Stages, folder: Path, seed: int) -> None:
     for stage in stages.used.values():
         if (texts := stage.path / TEXTS).is_file():
             write_atomic(folder / f"seed{seed}-{TEXTS}", texts.read_bytes())
+            stages.reporter.message(f"texts to read: {folder / f'seed{seed}-{TEXTS}'}")
 
 
 def _assemble(base: Mapping[str, Any], seeds: list[SeedResult]) -> RunRecord:

@@ -154,8 +154,8 @@ def _summary(cells: Sequence[Cell], done: Mapping[str, RunRecord]) -> None:
         for seed in record.seeds:
             for folder in seed.stages.values():
                 uses.setdefault(folder.rpartition("-")[0], Counter())[folder] += 1
-    shares = [["stage", "made", "used", "shared most"]]
+    shares = [["stage of the cells' seeds", "different", "used", "shared most"]]
     for kind, folders in sorted(uses.items()):
-        shares.append([kind, str(len(folders)), str(sum(folders.values())), f"{max(folders.values())} times"])
+        shares.append([kind, str(len(folders)), str(sum(folders.values())), f"{max(folders.values())}x"])
     click.echo()
     click.echo(columns(shares))

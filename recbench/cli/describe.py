@@ -20,6 +20,11 @@ HOW = {
     "reference": "--set reference.OPTION=VALUE, reference_train.OPTION=VALUE",
 }
 LLMS = ("tiny", "pretrained")
+WHAT = {
+    "collaborative": "the model that scores items behind a prompt's embeddings or a decoder's fusion",
+    "teacher": "the recommender that a method learns from, with every part and option that it would have by itself",
+    "reference": "the loss that tunes the starting point and reference of a preference loss",
+}
 
 
 @click.command()
@@ -32,6 +37,13 @@ def describe(kind: str, name: str | None) -> None:
     collaborative_train), evaluate, machine.
     """
     kind = dict(zip(PLURALS, KINDS, strict=True)).get(kind, kind)
+    if kind in HOW:
+        click.echo(f"{kind}: {WHAT[kind]}")
+        click.echo(f"  {HOW[kind]}")
+        return
+    owners = [k for k in KINDS if kind in registry.names(k)]
+    if owners and name is None:  # a method's name alone
+        kind, name = owners[0], kind
     if kind not in (*KINDS, "llm", *GROUPS):
         raise UsageError(f"Unknown kind {kind!r}: {did_you_mean(kind, (*KINDS, 'llm', *GROUPS))}")
     if kind in GROUPS:
@@ -58,7 +70,8 @@ def describe(kind: str, name: str | None) -> None:
     ]
     facts += [(f"{role} model", f"{needed}  ({HOW.get(role, '')})") for role, needed in plugin.requires.items()]
     facts += [("tuned first by", f"{plugin.after}  ({HOW['reference']})")] if plugin.after else []
-    click.echo(columns([fact for fact in facts if fact[1]], "  "))
+    if said := [fact for fact in facts if fact[1]]:
+        click.echo(columns(said, "  "))
     _print(plugin.options, "dataset" if kind == "source" else kind)
 
 

@@ -145,7 +145,7 @@ def add(name: str, dataset: str | None, records: Path, runs: Path) -> None:
         click.echo(f"added: {records / f'{record.run}.json'}")
     write_atomic(records / FOLDER / path.name, path.read_bytes())
     click.echo(
-        f"next: recbench suite report {found.name} --records {records} --out FILE.md; recbench leaderboard build"
+        f"next: recbench suite report {found.source} --records {records} --out FILE.md; recbench leaderboard build"
     )
 
 
@@ -153,7 +153,9 @@ def _manifest(found: Suite, dataset: str | None, folder: Path) -> Path:
     """The file that says which run each cell is."""
     there = sorted((folder / FOLDER).glob(f"{found.name}-{dataset or '*'}.json"))
     if not there:
-        raise UsageError(f"Suite {found.name} has no finished cell in {folder}: recbench suite run {found.name} first.")
+        raise UsageError(
+            f"Suite {found.name} has no finished cell in {folder}: recbench suite run {found.source} first."
+        )
     if len(there) > 1:
         names = ", ".join(path.stem.removeprefix(f"{found.name}-") for path in there)
         raise UsageError(f"Suite {found.name} ran on several data sets: choose one with --dataset ({names}).")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +46,19 @@ def tune(
         best, trials = search(asked.request, grid, tune_seed, runs, progress)
     spec = plan(best)
     chosen = max(trials, key=lambda trial: trial.score)
+    equal = sum(trial.score == chosen.score for trial in trials)
+    best_word = "best" if equal == 1 else f"best (the first of {equal} that are equal)"
     if processes.is_main():
         rows = [[*grid, "validation NDCG@10", ""]]
         rows += [
-            [*(str(trial.values[name]) for name in grid), f"{trial.score:.4f}", "best" if trial is chosen else ""]
+            [*(str(trial.values[name]) for name in grid), f"{trial.score:.4f}", best_word if trial is chosen else ""]
             for trial in trials
         ]
         click.echo(columns(rows))
     if not run_best:
         if processes.is_main():
-            click.echo(f"to run it: {command_of(best, spec)} --seeds {asked.seeds_text}")
+            place = "" if runs == Path("runs") else f" --runs {shlex.quote(str(runs))}"
+            click.echo(f"to run it: {command_of(best, spec)} --seeds {asked.seeds_text}{place}")
         processes.leave()
         return
     with tidied(runs), reporter() as progress:

@@ -154,9 +154,10 @@ def _teacher(request: Request, layers: Layers, default: str, preset: str, depth:
         if objection := _decoder_options(parts).objection(depth):
             raise UsageError(objection)
     except UsageError as error:
-        raise UsageError(f"The teacher: {error}") from error
+        text = str(error).removeprefix(f"{TEACHER}: ").removeprefix(f"{TEACHER} ")
+        raise UsageError(f"The teacher: {text}") from error
     said = {f"{group}.{option}": origin for (group, option), origin in inner.origins.items()}
-    said |= {f"{word}": "--set" for word in words}
+    said |= {{"model": "backbone"}.get(word, word): "--set" for word in words}
     layers.origins |= {("teacher", name): "--set" if origin == TEACHER else origin for name, origin in said.items()}
     return parts
 
@@ -221,7 +222,7 @@ def _collaborative(layers: Layers, backbone: Mapping[str, Any], default: str, pr
     name = str(backbone["options"].get("collaborative", default))
     plugin = registry.get("backbone", name)
     if plugin.signal != "scores" or plugin.requires:
-        kind = "one that learns from a teacher" if plugin.requires else "one that writes titles"
+        kind = "one that writes titles" if plugin.signal == "text" else "one that learns from a teacher"
         raise UsageError(f"collaborative={name} must be a backbone that scores items by itself, not {kind}.")
     part: dict[str, Any] = {"name": name, "options": layers.options("collaborative", plugin.options, [])}
     if not plugin.default_loss:

@@ -71,6 +71,7 @@ class Suite:
 
     Attributes:
         name: its file's.
+        source: what the user typed to name it.
         title: one line.
         cells: in the order they run.
         comparisons: what the report tests, one declared family.
@@ -78,6 +79,7 @@ class Suite:
     """
 
     name: str
+    source: str
     title: str
     cells: tuple[Cell, ...]
     comparisons: tuple[Comparison, ...]
@@ -98,7 +100,9 @@ def load(text: str) -> Suite:
     path = Path(text)
     if path.suffix not in (".yaml", ".yml"):
         if text not in names():
-            raise UsageError(f"Unknown suite {text!r}: {did_you_mean(text, names())} A file ends in .yaml.")
+            raise UsageError(
+                f"Unknown suite {text!r}: {did_you_mean(text, names()).rstrip('.')}; a file ends in .yaml."
+            )
         path = FOLDER / f"{text}.yaml"
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -125,7 +129,7 @@ def load(text: str) -> Suite:
         )
     comparisons = tuple(_comparison(text, entry, given) for entry in declared)
     table = path.parent / str(content["published"]) if content.get("published") else None
-    return Suite(path.stem, str(content.get("title", path.stem)), cells, comparisons, _published(text, table))
+    return Suite(path.stem, text, str(content.get("title", path.stem)), cells, comparisons, _published(text, table))
 
 
 def _cells(text: str, number: int, entry: Any, defaults: Mapping[str, Any], called: Mapping[str, Any]) -> list[Cell]:

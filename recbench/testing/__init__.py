@@ -7,10 +7,10 @@
     class TestMine(LossTests):
         name = "mine"
 
-Use :class:`LossTests` or :class:`ScoringLossTests`, :class:`TextBackboneTests` or :class:`ScoringBackboneTests`,
-:class:`TextDecoderTests` or :class:`ScoringDecoderTests`. The package must be installed: the tests go through its entry
-point, as a run does. All of it runs on a CPU in seconds. ``options`` holds option values to test with, where the
-defaults are too large.
+Use :class:`LossTests`, :class:`ScoringLossTests` or :class:`PreferenceLossTests`, :class:`TextBackboneTests`
+or :class:`ScoringBackboneTests`, :class:`TextDecoderTests` or :class:`ScoringDecoderTests`. The package must be
+installed: the tests go through its entry point, as a run does. All of it runs on a CPU in seconds. ``options`` holds
+option values to test with, where the defaults are too large.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from recbench.testing.data import RandomScores, TitlesOnly, tiny_split
 from recbench.testing.decoders import DecoderTests, ScoringDecoderTests, TextDecoderTests
 from recbench.testing.losses import LossTests, ScoringLossTests
 from recbench.testing.models import tiny_answers, tiny_text_model
+from recbench.testing.preferences import PreferenceLossTests
 from recbench.testing.teacher import TinyTeacher
 
 __all__ = [
     "BackboneTests",
     "DecoderTests",
     "LossTests",
+    "PreferenceLossTests",
     "RandomScores",
     "ScoringBackboneTests",
     "ScoringDecoderTests",

@@ -70,7 +70,7 @@ def test_shared_stages_are_made_once(small) -> None:
     assert len(made) == 7  # two seeds each of LML, S-DPO and the chosen tau, and seed 1 of the other tau
     table = [line.split() for line in small.result.stdout.splitlines()]
     # recorded: 6 of them; LML's two, three times each and once more as used by S-DPO's
-    assert ["model", "6", "10", "3", "times"] in table
+    assert ["model", "6", "10", "3x"] in table
 
 
 def test_a_second_call_computes_nothing(small) -> None:

@@ -1,6 +1,6 @@
 """Every built-in loss keeps the contract."""
 
-from recbench.testing import LossTests, ScoringLossTests
+from recbench.testing import LossTests, PreferenceLossTests, ScoringLossTests
 
 
 class TestLML(LossTests):
@@ -54,3 +54,12 @@ class TestCE(ScoringLossTests):
 
 class TestBCE(ScoringLossTests):
     name = "bce"
+
+
+class TestSDPO(PreferenceLossTests):
+    name = "sdpo"
+
+
+class TestSDPOOneNegative(PreferenceLossTests):
+    name = "sdpo"
+    options = {"negatives": 1, "beta": 0.1}
