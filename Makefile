@@ -3,7 +3,7 @@
 # make leaderboard  rerun every committed row and rebuild the pages
 # make smoke        every method once, at a budget of seconds
 # make bench        decoding, training and tries against the peers' way (LLM=path adds a pretrained model)
-# make table5, table6, table3   the MSL paper's tables on MovieLens 100K (about an hour, 40 and 15 minutes)
+# make table5, table6, table3   the MSL paper's tables on MovieLens 100K (an hour, half an hour, a quarter)
 # make clean        remove .venv and caches (never runs/ or leaderboards/)
 
 SHELL := /bin/bash

@@ -56,7 +56,7 @@ def ranking_loss(data: Data, path: Path) -> None:
 def weights(data: Data, path: Path) -> None:
     """Figure 5: the weights w = 1 - P of a batch's answer tokens, over the vocabulary (LML) and valid tokens (MSL).
 
-    ``over_vocabulary`` should be of a model trained with LML: what MSL leaves on invalid tokens is arbitrary.
+    Each of the model trained with that loss: what MSL leaves on invalid tokens is arbitrary.
 
     Args:
         data: ``title``, ``over_vocabulary``, ``over_valid``, ``branching`` (``probe.Recorder.snapshot``).
@@ -64,8 +64,8 @@ def weights(data: Data, path: Path) -> None:
     """
     figure, (axes,) = _figure(data)
     for name, label, colour, style in (
-        ("over_vocabulary", "LML", VERMILION, "-"),
-        ("over_valid", "MSL", BLUE, "--"),
+        ("over_vocabulary", "LML's model, P over the vocabulary", VERMILION, "-"),
+        ("over_valid", "MSL's model, P over valid tokens", BLUE, "--"),
     ):
         values = np.sort(data[name])[::-1]
         low = float(np.mean(values < 0.1))

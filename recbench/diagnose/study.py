@@ -107,7 +107,7 @@ class _Drawer:
 
     def __call__(self, number: int, draw: Callable[[Mapping[str, Any], Path], None], data: Mapping[str, Any]) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
-        full = {"title": self.title, **data}
+        full = {"title": f"Figure {number} of the MSL paper: {self.title}", **data}
         write_atomic(self.out / f"figure{number}.json", (json.dumps(full) + "\n").encode())
         draw(full, self.out / f"figure{number}.png")
 
