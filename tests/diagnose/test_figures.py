@@ -90,7 +90,8 @@ def test_weights_are_sorted_and_counted(tmp_path: Path, drawn: list[Figure]) -> 
     lml, msl, choices = drawn[0].axes[0].lines
     assert list(lml.get_ydata()) == [0.9, 0.7, 0.1, 0.05]
     assert list(msl.get_ydata()) == [0.5, 0.02, 0.0, 0.0]
-    assert (lml.get_label(), msl.get_label()) == ("LML (25% below 0.1)", "MSL (75% below 0.1)")
+    assert lml.get_label() == "LML's model, P over the vocabulary (25% below 0.1)"
+    assert msl.get_label() == "MSL's model, P over valid tokens (75% below 0.1)"
     assert list(choices.get_xdata()) == [2, 2]
 
 
