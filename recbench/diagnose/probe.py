@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,10 @@ from recbench.interfaces import Loss, Options
 from recbench.language.collaborative import find
 from recbench.language.textmodel import TextModel
 from recbench.training.answers import AnswerBatch, AnswerModel, segment_logsumexp
-from recbench.training.text import Examples, collator
+from recbench.training.text import Examples, collate
 from recbench.types import Sequences
 
-Inputs = Mapping[str, Tensor]
+Inputs = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def measure(module: AnswerModel, batches: Sequence[Inputs]) -> Measure:
     totals, titles = [0.0, 0.0], 0
     for inputs in batches:
         found = positions(module.answers(**inputs))
-        titles += len(inputs["input_ids"])
+        titles += len(inputs["lengths"])
         for part, losses in enumerate((found.validity, found.ranking)):
             total = losses.sum()
             totals[part] += float(total.detach())
@@ -137,13 +138,12 @@ class Recorder:
     def __init__(self, model: TextModel, windows: Sequences, points: int = 40, titles: int = 64, batch: int = 16):
         chosen = np.unique(np.linspace(0, len(windows) - 1, min(titles, len(windows))).round().astype(np.int64))
         examples = Examples(model, windows.take(chosen))
-        order = sorted(range(len(examples)), key=lambda n: len(examples.prompts[n]) + len(examples.answers[n]))
-        collate = collator(model.encoder.tokenizer.pad_token_id)
+        order = sorted(range(len(examples)), key=examples.lengths.__getitem__)
         self._batches: list[Inputs] = [
             collate([examples[n] for n in order[start : start + batch]]) for start in range(0, len(order), batch)
         ]
         # the trained module's own loss may not ask for valid tokens (LML); this one shares the language model with it
-        self._module = AnswerModel(model.lm, model.decoder, model.head, _AllTokens(Options()), model.encoder.trie)
+        self._module = AnswerModel(model, _AllTokens(Options()))
         self.points = points
         self.rows: list[dict[str, float]] = []
 
@@ -189,7 +189,10 @@ class Recorder:
             if embedding is not None:
                 embedding.hybrid = True
             with torch.random.fork_rng(devices):
-                yield [{name: tensor.to(where) for name, tensor in inputs.items()} for inputs in self._batches]
+                yield [
+                    {name: value.to(where) if isinstance(value, Tensor) else value for name, value in inputs.items()}
+                    for inputs in self._batches
+                ]
         finally:
             for module, mode in modes.items():
                 module.training = mode

@@ -160,7 +160,9 @@ class Loss(_Method[O], ABC):
     """A training loss over the answer positions of a batch of titles.
 
     Class attributes:
-        needs: ``{"allowed_tokens"}`` to receive the valid tokens of each position.
+        needs: ``{"allowed_tokens"}`` to receive the valid tokens of each position; ``{"choices"}`` too, but only up to
+            each title's last position with more than one (a title without any keeps its first position): for losses
+            that are zero, gradient included, where there is nothing to choose. The rest is not even read.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

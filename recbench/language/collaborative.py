@@ -56,18 +56,19 @@ class CollaborativeEmbedding(nn.Embedding):
 
     def forward(self, ids: Tensor) -> Tensor:
         """[..., width] embeddings of text and collaborative ids."""
-        special = ids >= self.num_embeddings
-        if not bool(special.any()):
+        special = (ids >= self.num_embeddings).flatten().nonzero().squeeze(1)
+        if not len(special):
             return super().forward(ids)
-        text = functional.embedding(ids.masked_fill(special, 0), self.weight)
+        flat = ids.flatten()
+        text = functional.embedding(flat.index_fill(0, special, 0), self.weight)
         if self.hybrid:
-            shown = self._projected(ids[special] - self.num_embeddings).to(text.dtype)
+            shown = self._projected(flat[special] - self.num_embeddings).to(text.dtype)
         else:
             trained = [p for m in (self.projector, self.case_projector) if m is not None for p in m.parameters()]
             # every parameter must take part in each step or DDP waits for its gradient for ever
             nothing = 0.0 * sum(p.sum() for p in trained if p.requires_grad)
-            shown = self.placeholder.expand(int(special.sum()), -1) + nothing
-        return text.masked_scatter(special[..., None], shown.to(text.dtype))
+            shown = self.placeholder.expand(len(special), -1) + nothing
+        return text.index_copy(0, special, shown.to(text.dtype)).view(*ids.shape, -1)
 
     def _projected(self, row: Tensor) -> Tensor:
         """[n, width] of item rows, and of window rows behind them."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recbench.language.collaborative import CollaborativeEmbedding, find
+from recbench.language.reader import Reader
 from recbench.prompts.encode import Encoder
 from recbench.types import Longs
 
@@ -45,6 +47,11 @@ class TextModel:
     def head(self) -> nn.Linear:
         """The output matrix."""
         return self.causal.get_output_embeddings()
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Reads rows of tokens; made, and tried out, on first use."""
+        return Reader(self.causal)
 
     @property
     def collaborative(self) -> CollaborativeEmbedding | None:

@@ -13,7 +13,7 @@ from typing import Any
 from recbench.errors import DataError, RecbenchError
 from recbench.prompts.templates import Template
 from recbench.prompts.trie import Trie
-from recbench.types import PAD, Catalog, Ints, Sequences
+from recbench.types import PAD, Catalog, Sequences
 
 USER_TOKEN = -1  # the piece that interfaces.USER names
 
@@ -104,11 +104,6 @@ class Encoder:
             start + [t for part in parts for t in ([self.vocabulary - part - 1] if part < 0 else ids[part])]
             for parts in plan
         ]
-
-    def nodes(self, targets: Ints) -> list[Ints]:
-        """For each target, the trie node before each of its title's tokens."""
-        found = {int(t): self.trie.path(self.answers[int(t)]) for t in set(targets.tolist())}
-        return [found[int(t)] for t in targets]
 
     def item_of(self, tokens: Sequence[int]) -> int:
         """The item whose title is exactly ``tokens`` (end-of-title token optional), or ``PAD``."""

@@ -108,19 +108,18 @@ class TextBackboneTests(BackboneTests):
         """Prompt, model and loss fit together, with collaborative tokens shown and hidden."""
         import torch
 
-        from recbench.training.text import Examples, collator
+        from recbench.training.text import Examples, collate
 
         split = tiny_split()
         model = tiny_text_model(split, self.make())
         examples = Examples(model, split.train)
-        batch = collator(model.encoder.tokenizer.pad_token_id)([examples[i] for i in range(8)])
+        batch = collate([examples[i] for i in range(8)])
         for shown in (True, False):
             model.lm.zero_grad()
             if model.collaborative is not None:
                 model.collaborative.hybrid = shown
-            hidden = model.decoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])[0]
-            keep = batch["labels"][:, 1:] != -100
-            torch.nn.functional.cross_entropy(model.head(hidden[:, :-1][keep]), batch["labels"][:, 1:][keep]).backward()
+            hidden = model.reader.rows(*(batch[name] for name in ("ids", "lengths", "shared", "asks")))
+            torch.nn.functional.cross_entropy(model.head(hidden), batch["labels"]).backward()
             missing = [n for n, p in model.lm.named_parameters() if p.requires_grad and p.grad is None]
             assert not missing, f"no gradient reaches {missing[0]}: several devices would wait for it for ever"
 

@@ -136,17 +136,17 @@ class LossTests(Contract):
         import torch
 
         from recbench.training.answers import AnswerModel
-        from recbench.training.text import Examples, collator
+        from recbench.training.text import Examples, collate
 
         split = tiny_split()
         model = tiny_text_model(split)
         examples = Examples(model, split.train)
-        batch = collator(model.encoder.tokenizer.pad_token_id)([examples[i] for i in range(16)])
-        module = AnswerModel(model.lm, model.decoder, model.head, self.make(), model.encoder.trie)
+        batch = collate([examples[i] for i in range(16)])
+        module = AnswerModel(model, self.make())
         optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2)
         values = []
         for _ in range(20):
-            loss = module(**batch)["loss"]
+            loss = module(batch)["loss"]
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbench.prompts.trie import Trie
+from recbench.language.textmodel import TextModel
 
 
 @dataclass
@@ -25,6 +26,7 @@ class AnswerBatch:
         indptr, allowed: the valid tokens of position i are ``allowed[indptr[i]:indptr[i + 1]]``, ascending; None when
             the loss does not need them.
         training: whether running estimates (MSL's temperature) may be updated.
+        dropped: positions that are not here, since they come after their title's last choice (``needs`` of a loss).
     """
 
     labels: Tensor
@@ -35,6 +37,7 @@ class AnswerBatch:
     indptr: Tensor | None = None
     allowed: Tensor | None = None
     training: bool = True
+    dropped: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,6 +69,7 @@ class AnswerBatch:
             indptr,
             self.allowed[edge],
             self.training,
+            self.dropped + len(self) - int(keep.sum()),
         )
 
     def valid_logits(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -80,14 +84,21 @@ class AnswerBatch:
         """
         assert self.allowed is not None
         position = torch.arange(len(self), device=self.labels.device).repeat_interleave(self.fanout)
-        union, column = self.allowed.unique(return_inverse=True)
-        weight = self.head.weight[union]
+        union, column = union_of(self.allowed, self.head.weight.shape[0])
+        weight = self.head.weight.index_select(0, union)
         dense = at_least_fp32(self.hidden.to(weight.dtype) @ weight.T)
         if self.head.bias is not None:
             dense = dense + self.head.bias[union]
         is_label = self.allowed == self.labels[position]
         positive = is_label.nonzero().squeeze(1)
         return dense[position, column], position, positive
+
+
+def union_of(tokens: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
+    """The distinct tokens, ascending, and the index of each of ``tokens`` among them; without sorting."""
+    there = torch.zeros(vocabulary, dtype=torch.bool, device=tokens.device)
+    there[tokens] = True
+    return there.nonzero().squeeze(1), (there.cumsum(0) - 1)[tokens]
 
 
 def at_least_fp32(values: Tensor) -> Tensor:
@@ -112,43 +123,59 @@ class AnswerModel(nn.Module):
     first: Tensor
     token: Tensor
 
-    def __init__(self, lm: Any, decoder: Any, head: nn.Linear, loss: Any, trie: Trie) -> None:
+    def __init__(self, model: TextModel, loss: Any) -> None:
         super().__init__()
-        self.lm, self.loss = lm, loss
+        self.lm, self.loss = model.lm, loss
         # plain attributes, not submodules: the parameters are already registered through ``lm``
-        object.__setattr__(self, "_decoder", decoder)
-        object.__setattr__(self, "_head", head)
+        object.__setattr__(self, "_model", model)
+        trie = model.encoder.trie
         self.register_buffer("first", torch.from_numpy(trie.first).long(), persistent=False)
         self.register_buffer("token", torch.from_numpy(trie.token).long(), persistent=False)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, nodes: Tensor) -> dict[str, Tensor]:
-        """Loss of right-padded rows; ``labels`` and ``nodes`` are -100 and -1 outside the answers ([B, T] each)."""
-        batch = self.answers(input_ids, attention_mask, labels, nodes)
-        total, count = self.loss(batch)
+    def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Loss of what :func:`recbench.training.text.collate` packed."""
+        total, count = self.loss(self.answers(**batch))
         return {"loss": global_mean(total, count)}
 
-    def answers(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, nodes: Tensor) -> AnswerBatch:
-        """The batch of answer positions that the loss sees."""
-        decoder: Any = self.__dict__["_decoder"]
-        hidden = decoder(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
-        row, column = (labels[:, 1:] != -100).nonzero(as_tuple=True)
-        starts = (labels != -100).int().argmax(dim=1)
+    def answers(
+        self,
+        ids: Tensor,
+        lengths: Tensor,
+        shared: int,
+        asks: Tensor,
+        labels: Tensor,
+        nodes: Tensor,
+        depth: Tensor,
+        titles: Tensor,
+        dropped: int,
+    ) -> AnswerBatch:
+        """The batch of answer positions that the loss sees.
+
+        Args:
+            ids, lengths, shared: packed rows, see :meth:`recbench.language.reader.Reader.rows`.
+            asks: [N] the tokens whose hidden states predict.
+            labels, nodes, depth: [N] what they predict, the trie node before it and its place in the title.
+            titles: [B] positions of each title.
+            dropped: see :class:`AnswerBatch`.
+        """
+        model: TextModel = self.__dict__["_model"]
+        hidden = model.reader.rows(ids, lengths, shared, asks)
         indptr = allowed = None
-        if "allowed_tokens" in self.loss.needs:
-            node = nodes[row, column + 1]
-            fanout = self.first[node + 1] - self.first[node]
+        if self.loss.needs & {"allowed_tokens", "choices"}:
+            fanout = self.first[nodes + 1] - self.first[nodes]
             indptr = torch.cat([fanout.new_zeros(1), fanout.cumsum(0)])
-            offset = (self.first[node] - indptr[:-1]).repeat_interleave(fanout)
+            offset = (self.first[nodes] - indptr[:-1]).repeat_interleave(fanout)
             allowed = self.token[torch.arange(len(offset), device=offset.device) + offset]
         return AnswerBatch(
-            labels=labels[row, column + 1],
-            hidden=hidden[row, column],
-            head=self.__dict__["_head"],
-            row=row,
-            depth=column + 1 - starts[row],
+            labels=labels,
+            hidden=hidden,
+            head=model.head,
+            row=torch.arange(len(titles), device=titles.device).repeat_interleave(titles),
+            depth=depth,
             indptr=indptr,
             allowed=allowed,
             training=self.training,
+            dropped=dropped,
         )
 
 

@@ -25,7 +25,7 @@ LOG_EVERY = 20  # steps between two kept values of the loss
 def fit(
     module: nn.Module,
     examples: Dataset[Any],
-    collate: Callable[[list[Any]], Mapping[str, torch.Tensor]],
+    collate: Callable[[list[Any]], Mapping[str, Any]],
     plan: Fit,
     *,
     purpose: str,
@@ -40,7 +40,7 @@ def fit(
     Args:
         module: ``forward(**collated)`` returns ``{"loss": scalar}``.
         examples: any map-style dataset.
-        collate: examples to a batch of tensors.
+        collate: examples to what ``module`` is called with.
         plan: budget, seed, device, validation and progress.
         purpose: names the generator derived from the seed.
         precision: fp32, or bf16 for autocast with fp32 master weights.

@@ -2,58 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from recbench.interfaces import Fit, FitReport, Loss
+from recbench.language.reader import pack
 from recbench.language.textmodel import TextModel
 from recbench.seeds import child
 from recbench.training.answers import AnswerModel
 from recbench.training.loop import fit
-from recbench.types import Sequences
+from recbench.types import Ints, Sequences
 
 
-class Examples(Dataset[dict[str, list[int]]]):
-    """Prompt and answer ids of each window, with the trie node before each answer token."""
+@dataclass(frozen=True)
+class Example:
+    """A window as token ids.
 
-    def __init__(self, model: TextModel, windows: Sequences) -> None:
+    Attributes:
+        prompt, answer: tokens of the history and of the target's title.
+        nodes: the trie node before each of the title's tokens that is predicted: all, or those up to its last choice.
+    """
+
+    prompt: list[int]
+    answer: Sequence[int]
+    nodes: Ints
+
+
+class Examples(Dataset[Example]):
+    """The examples of windows.
+
+    Args:
+        model: its encoder is used.
+        windows: histories and targets.
+        choices: leave out what comes after a title's last choice (its first token always stays).
+    """
+
+    def __init__(self, model: TextModel, windows: Sequences, choices: bool = False) -> None:
         encoder = model.encoder
         self.prompts = encoder.prompts(windows)
-        self.nodes = encoder.nodes(windows.target)
         self.answers = [encoder.answers[int(t)] for t in windows.target]
+        found = {int(t): encoder.trie.path(encoder.answers[int(t)]) for t in set(windows.target.tolist())}
+        if choices:
+            found = {t: nodes[: _last_choice(encoder.trie.fanout(nodes)) + 1] for t, nodes in found.items()}
+        self.nodes = [found[int(t)] for t in windows.target]
 
     def __len__(self) -> int:
         return len(self.prompts)
 
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
-        prompt, answer = self.prompts[index], self.answers[index]
-        return {
-            "input_ids": [*prompt, *answer],
-            "labels": [-100] * len(prompt) + list(answer),
-            "nodes": [-1] * len(prompt) + self.nodes[index].tolist(),
-        }
+    def __getitem__(self, index: int) -> Example:
+        return Example(self.prompts[index], self.answers[index], self.nodes[index])
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens that are read of each."""
+        return [len(prompt) + len(nodes) - 1 for prompt, nodes in zip(self.prompts, self.nodes, strict=True)]
 
 
-def collator(pad: int) -> Any:
-    """Pads on the right: ids with ``pad``, labels with -100, nodes with -1."""
-    fill = {"input_ids": pad, "labels": -100, "nodes": -1}
+def _last_choice(fanout: Ints) -> int:
+    choices = np.flatnonzero(fanout > 1)
+    return int(choices[-1]) if len(choices) else 0
 
-    def collate(rows: list[dict[str, list[int]]]) -> Mapping[str, Tensor]:
-        width = max(len(row["input_ids"]) for row in rows)
-        batch = {
-            key: torch.tensor([row[key] + [value] * (width - len(row[key])) for row in rows])
-            for key, value in fill.items()
-        }
-        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
-        batch["attention_mask"] = (torch.arange(width) < lengths[:, None]).long()
-        return batch
 
-    return collate
+def collate(examples: Sequence[Example]) -> dict[str, Any]:
+    """What :meth:`recbench.training.answers.AnswerModel.answers` takes; a title's last token is predicted, not read."""
+    rows = [[*e.prompt, *e.answer[: len(e.nodes) - 1]] for e in examples]
+    ids, lengths, shared = pack(rows, [len(e.prompt) - 1 for e in examples])
+    counts = np.array([len(e.nodes) for e in examples])
+    ends = shared + np.cumsum(lengths)
+    depth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return {
+        "ids": torch.tensor(ids),
+        "lengths": torch.tensor(lengths),
+        "shared": shared,
+        "asks": torch.from_numpy(np.repeat(ends - counts, counts) + depth),
+        "labels": torch.tensor([t for e in examples for t in e.answer[: len(e.nodes)]]),
+        "nodes": torch.from_numpy(np.concatenate([e.nodes for e in examples]).astype(np.int64)),
+        "depth": torch.from_numpy(depth),
+        "titles": torch.from_numpy(counts),
+        "dropped": sum(len(e.answer) for e in examples) - int(counts.sum()),
+    }
 
 
 Probe = Callable[[int, int, AnswerModel], None]
@@ -73,7 +105,7 @@ def tune(
 
     A backbone with collaborative tokens decides before every step whether they are shown (LLaRA section 3.3).
     """
-    module = AnswerModel(model.lm, model.decoder, model.head, loss, model.encoder.trie)
+    module = AnswerModel(model, loss)
     embedding = model.collaborative
     draws = child(plan.seed, "curriculum")
 
@@ -83,15 +115,15 @@ def tune(
         if probe is not None:
             probe(step, steps, module)
 
-    examples = Examples(model, windows)
+    examples = Examples(model, windows, choices="choices" in loss.needs)
     report = fit(
         module,
         examples,
-        collator(model.encoder.tokenizer.pad_token_id),
+        lambda rows: {"batch": collate(rows)},
         _validating_hybrid(plan, embedding),
         purpose="language model",
         precision=precision,
-        lengths=[len(p) + len(a) for p, a in zip(examples.prompts, examples.answers, strict=True)],
+        lengths=examples.lengths,
         on_step=before,
         watched=loss.state,
     )

@@ -17,7 +17,7 @@ from recbench.prompts.trie import Trie
 from recbench.testing import RandomScores, tiny_answers, tiny_split, tiny_text_model
 from recbench.training.answers import AnswerModel
 from recbench.training.loop import fit
-from recbench.training.text import Examples, collator
+from recbench.training.text import Examples, collate
 from recbench_plugins.backbones.llara import LLaRA, LLaRAOptions
 
 VOCABULARY, END = 9, 8
@@ -71,13 +71,13 @@ def probed(batch: int = 5) -> tuple[Any, Recorder, list[dict[str, torch.Tensor]]
     recorder = Recorder(model, split.train, titles=16, batch=batch)
     rows = np.linspace(0, len(split.train) - 1, 16).round().astype(int)
     examples = Examples(model, split.train.take(rows))
-    return model, recorder, [collator(model.encoder.tokenizer.pad_token_id)(list(examples))]
+    return model, recorder, [collate(list(examples))]
 
 
 def test_gradients_of_the_parts_add_up_to_the_gradient_of_lml() -> None:
     model, recorder, whole = probed()
-    plain = AnswerModel(model.lm, model.decoder, model.head, Likelihood(Options()), model.encoder.trie)
-    loss = plain(**whole[0])["loss"]
+    plain = AnswerModel(model, Likelihood(Options()))
+    loss = plain(whole[0])["loss"]
     expected = torch.autograd.grad(loss, [p for p in plain.parameters() if p.requires_grad])
     for batches in (whole, recorder._batches):
         found = measure(recorder._module, batches)
@@ -148,7 +148,7 @@ def trained(watch: bool) -> tuple[dict[str, torch.Tensor], list[bool], Recorder,
     for layer in model.causal.model.layers:
         layer.self_attn.attention_dropout = 0.3
     loss = Likelihood(Options())
-    module = AnswerModel(model.lm, model.decoder, model.head, loss, model.encoder.trie)
+    module = AnswerModel(model, loss)
     recorder = Recorder(model, split.train, points=5, titles=16)
     modes: list[bool] = []
 
@@ -167,7 +167,7 @@ def trained(watch: bool) -> tuple[dict[str, torch.Tensor], list[bool], Recorder,
     fit(
         module,
         Examples(model, split.train),
-        collator(model.encoder.tokenizer.pad_token_id),
+        lambda rows: {"batch": collate(rows)},
         plan,
         purpose="language model",
         on_step=before,

@@ -1,8 +1,8 @@
 """RecBole's transformers as the bench trains them: the same function and distribution, in less time.
 
 Importing any sequential model of RecBole 1.2.1 runs ``torch.autograd.set_detect_anomaly(True)`` (in its ``sine.py``),
-which checks every gradient for NaN and nearly doubles an epoch: it is set back here. The last feed-forward layer runs
-only where its output is read; GELU is torch's instead of five elementwise passes; and dropout draws 16 random bits an
+which checks every gradient for NaN and nearly doubles an epoch: it is set back here. The last layer runs only where its
+output is read; GELU is torch's instead of five elementwise passes; and dropout draws 16 random bits an
 element instead of a float.
 """
 
@@ -63,7 +63,19 @@ class Causal(SASRec):
         *layers, last = self.trm_encoder.layer
         for layer in layers:
             x = layer(x, mask)
-        return last.feed_forward(self.gather_indexes(last.multi_head_attention(x, mask), lengths - 1))
+        return last.feed_forward(_attend_last(last.multi_head_attention, x, lengths))
+
+
+def _attend_last(attention: Any, x: Tensor, lengths: Tensor) -> Tensor:
+    """[B, d] what RecBole's ``attention`` makes of ``x`` [B, H, d] at each last place, the only one that is read."""
+    heads, width = attention.num_attention_heads, attention.attention_head_size
+    last = x[torch.arange(len(x), device=x.device), lengths - 1]
+    query = attention.query(last).view(-1, heads, 1, width)
+    key, value = (part(x).view(*x.shape[:2], heads, width).transpose(1, 2) for part in (attention.key, attention.value))
+    beyond = torch.arange(x.size(1), device=x.device) >= lengths[:, None]
+    scores = (query @ key.transpose(2, 3) / width**0.5).masked_fill(beyond[:, None, None], -10000.0)
+    read = attention.attn_dropout(scores.softmax(-1)) @ value
+    return attention.LayerNorm(attention.out_dropout(attention.dense(read.view(len(x), -1))) + last)
 
 
 class Bidirectional(BERT4Rec):

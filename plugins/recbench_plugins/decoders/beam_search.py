@@ -1,4 +1,4 @@
-"""The search itself: batched over users, one append-only cache, a tree-shaped attention mask."""
+"""The search itself: batched over users, on token trees."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recbench.errors import RecbenchError
 from recbench.language.textmodel import TextModel
+from recbench.language.trees import Paths, Tree, Trees
 from recbench.prompts.trie import ROOT
-from recbench.training.answers import segment_logsumexp
+from recbench.training.answers import segment_logsumexp, union_of
 from recbench.types import PAD
 
 Found = list[tuple[float, int]]
@@ -43,6 +43,8 @@ class BeamSearch:
         trie = model.encoder.trie
         self.trie = trie
         self.parent = np.concatenate([[PAD], np.repeat(np.arange(len(trie)), np.diff(trie.first))])
+        self.trees = Trees(model.reader)
+        self.longest = max(map(len, model.encoder.answers))
 
     @torch.inference_mode()
     def __call__(self, prompts: Sequence[Sequence[int]], forbidden: Sequence[set[int]]) -> list[Found]:
@@ -51,11 +53,10 @@ class BeamSearch:
         Returns:
             For each prompt up to ``beams`` finished items, best first.
         """
-        check_window(self.model, prompts)
         # forbidden items take up beams until they finish: so many more are kept that none is missed
         k = self.beams + max(len(items - {PAD}) for items in forbidden)
         users = len(prompts)
-        feeder = Feeder(self.model, prompts)
+        tree = self.trees(prompts, self.longest)
         state = _Beams(
             np.full((users, k), PAD, np.int64),
             np.full((users, k), -np.inf),
@@ -66,13 +67,13 @@ class BeamSearch:
         finished: list[list[tuple[float, int, int]]] = [[] for _ in range(users)]
         length = 0
         while (state.node != PAD).any():
-            user, slot, child, score = self._expand(state, feeder, length)
+            user, slot, child, score = self._expand(state, tree, length)
             length += 1
             state = self._select(k, state, user, slot, child, score, finished, forbidden, length)
         return [[(score, item) for score, _, item in pool] for pool in finished]
 
     def _expand(
-        self, state: _Beams, feeder: Feeder, length: int
+        self, state: _Beams, tree: Tree | Paths, length: int
     ) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray, npt.NDArray]:
         """All continuations of the live beams: user, beam, next node and score of each."""
         user, slot = np.nonzero(state.node != PAD)
@@ -82,30 +83,29 @@ class BeamSearch:
         step = np.zeros(int(indptr[-1]))
         asks = np.ones(len(node), bool) if self.over_vocabulary else fanout > 1
         if asks.any():
-            hidden = self._feed(state, feeder, user[asks], slot[asks], length)
+            hidden = self._feed(state, tree, user[asks], slot[asks], length)
             step[np.repeat(asks, fanout)] = log_probabilities(self.model, hidden, node[asks], self.over_vocabulary)
         beam = np.repeat(np.arange(len(node)), fanout)
         child = np.arange(indptr[-1]) + np.repeat(self.trie.first[node] - indptr[:-1], fanout) + 1
         return user[beam], slot[beam], child, state.score[user, slot][beam] + step
 
-    def _feed(self, state: _Beams, feeder: Feeder, user: npt.NDArray, slot: npt.NDArray, length: int) -> Tensor:
+    def _feed(self, state: _Beams, tree: Tree | Paths, user: npt.NDArray, slot: npt.NDArray, length: int) -> Tensor:
         """[beams] hidden states that predict the next token of the given beams; feeds their pending tokens."""
         if length == 0:
-            return feeder.first
+            return tree.first
         count = state.pending[user, slot]
         beam = np.repeat(np.arange(len(user)), count)
         place = np.arange(len(beam)) - np.repeat(np.cumsum(count) - count, count)  # within the beam's pending tokens
         tokens = self._pending_tokens(state.node[user, slot], count)
-        hidden, column = feeder.feed(
-            user[beam], tokens, length - count[beam] + place, state.seen[user, slot][beam], place
+        last = np.cumsum(count) - 1
+        hidden, column = tree.feed(
+            user[beam], tokens, length - count[beam] + place, state.seen[user, slot][beam], place, last
         )
-        state.seen = np.concatenate(
-            [state.seen, np.zeros((*state.seen.shape[:2], feeder.fed - state.seen.shape[2]), bool)], axis=2
-        )
+        grown = int(tree.fed.max()) - state.seen.shape[2]
+        state.seen = np.concatenate([state.seen, np.zeros((*state.seen.shape[:2], grown), bool)], axis=2)
         state.seen[user[beam], slot[beam], column] = True
         state.pending[user, slot] = 0
-        last = np.cumsum(count) - 1
-        return hidden[torch.from_numpy(last).to(hidden.device)]
+        return hidden
 
     def _pending_tokens(self, node: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The last ``count`` tokens on the way to each node, beam after beam, in reading order."""
@@ -167,22 +167,6 @@ class BeamSearch:
         return new
 
 
-def check_window(model: TextModel, prompts: Sequence[Sequence[int]]) -> None:
-    """Layers with a sliding window are exact as long as everything fits into it.
-
-    Raises:
-        RecbenchError: it does not.
-    """
-    config = model.causal.config
-    window = getattr(config, "sliding_window", None)
-    needed = max(map(len, prompts)) + max(map(len, model.encoder.answers))
-    if window and getattr(config, "use_sliding_window", True) and needed > window:
-        raise RecbenchError(
-            f"Prompt and title need {needed} tokens, more than the model's sliding window of {window}: "
-            "lower llm.max_tokens."
-        )
-
-
 def log_probabilities(
     model: TextModel, hidden: Tensor, nodes: npt.NDArray[np.int64], over_vocabulary: bool
 ) -> npt.NDArray[np.float64]:
@@ -196,90 +180,10 @@ def log_probabilities(
         logits = head(hidden).float()
         values = logits[position, allowed] - logits.logsumexp(1)[position]
     else:
-        union, column = allowed.unique(return_inverse=True)
+        union, column = union_of(allowed, head.weight.shape[0])
         bias = None if head.bias is None else head.bias[union].float()
         # in fp32 whatever the model's precision: bf16 would make ties of close scores
         dense = torch.nn.functional.linear(hidden.float(), head.weight[union].float(), bias)
         values = dense[position, column]
         values = values - segment_logsumexp(values, position, len(nodes))[position]
     return values.double().cpu().numpy()
-
-
-class Feeder:
-    """The model's side: prompts read once, then tokens appended under a mask of each one's ancestors."""
-
-    def __init__(self, model: TextModel, prompts: Sequence[Sequence[int]]) -> None:
-        from transformers import DynamicCache
-
-        self.decoder = model.decoder
-        self.device = model.head.weight.device
-        lengths = torch.tensor([len(p) for p in prompts])
-        width = int(lengths.max())
-        ids = torch.tensor([[*p, *[0] * (width - len(p))] for p in prompts])
-        real = torch.arange(width) < lengths[:, None]
-        # a cache made from the configuration drops what a sliding window no longer sees, and beams would count into it
-        self.lengths, self.cache = lengths.numpy(), DynamicCache()
-        out = self.decoder(
-            input_ids=ids.to(self.device),
-            attention_mask=real.long().to(self.device),
-            position_ids=torch.arange(width).expand(len(prompts), -1).to(self.device),
-            past_key_values=self.cache,
-            use_cache=True,
-        ).last_hidden_state
-        self.first = out[torch.arange(len(prompts)), lengths - 1]
-        self.prompt = real.numpy()
-        self.fed = self.age = 0
-
-    def forget(self) -> None:
-        """Go back to the prompts: whatever was fed after them is gone."""
-        self.cache.crop(-self.fed)
-        self.fed, self.age = 0, self.age + 1
-
-    def keep(self, users: npt.NDArray[np.int64]) -> None:
-        """Go on with these users only, in the given order."""
-        self.prompt, self.lengths = self.prompt[users], self.lengths[users]
-        self.cache.batch_select_indices(torch.from_numpy(users).to(self.device))
-
-    def feed(
-        self,
-        user: npt.NDArray,
-        token: npt.NDArray,
-        offset: npt.NDArray,
-        seen: npt.NDArray[np.bool_],
-        place: npt.NDArray,
-    ) -> tuple[Tensor, npt.NDArray]:
-        """Append tokens; consecutive ones with rising ``place`` follow each other.
-
-        Args:
-            user: [T] whose token, ascending.
-            token, offset: [T] id, and position after the prompt's end.
-            seen: [T, S] which fed tokens each attends to, besides its run.
-            place: [T] position within its run.
-
-        Returns:
-            ``(hidden [T, width], column [T])``: the column is the token's index among the user's fed tokens.
-        """
-        users, width = self.prompt.shape
-        column = np.arange(len(user)) - np.searchsorted(user, user)
-        new = int(column.max()) + 1
-        ids = np.zeros((users, new), np.int64)
-        position = np.zeros((users, new), np.int64)
-        ids[user, column] = token
-        position[user, column] = self.lengths[user] + offset
-        mask = np.zeros((users, new, width + self.fed + new), bool)
-        mask[:, :, :width] = self.prompt[:, None]
-        mask[user, column, width : width + self.fed] = seen[:, : self.fed]
-        run = np.arange(new)
-        mask[user, column, width + self.fed :] = (run <= column[:, None]) & (run >= (column - place)[:, None])
-        dtype = next(self.decoder.parameters()).dtype
-        bias = torch.zeros(mask.shape, dtype=dtype).masked_fill_(~torch.from_numpy(mask), torch.finfo(dtype).min)
-        hidden = self.decoder(
-            input_ids=torch.from_numpy(ids).to(self.device),
-            attention_mask=bias[:, None].to(self.device),
-            position_ids=torch.from_numpy(position).to(self.device),
-            past_key_values=self.cache,
-            use_cache=True,
-        ).last_hidden_state
-        first = self.fed
-        self.fed += new
-        return hidden[torch.from_numpy(user), torch.from_numpy(column)], column + first

@@ -16,9 +16,10 @@ import numpy.typing as npt
 import torch
 
 from recbench.language.textmodel import TextModel
+from recbench.language.trees import Paths, Tree, Trees
 from recbench.prompts.trie import ROOT
 from recbench.types import PAD
-from recbench_plugins.decoders.beam_search import Feeder, check_window, log_probabilities
+from recbench_plugins.decoders.beam_search import log_probabilities
 
 Found = list[tuple[float, int]]
 """A user's finished items: (score, item), best first; equal scores in the trie's order."""
@@ -26,7 +27,7 @@ Found = list[tuple[float, int]]
 
 @dataclass(frozen=True)
 class _Prefix:
-    """Fed columns of a prefix, oldest first, and the age of the feeder's memory that they belong to."""
+    """Fed columns of a prefix, oldest first, and the age of the tree's memory that they belong to."""
 
     age: int
     columns: npt.NDArray[np.int64]
@@ -98,43 +99,44 @@ class BestFirst:
         self.end = np.where(fanout == 1, trie.first[:-1] + 1, np.arange(len(trie)))
         while (self.end != (further := self.end[self.end])).any():
             self.end = further
+        self.trees = Trees(model.reader)
+        self.longest = max(map(len, model.encoder.answers))
 
     @torch.inference_mode()
     def __call__(self, prompts: Sequence[Sequence[int]], forbidden: Sequence[set[int]]) -> list[Found]:
         """The best ``depth`` items after each prompt, without those in ``forbidden``; fewer where there are no more."""
-        check_window(self.model, prompts)
-        feeder = Feeder(self.model, prompts)
+        tree = self.trees(prompts, self.longest)
         users = [_User(self.depth, items) for items in forbidden]
         roots = np.full(len(users), ROOT)
         if self.over_vocabulary or len(self.trie.children(ROOT)) > 1:
-            step = log_probabilities(self.model, feeder.first, roots, self.over_vocabulary)
+            step = log_probabilities(self.model, tree.first, roots, self.over_vocabulary)
         else:
             step = np.zeros(len(users))
         for user, values in zip(users, np.split(step, len(users)), strict=True):
             self._open(user, ROOT, np.minimum(values, 0.0), _Prefix(0, np.zeros(0, np.int64)))
-        alive = users  # those of the feeder's rows
+        alive = users  # those of the tree's rows
         while True:
-            if feeder.fed > self.kept:
-                feeder.forget()
-            runs = [self._run(row, feeder, *one) for row, user in enumerate(alive) for one in user.best(self.expand)]
+            if tree.fed.max() > self.kept:
+                tree.forget()
+            runs = [self._run(row, tree, *one) for row, user in enumerate(alive) for one in user.best(self.expand)]
             if not runs:
                 return [[(-negative, item) for negative, _, item in user.finished] for user in users]
             busy = np.unique([run.row for run in runs])
             if 2 * len(busy) <= len(alive):  # those who are done leave, once that halves the batch
-                feeder.keep(busy)
+                tree.keep(busy)
                 alive = [alive[row] for row in busy]
                 for run in runs:
                     run.row = int(np.searchsorted(busy, run.row))
-            self._expand(feeder, runs, alive)
+            self._expand(tree, runs, alive)
 
-    def _run(self, row: int, feeder: Feeder, negative: float, node: int, prefix: _Prefix) -> _Run:
+    def _run(self, row: int, tree: Tree | Paths, negative: float, node: int, prefix: _Prefix) -> _Run:
         end, nodes = int(self.end[node]), [node]
         while nodes[-1] != end:
             nodes.append(int(self.trie.first[nodes[-1]]) + 1)
         if self.trie.item[end] != PAD:
             nodes.pop()  # nothing follows a title's end
         fresh = len(nodes)
-        if prefix.age == feeder.age:
+        if prefix.age == tree.age:
             return _Run(row, -negative, nodes, fresh, prefix.columns)
         while (node := int(self.parent[node])) != ROOT:
             nodes.insert(0, node)
@@ -153,26 +155,25 @@ class BestFirst:
             else:
                 heapq.heappush(user.open, (negative, child, prefix))
 
-    def _expand(self, feeder: Feeder, runs: list[_Run], users: list[_User]) -> None:
+    def _expand(self, tree: Tree | Paths, runs: list[_Run], users: list[_User]) -> None:
         """Feed the runs, whose rows ascend, and open what follows."""
         count = np.array([len(run.nodes) for run in runs])
         stop = np.cumsum(count)
         nodes = np.concatenate([run.nodes for run in runs])
-        seen = np.zeros((len(nodes), feeder.fed), bool)
+        seen = np.zeros((len(nodes), int(tree.fed.max())), bool)
         for run, end in zip(runs, stop, strict=True):
             seen[end - len(run.nodes) : end, run.seen] = True
         place = np.arange(len(nodes)) - np.repeat(stop - count, count)
         offset = np.repeat([len(run.seen) for run in runs], count) + place
         row = np.repeat([run.row for run in runs], count)
-        hidden, column = feeder.feed(row, self.trie.token[nodes - 1], offset, seen, place)
         asks = [run.fresh if self.over_vocabulary else 1 for run in runs]
         asked = np.concatenate([np.arange(end - n, end) for n, end in zip(asks, stop, strict=True)])
-        states = hidden[torch.from_numpy(asked).to(hidden.device)]
+        states, column = tree.feed(row, self.trie.token[nodes - 1].astype(np.int64), offset, seen, place, asked)
         step = np.minimum(log_probabilities(self.model, states, nodes[asked], self.over_vocabulary), 0.0)
         steps = iter(np.split(step, np.cumsum(self.trie.fanout(nodes[asked]))[:-1]))
         for run, n, end in zip(runs, asks, stop, strict=True):
             score = run.score + sum(float(next(steps)[0]) for _ in range(n - 1))
-            prefix = _Prefix(feeder.age, np.concatenate([run.seen, column[end - len(run.nodes) : end]]))
+            prefix = _Prefix(tree.age, np.concatenate([run.seen, column[end - len(run.nodes) : end]]))
             self._open(users[run.row], run.nodes[-1], score + next(steps), prefix)
 
 

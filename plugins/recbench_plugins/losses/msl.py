@@ -136,7 +136,7 @@ def token_temperatures(values: Tensor, position: Tensor, positive: Tensor, optio
 class MSL(Loss[MSLOptions]):
     """Softmax over the tokens that can continue some title of the catalogue."""
 
-    needs = frozenset({"allowed_tokens"})
+    needs = frozenset({"choices"})
 
     def __init__(self, options: MSLOptions) -> None:
         super().__init__(options)
@@ -189,7 +189,7 @@ class MSL(Loss[MSLOptions]):
         if reduction == "title_sum" or (reduction == "variant" and self.options.variant == "paper"):
             return int(batch.row.unique().numel())
         if reduction == "token_mean" or (self.options.variant == "official" and self.options.tau != "ats"):
-            return len(batch)
+            return len(batch) + batch.dropped
         return branching
 
     def _update(
