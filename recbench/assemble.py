@@ -21,6 +21,7 @@ from recbench.language.options import TINY, PretrainedOptions, TinyOptions
 from recbench.language.textmodel import TextModel
 from recbench.prompts.encode import Encoder
 from recbench.prompts.templates import Template, template
+from recbench.prompts.trie import Trie
 from recbench.seeds import seed_everything
 from recbench.types import Split
 
@@ -38,6 +39,7 @@ def untuned(
     spec: RunSpec,
     split: Split,
     tokenizer: Any,
+    trie: Trie,
     llm: str,
     collaborative: ScoringBackbone[Any] | None,
     seed: int,
@@ -49,6 +51,7 @@ def untuned(
         spec: the experiment.
         split: its data.
         tokenizer: of the language model.
+        trie: of the catalogue's titles (:func:`recbench.prompts.encode.title_trie`).
         llm: folder or hub identifier of a pretrained one.
         collaborative: the trained model behind the collaborative tokens, if the backbone has any.
         seed: of everything that starts at random.
@@ -68,7 +71,7 @@ def untuned(
         lm = tiny.build(TinyOptions(**parts["llm"]["options"]), tokenizer)
     text = lm.get_input_embeddings()
     longest = parts["llm"]["options"]["max_tokens"]
-    encoder = Encoder.create(tokenizer, words(spec), split.catalog, backbone, text.num_embeddings, longest)
+    encoder = Encoder.create(tokenizer, words(spec), split.catalog, backbone, text.num_embeddings, longest, trie)
     try:
         if plugin.learns:
             with torch.random.fork_rng():

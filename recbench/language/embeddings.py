@@ -23,10 +23,7 @@ def title_states(model: TextModel, titles: Sequence[str], batch: int = 64) -> np
         batch: titles at a time; it moves the last bits.
     """
 
-    def last(hidden: Tensor, mask: Tensor) -> Tensor:
-        return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
-
-    return _states(model, titles, batch, last)
+    return _states(model, titles, batch, lambda lengths: lengths.cumsum(0) - 1, lambda hidden, lengths: hidden)
 
 
 def text_means(model: TextModel, texts: Sequence[str], batch: int = 64) -> npt.NDArray[np.float32]:
@@ -35,16 +32,22 @@ def text_means(model: TextModel, texts: Sequence[str], batch: int = 64) -> npt.N
     As :func:`title_states` otherwise.
     """
 
-    def mean(hidden: Tensor, mask: Tensor) -> Tensor:
-        summed = (hidden * mask[..., None]).sum(dim=1)
+    def mean(hidden: Tensor, lengths: Tensor) -> Tensor:
+        row = torch.arange(len(lengths), device=hidden.device).repeat_interleave(lengths)
+        summed = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add(0, row, hidden)
         return torch.nn.functional.normalize(summed, dim=1)
 
-    return _states(model, texts, batch, mean)
+    return _states(model, texts, batch, lambda lengths: torch.arange(int(lengths.sum()), device=lengths.device), mean)
 
 
 def _states(
-    model: TextModel, texts: Sequence[str], batch: int, pool: Callable[[Tensor, Tensor], Tensor]
+    model: TextModel,
+    texts: Sequence[str],
+    batch: int,
+    wanted: Callable[[Tensor], Tensor],
+    pool: Callable[[Tensor, Tensor], Tensor],
 ) -> npt.NDArray[np.float32]:
+    """``wanted`` says of which tokens of rows of the given lengths; ``pool`` makes one vector a row of their states."""
     tokenizer, device = model.encoder.tokenizer, model.head.weight.device
     end = tokenizer.eos_token_id
     rows = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
@@ -53,11 +56,9 @@ def _states(
     found = np.zeros((len(rows), model.head.in_features), np.float32)
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
-        width = len(rows[chosen[-1]])
-        ids = torch.tensor([[*rows[n], *[end] * (width - len(rows[n]))] for n in chosen], device=device)
+        ids = torch.tensor([token for n in chosen for token in rows[n]], device=device)
         lengths = torch.tensor([len(rows[n]) for n in chosen], device=device)
-        mask = (torch.arange(width, device=device) < lengths[:, None]).long()
         with torch.inference_mode():
-            hidden = model.decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-            found[chosen] = pool(hidden.float(), mask).cpu().numpy()
+            hidden = model.reader.rows(ids, lengths, 0, wanted(lengths))
+            found[chosen] = pool(hidden.float(), lengths).cpu().numpy()
     return found

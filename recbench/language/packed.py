@@ -34,7 +34,7 @@ class Places:
 
     @classmethod
     def of(cls, row: Tensor, seen: Tensor) -> Places:
-        """Of S queries in rising ``row`` [S], each of which sees the keys of its row where ``seen`` [R, Q, K] is true."""
+        """Of S queries in rising ``row`` [S]; each sees the keys of its row where ``seen`` [R, Q, K] is true."""
         rows, width, _ = seen.shape
         start = torch.searchsorted(row, torch.arange(rows, device=row.device))
         place = torch.arange(len(row), device=row.device) - start[row]

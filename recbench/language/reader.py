@@ -87,7 +87,7 @@ class Reader:
         return hidden[row, column]
 
 
-def pack(rows: Sequence[Sequence[int]], most: Sequence[int] | None = None) -> tuple[list[int], list[int], int]:
+def pack(rows: Sequence[list[int]], most: Sequence[int] | None = None) -> tuple[list[int], list[int], int]:
     """Rows as :meth:`Reader.rows` takes them: ``(ids, lengths, shared)``.
 
     Args:
@@ -101,7 +101,7 @@ def pack(rows: Sequence[Sequence[int]], most: Sequence[int] | None = None) -> tu
     return ids, [len(row) - shared for row in rows], shared
 
 
-def common_start(rows: Sequence[Sequence[int]]) -> int:
+def common_start(rows: Sequence[list[int]]) -> int:
     """How many tokens all rows begin with: as many as the first and the last in dictionary order."""
     low, high = min(rows), max(rows)
     return next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
@@ -132,7 +132,7 @@ def _agrees(reader: Reader, causal: Any, own: str) -> bool:
             causal.config._attn_implementation = packed.NAME
         effect = (alone[1] - alone[2]).norm()
         return bool((torch.stack(alone[:2]) - found.float()).norm() < 0.1 * effect)
-    except Exception:  # noqa: BLE001 - whatever an architecture does with what it is given: it does not pack
+    except Exception:  # whatever an architecture makes of arguments that it does not know: it does not pack
         return False
     finally:
         for module, mode in modes.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recbench.errors import UsageError
 from recbench.language.collaborative import CollaborativeEmbedding, find
 from recbench.language.reader import Reader
 from recbench.prompts.encode import Encoder
@@ -57,6 +60,25 @@ class TextModel:
     def collaborative(self) -> CollaborativeEmbedding | None:
         """The embedding of collaborative tokens, where the backbone has them."""
         return find(self.lm)
+
+    @contextmanager
+    def in_fp32(self) -> Iterator[None]:
+        """Compute in fp32 for a while, whatever the weights are kept in; they come back unchanged.
+
+        Raises:
+            UsageError: the weights are quantised.
+        """
+        if getattr(self.causal.config, "quantization_config", None) is not None:
+            raise UsageError("decoder.precision=fp32 needs llm.bits=16: quantised weights are not kept in fp32.")
+        halves = [p for p in (*self.lm.parameters(), *self.lm.buffers()) if p.dtype in (torch.bfloat16, torch.float16)]
+        kept = [p.data for p in halves]
+        try:
+            for half in halves:
+                half.data = half.data.float()
+            yield
+        finally:
+            for half, data in zip(halves, kept, strict=True):
+                half.data = data
 
     def trainable(self) -> dict[str, Tensor]:
         """The trained parameters by name, on the CPU: with the spec, all it takes to rebuild the model."""

@@ -46,22 +46,22 @@ class Encoder:
 
     @classmethod
     def create(
-        cls, tokenizer: Any, template: Template, catalog: Catalog, backbone: Any, vocabulary: int, max_tokens: int = 512
+        cls,
+        tokenizer: Any,
+        template: Template,
+        catalog: Catalog,
+        backbone: Any,
+        vocabulary: int,
+        max_tokens: int = 512,
+        trie: Trie | None = None,
     ) -> Encoder:
-        """Tokenise the catalogue and build its trie.
+        """Of a catalogue whose ``trie`` is :func:`title_trie`'s, built here unless it is given.
 
         Raises:
             DataError: the tokenizer has no end-of-text token, or two titles have the same tokens.
         """
-        end = tokenizer.eos_token_id
-        if end is None:
-            raise DataError(
-                "The tokenizer has no end-of-text token, which closes every title: choose a causal LM's own."
-            )
-        texts = [template.quote(title) for title in catalog.titles]
-        ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
-        answers = tuple((*row, end) for row in ids)
-        return cls(tokenizer, template, catalog, backbone, vocabulary, answers, Trie.build(answers), max_tokens)
+        trie = title_trie(tokenizer, template, catalog) if trie is None else trie
+        return cls(tokenizer, template, catalog, backbone, vocabulary, trie.sequences(), trie, max_tokens)
 
     def prompts(self, cases: Sequences) -> list[list[int]]:
         """Token ids of each case's prompt; a beginning-of-text token first where the tokenizer puts one."""
@@ -115,3 +115,16 @@ class Encoder:
         if self.trie.item[node] == PAD and self.tokenizer.eos_token_id in self.trie.children(node):
             node = self.trie.step(node, self.tokenizer.eos_token_id)
         return int(self.trie.item[node])
+
+
+def title_trie(tokenizer: Any, template: Template, catalog: Catalog) -> Trie:
+    """The trie of a catalogue's titles, quoted as ``template`` does and closed by the end-of-text token.
+
+    Raises:
+        DataError: the tokenizer has no end-of-text token, or two titles have the same tokens.
+    """
+    end = tokenizer.eos_token_id
+    if end is None:
+        raise DataError("The tokenizer has no end-of-text token, which closes every title: choose a causal LM's own.")
+    texts = [template.quote(title) for title in catalog.titles]
+    return Trie.build([(*row, end) for row in tokenizer(texts, add_special_tokens=False)["input_ids"]])

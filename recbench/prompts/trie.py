@@ -7,9 +7,12 @@ constrained decoder and the grounding check all read this structure.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +86,54 @@ class Trie:
 
     def __len__(self) -> int:
         return len(self.item)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the content."""
+        sha = hashlib.sha256()
+        for column in (self.first, self.token, self.item):
+            sha.update(np.ascontiguousarray(column, np.int32).tobytes())
+        return sha.hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write the arrays and their digest as an ``.npz`` file, uncompressed."""
+        np.savez(path, first=self.first, token=self.token, item=self.item, digest=np.array(self.digest))
+
+    @classmethod
+    def load(cls, path: Path) -> Trie:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            DataError: the file is missing or truncated, or its content is not what was saved.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                found = cls(arrays["first"], arrays["token"], arrays["item"])
+                digest = str(arrays["digest"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path} is missing or damaged: remove its folder and run again.") from error
+        if found.digest != digest:
+            raise DataError(f"{path} is damaged (its content has another checksum): remove its folder and run again.")
+        return found
+
+    def sequences(self) -> tuple[tuple[int, ...], ...]:
+        """The token sequences that the trie was built from, by item."""
+        leaves = np.flatnonzero(self.item != PAD)
+        leaves, parent = leaves[np.argsort(self.item[leaves])], self.parents()
+        found: list[tuple[int, ...]] = []
+        for start in range(0, len(leaves), 1 << 16):
+            node, columns = leaves[start : start + (1 << 16)], []
+            while (node != ROOT).any():  # one step up at a time; those at the root stay there
+                columns.append(np.where(node == ROOT, PAD, self.token[np.maximum(node - 1, 0)]))
+                node = np.where(node == ROOT, ROOT, parent[node])
+            grid = np.stack(columns[::-1], axis=1)
+            skipped = (grid == PAD).sum(axis=1).tolist()
+            found += [tuple(row[n:]) for row, n in zip(grid.tolist(), skipped, strict=True)]
+        return tuple(found)
+
+    def parents(self) -> Ints:
+        """[nodes] the node before each; ``PAD`` for the root."""
+        return np.concatenate([[PAD], np.repeat(np.arange(len(self)), np.diff(self.first))]).astype(np.int32)
 
     def children(self, node: int) -> Ints:
         """Valid tokens after ``node``, ascending; empty at the end of a title."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from recbench.language.options import TINY
 from recbench.results import Stage
 from recbench.stages.scoring import ScoringStages
 from recbench.types import Sequences, Split
+
+TRIE = "trie.npz"
 
 
 class TextStages(ScoringStages):
@@ -93,7 +97,36 @@ class TextStages(ScoringStages):
                 load_model(self._stage("learned", self.keys.learned(seed), build, every_process=True).path)
             )
 
-        return untuned(self.spec, split, tokenizer, llm, collaborative, seed, learn)
+        model, backbone = untuned(
+            self.spec, split, tokenizer, self._trie(split, tokenizer), llm, collaborative, seed, learn
+        )
+        if not model.reader.packs:
+            self.reporter.message(
+                f"{model.reader.architecture} does not take recbench's attention: prompts are padded and every prefix "
+                "of a search is read anew, which gives the same results more slowly"
+            )
+        return model, backbone
+
+    def _trie(self, split: Split, tokenizer: Any) -> Any:
+        """The token trie of the catalogue, by the content that makes it."""
+        from recbench.assemble import words
+        from recbench.prompts.encode import title_trie
+        from recbench.prompts.trie import Trie
+
+        frame = words(self.spec)
+        key = {
+            "titles": _digest(json.dumps(split.catalog.titles)),
+            "tokenizer": _digest(
+                json.dumps(sorted(tokenizer.get_vocab().items())) + tokenizer.backend_tokenizer.to_str()
+            ),
+            "title": frame.title,
+            "code": bench_code(),
+        }
+
+        def build(folder: Path) -> None:
+            title_trie(tokenizer, frame, split.catalog).save(folder / TRIE)
+
+        return Trie.load(self._stage("trie", key, build).path / TRIE)
 
     def _tokenizer(self, split: Split, windows: Sequences, samples: int) -> Any:
         from recbench.language import load, tiny
@@ -133,6 +166,10 @@ class TextStages(ScoringStages):
         key = {"gguf": self.spec.parts["llm"]["fingerprint"], "code": bench_code()}
         self.reporter.stage("convert GGUF")
         return str(self._stage("llm", key, lambda folder: load.convert_gguf(place, folder)).path)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _arrays(model: Any) -> dict[str, Any]:

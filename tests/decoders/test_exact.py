@@ -16,8 +16,9 @@ from recbench.language.textmodel import TextModel
 from recbench.prompts.trie import Trie
 from recbench.testing import tiny_split, tiny_text_model
 from recbench.types import PAD, Catalog, Sequences
-from recbench_plugins.decoders.best_first import BestFirst, all_scores
+from recbench_plugins.decoders.best_first import BestFirst
 from recbench_plugins.decoders.exact import Exact, ExactOptions
+from recbench_plugins.decoders.item_scores import all_scores
 
 titles = st.lists(st.lists(st.integers(2, 6), min_size=1, max_size=5), min_size=1, max_size=14, unique_by=tuple)
 prompts = st.lists(st.lists(st.integers(2, 60), min_size=1, max_size=7), min_size=1, max_size=5)

@@ -42,7 +42,7 @@ class BeamSearch:
         self.over_vocabulary, self.length_penalty = over_vocabulary, length_penalty
         trie = model.encoder.trie
         self.trie = trie
-        self.parent = np.concatenate([[PAD], np.repeat(np.arange(len(trie)), np.diff(trie.first))])
+        self.parent = trie.parents()
         self.trees = Trees(model.reader)
         self.longest = max(map(len, model.encoder.answers))
 

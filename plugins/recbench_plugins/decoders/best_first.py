@@ -94,7 +94,7 @@ class BestFirst:
         self.kept = kept
         self.trie = trie = model.encoder.trie
         fanout = np.diff(trie.first)
-        self.parent = np.concatenate([[PAD], np.repeat(np.arange(len(trie)), fanout)])
+        self.parent = trie.parents()
         # the next node with a choice, or the title's end, down a path without one
         self.end = np.where(fanout == 1, trie.first[:-1] + 1, np.arange(len(trie)))
         while (self.end != (further := self.end[self.end])).any():
@@ -175,22 +175,3 @@ class BestFirst:
             score = run.score + sum(float(next(steps)[0]) for _ in range(n - 1))
             prefix = _Prefix(tree.age, np.concatenate([run.seen, column[end - len(run.nodes) : end]]))
             self._open(users[run.row], run.nodes[-1], score + next(steps), prefix)
-
-
-def all_scores(
-    model: TextModel, prompts: Sequence[Sequence[int]], over_vocabulary: bool = False, expand: int = 64
-) -> npt.NDArray[np.float64]:
-    """[prompts, items] log-probability of every title of the catalogue.
-
-    Args:
-        model: the language model and its catalogue.
-        prompts: token ids; all of them are one batch.
-        over_vocabulary: of the plain softmax (hf), not renormalised over valid tokens.
-        expand: prefixes of a user in one forward pass; a matter of speed and memory.
-    """
-    items = len(model.encoder.catalog)
-    search = BestFirst(model, items, expand, over_vocabulary)
-    scores = np.full((len(prompts), items), -np.inf)
-    for row, found in enumerate(search(prompts, [set()] * len(prompts))):
-        scores[row, [item for _, item in found]] = [score for score, _ in found]
-    return scores

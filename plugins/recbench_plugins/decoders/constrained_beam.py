@@ -9,14 +9,20 @@ title's length (``length_penalty=1``); Lemma 1 ranks by the product of probabili
 the ``beams`` best unfinished prefixes, and a title counts as finished when it is among the ``beams`` best
 continuations, as in transformers.
 
-How: prompts are read once, a user's beams share their cache. A step appends each beam's new tokens to the user's cache
-and an attention mask shows every token its own ancestors only, so nothing is copied or reordered. Renormalised over one
-valid token a forced token has probability 1: it is fed only when a later choice has to look back at it.
+How: prompts are read once and without padding, what all of them begin with once for all. A user's beams share their
+memory: a step appends each beam's new tokens to it and an attention mask shows every token its own ancestors only, so
+nothing is copied or reordered (where an architecture does not take such a mask, every prefix is read anew, and the run
+says so). Renormalised over one valid token a forced token has probability 1: it is fed only when a later choice has to
+look back at it.
+
+bf16 makes other rankings than fp32, since it cannot tell close scores apart: a model kept in bf16 is ranked with in
+fp32 by ``precision=fp32``, at the price of time and memory.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -25,6 +31,8 @@ from recbench.interfaces import Decoder, Options, Plugin, Reporter
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
     from recbench.types import Ranking, Sequences
+
+Batch = Annotated[int, Field(ge=1)] | Literal["auto"]
 
 
 class BeamOptions(Options):
@@ -35,7 +43,10 @@ class BeamOptions(Options):
         "renormalised", description="softmax over valid tokens (Lemma 1), or over the vocabulary and masked after (hf)"
     )
     length_penalty: float = Field(0.0, description="a title's score is divided by its token count to this power")
-    batch_size: int = Field(64, ge=1, description="users decoded at a time; part of the spec, so that results repeat")
+    batch_size: Batch = Field(
+        "auto", description="users decoded at a time; auto: 64 on the CPU, what the free memory holds on CUDA"
+    )
+    precision: Literal["model", "fp32"] = Field("model", description="of the ranking: the model's own, or fp32")
 
     def objection(self, depth: int) -> str:
         """A beam finds no more items than it is wide."""
@@ -49,29 +60,17 @@ class ConstrainedBeam(Decoder[BeamOptions]):
         self, model: TextModel, cases: Sequences, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
         """See :class:`recbench.interfaces.Decoder`; equal scores in the trie's order (by token ids)."""
-        import numpy as np
-
         from recbench.errors import UsageError
-        from recbench.types import PAD, Ranking
+        from recbench_plugins.decoders.batches import rank
         from recbench_plugins.decoders.beam_search import BeamSearch
 
-        if objection := self.options.objection(min(depth, len(model.encoder.catalog))):
+        options = self.options
+        if objection := options.objection(min(depth, len(model.encoder.catalog))):
             raise UsageError(objection)
-        prompts = model.encoder.prompts(cases)
-        # users of like prompt length share a batch; the order is a function of the cases alone
-        order = np.argsort([len(p) for p in prompts], kind="stable")
-        items = np.full((len(cases), depth), PAD, np.int32)
-        scores = np.full((len(cases), depth), -np.inf, np.float32)
-        search = BeamSearch(model, self.options.beams, self.options.scores == "hf", self.options.length_penalty)
-        for start in range(0, len(order), self.options.batch_size):
-            rows = order[start : start + self.options.batch_size]
-            forbidden = [set(cases.history[r].tolist()) if exclude_history else set() for r in rows]
-            for row, found in zip(rows, search([prompts[r] for r in rows], forbidden), strict=True):
-                kept = found[:depth]
-                items[row, : len(kept)] = [item for _, item in kept]
-                scores[row, : len(kept)] = [score for score, _ in kept]
-            reporter.step(min(start + self.options.batch_size, len(order)), len(order))
-        return Ranking(items, scores)
+        with model.in_fp32() if options.precision == "fp32" else nullcontext():
+            search = BeamSearch(model, options.beams, options.scores == "hf", options.length_penalty)
+            batch = options.batch_size
+            return rank(model, cases, depth, exclude_history, reporter, search, batch, 64, options.beams)
 
 
 plugin = Plugin(

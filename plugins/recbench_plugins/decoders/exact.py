@@ -14,7 +14,8 @@ tokens is arbitrary, so that every title looks improbable until its end is reach
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -32,7 +33,12 @@ class ExactOptions(Options):
         "renormalised", description="softmax over valid tokens (Lemma 1), or over the whole vocabulary (hf)"
     )
     expand: int = Field(16, ge=1, description="prefixes of a user looked at in one pass: speed, not the result")
-    batch_size: int = Field(16, ge=1, description="users decoded at a time: speed and memory, not the result")
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="users decoded at a time; auto: 16 on the CPU, what the free memory holds on CUDA"
+    )
+    precision: Literal["model", "fp32"] = Field(
+        "model", description="of the ranking: the model's own (bf16 makes other rankings), or fp32"
+    )
 
 
 class Exact(Decoder[ExactOptions]):
@@ -42,24 +48,14 @@ class Exact(Decoder[ExactOptions]):
         self, model: TextModel, cases: Sequences, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
         """See :class:`recbench.interfaces.Decoder`; ties in the trie's order: shorter titles, then token ids."""
-        import numpy as np
-
-        from recbench.types import PAD, Ranking
+        from recbench_plugins.decoders.batches import rank
         from recbench_plugins.decoders.best_first import BestFirst
 
-        prompts = model.encoder.prompts(cases)
-        order = np.argsort([len(p) for p in prompts], kind="stable")
-        items = np.full((len(cases), depth), PAD, np.int32)
-        scores = np.full((len(cases), depth), -np.inf, np.float32)
-        search = BestFirst(model, depth, self.options.expand, self.options.scores == "hf")
-        for start in range(0, len(order), self.options.batch_size):
-            rows = order[start : start + self.options.batch_size]
-            forbidden = [set(cases.history[r].tolist()) if exclude_history else set() for r in rows]
-            for row, found in zip(rows, search([prompts[r] for r in rows], forbidden), strict=True):
-                items[row, : len(found)] = [item for _, item in found]
-                scores[row, : len(found)] = [score for score, _ in found]
-            reporter.step(min(start + self.options.batch_size, len(order)), len(order))
-        return Ranking(items, scores)
+        options = self.options
+        with model.in_fp32() if options.precision == "fp32" else nullcontext():
+            search = BestFirst(model, depth, options.expand, options.scores == "hf")
+            batch = options.batch_size
+            return rank(model, cases, depth, exclude_history, reporter, search, batch, 16, options.expand)
 
 
 plugin = Plugin(

@@ -8,6 +8,9 @@ switched off). As in the code, the embedding is the last layer's hidden state at
 the distance is L2; the best of ``beams`` free beams is grounded (``ground=all`` takes an item's smallest distance to
 any of them). The share of generated titles that are no item is reported, of the best beams.
 
+Every title is embedded once for all cases; above 100,000 items faiss searches, where it is installed
+(``recbench-toolkit[neighbours]``) and no fusion asks for all distances.
+
 ``fusion`` is the code's second step, off by default: distances, scaled to [0, 1] case by case, are multiplied by
 ``(1 + P) ** -gamma``, where P is the popularity or a recommender's scores on the same scale. The code chooses gamma on
 the test metrics, one for each metric and cut-off; here it is an option to be chosen on validation.
@@ -63,14 +66,14 @@ class Grounding(Decoder[GroundingOptions]):
         meets a model without adapters.
         """
         import numpy as np
-        import torch
 
         from recbench.types import PAD, Ranking
         from recbench_plugins.decoders.generate import generate
+        from recbench_plugins.decoders.nearest import Nearest
 
         encoder, options = model.encoder, self.options
         size, kept = options.batch_size, options.beams if options.ground == "all" else 1
-        catalogue = torch.from_numpy(self._embed(model, encoder.catalog.titles))
+        nearest = Nearest(self._embed(model, encoder.catalog.titles), reporter)
         prompts = encoder.prompts(cases)
         order = np.argsort([len(p) for p in prompts], kind="stable")
         items = np.full((len(cases), depth), PAD, np.int32)
@@ -82,15 +85,20 @@ class Grounding(Decoder[GroundingOptions]):
             ids = [tokens for beams in answers for tokens, _ in beams]
             texts = [_unquoted(t, encoder.template.title) for t in encoder.tokenizer.batch_decode(ids)]
             invalid += sum(text not in titles for text in texts[::kept])
-            far = torch.cdist(torch.from_numpy(self._embed(model, texts)), catalogue)
-            near = -self._fuse(far.view(len(rows), kept, -1).amin(1).numpy(), model, cases.take(rows))
-            if exclude_history:
-                row, column = np.nonzero(cases.history[rows] != PAD)
-                near[row, cases.history[rows][row, column]] = -np.inf
-            best = np.argsort(-near, axis=1, kind="stable")[:, :depth]
-            score = np.take_along_axis(near, best, axis=1)
-            items[rows, : best.shape[1]] = np.where(np.isneginf(score), PAD, best)
-            scores[rows, : best.shape[1]] = score
+            history = cases.history[rows]
+            queries = self._embed(model, texts)
+            if nearest.index is not None and options.fusion == "none":
+                # so many that none is missed, whichever beam finds it and whatever the history takes away
+                items[rows], scores[rows] = nearest.few(queries, kept, depth, history if exclude_history else None)
+            else:
+                near = -self._fuse(nearest.all(queries, kept), model, cases.take(rows))
+                if exclude_history:
+                    row, column = np.nonzero(history != PAD)
+                    near[row, history[row, column]] = -np.inf
+                best = np.argsort(-near, axis=1, kind="stable")[:, :depth]
+                score = np.take_along_axis(near, best, axis=1)
+                items[rows, : best.shape[1]] = np.where(np.isneginf(score), PAD, best)
+                scores[rows, : best.shape[1]] = score
             reporter.step(min(start + size, len(order)), len(order))
         return Ranking(items, scores, invalid_share=invalid / len(cases))
 
