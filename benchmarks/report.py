@@ -21,26 +21,26 @@ def page(results: dict[str, Any]) -> str:
         f"{machine['device']}, {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, {versions}; "
         f"commit {(machine['git_commit'] or 'unknown')[:8]}{' with changes' if machine['git_dirty'] else ''}.",
         "",
-        "| what | ours | theirs | ratio | memory, ours | theirs | ratio |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| what | ours | theirs | ratio | memory, ours | theirs | ratio | note |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in results["rows"]:
-        lines.append(
-            _line(row["name"], *(_seconds(row[s]) for s in ("ours", "theirs")), row["ratio"], row.get("memory"))
-        )
-        if masks := row.get("masks of 10,000 windows"):
-            lines.append(_line(f"{row['name'].partition(':')[0]}: masks of 10,000 windows", "–", "–", None, masks))
+        times = [_seconds(row[side]) if side in row else "–" for side in ("ours", "theirs")]
+        note = [row["note"]] if "note" in row else []
+        if row.get("same", 1.0) < 1.0:
+            note.append(f"the same item at {row['same']:.0%} of the ranks")
+        lines.append(_line(row["name"], *times, row.get("ratio"), row.get("memory"), "; ".join(note)))
     return "\n".join([*lines, ""])
 
 
-def _line(name: str, ours: str, theirs: str, ratio: float | None, memory: dict[str, int] | None) -> str:
+def _line(name: str, ours: str, theirs: str, ratio: float | None, memory: dict[str, int] | None, note: str) -> str:
     cells = [name, ours, theirs, "–" if ratio is None else f"{ratio:.1f}x"]
     if memory:
         share = memory["theirs"] / max(memory["ours"], 1)
         cells += [_bytes(memory["ours"]), _bytes(memory["theirs"]), f"{share:,.1f}x"]
     else:
         cells += ["–"] * 3
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join([*cells, note or "–"]) + " |"
 
 
 def _seconds(times: list[float]) -> str:
