@@ -132,16 +132,18 @@ class Layout:
     chosen: Places | None = None
     _collecting: bool = field(default=False, repr=False)
     _collected: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
+    _last: int = field(default=-1, repr=False)  # the layer that they belong to
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, dropout: float
     ) -> Tensor:
         """[S, heads, d]; query, key and value are [T, heads, d], or of the wanted tokens only in the last layer."""
         if self._collecting:
-            self._collected = (key, value)
+            self._collected, self._last = (key, value), layer
             raise _Enough
         places = self.places
-        if self._collected is not None:
+        if layer == self._last:  # when a checkpointed layer runs again, too
+            assert self._collected is not None
             assert self.chosen is not None
             (key, value), places = self._collected, self.chosen
         if self.memory is not None:
@@ -158,13 +160,14 @@ class Layout:
 
     def enter_last_layer(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Keys and values for all tokens; then the layer's arguments for the wanted ones."""
-        self._collected, self._collecting = None, True
+        checkpointed, layer.gradient_checkpointing = getattr(layer, "gradient_checkpointing", False), False
+        self._collecting = True
         try:
             layer.forward(*args, **kwargs)
         except _Enough:
             pass
         finally:
-            self._collecting = False
+            self._collecting, layer.gradient_checkpointing = False, checkpointed
         wanted = self.wanted
         assert wanted is not None
 

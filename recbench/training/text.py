@@ -69,7 +69,11 @@ def _last_choice(fanout: Ints) -> int:
 
 
 def collate(examples: Sequence[Example]) -> dict[str, Any]:
-    """What :meth:`recbench.training.answers.AnswerModel.answers` takes; a title's last token is predicted, not read."""
+    """What :meth:`recbench.training.answers.AnswerModel.answers` takes; a title's last token is predicted, not read.
+
+    A long beginning that all prompts share (an instruction) is read once, gradient and all: the loss is the same, only
+    the adapters' dropout on it is drawn once for the batch.
+    """
     rows = [[*e.prompt, *e.answer[: len(e.nodes) - 1]] for e in examples]
     ids, lengths, shared = pack(rows, [len(e.prompt) - 1 for e in examples])
     counts = np.array([len(e.nodes) for e in examples])

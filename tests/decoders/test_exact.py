@@ -16,12 +16,17 @@ from recbench.language.textmodel import TextModel
 from recbench.prompts.trie import Trie
 from recbench.testing import tiny_split, tiny_text_model
 from recbench.types import PAD, Catalog, Sequences
+from recbench_plugins.decoders.batches import bytes_per_user
+from recbench_plugins.decoders.beam_search import BeamSearch
 from recbench_plugins.decoders.best_first import BestFirst
+from recbench_plugins.decoders.constrained_beam import BeamOptions, ConstrainedBeam
 from recbench_plugins.decoders.exact import Exact, ExactOptions
-from recbench_plugins.decoders.item_scores import all_scores
+from recbench_plugins.decoders.item_scores import all_scores, item_scores
 
 titles = st.lists(st.lists(st.integers(2, 6), min_size=1, max_size=5), min_size=1, max_size=14, unique_by=tuple)
-prompts = st.lists(st.lists(st.integers(2, 60), min_size=1, max_size=7), min_size=1, max_size=5)
+texts = st.lists(st.lists(st.integers(2, 60), min_size=1, max_size=7), min_size=1, max_size=5)
+# behind nothing, or behind a beginning that is long enough to be read once for all
+prompts = st.builds(lambda first, rest: [[*first, *r] for r in rest], st.sampled_from([[], list(range(30, 55))]), texts)
 
 
 @cache
@@ -79,10 +84,16 @@ def test_the_top_of_the_catalogue(rows: Any, texts: Any, seed: int, over_vocabul
     forbidden = [data.draw(items) for _ in texts]
     found = BestFirst(model, depth, expand, over_vocabulary, kept)(texts, forbidden)
     scores = all_scores(model, texts, over_vocabulary, expand)
+    some = [data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=3, max_size=3)) for _ in texts]
+    given_items = item_scores(model, texts, some, over_vocabulary)
+    beams = len(rows) + 2  # as wide as the catalogue, so that nothing is pruned; the root may be narrower
+    wide = BeamSearch(model, beams, over_vocabulary, 0.0)(texts, forbidden)
     for n, text in enumerate(texts):
         expected = brute_force(model, text, over_vocabulary)
         agrees(found[n], expected, depth, forbidden[n])
         assert scores[n] == pytest.approx(expected, abs=2e-5)
+        assert given_items[n] == pytest.approx(expected[some[n]], abs=2e-5)
+        agrees(wide[n], expected, beams, forbidden[n])
 
 
 @pytest.mark.parametrize("scores", ["renormalised", "hf"])
@@ -113,8 +124,6 @@ def test_the_result_does_not_depend_on_how_it_is_computed() -> None:
 
 def test_finds_what_a_narrow_beam_loses() -> None:
     """A greedy first choice hides the best title: the beam of one misses it, exact search does not."""
-    from recbench_plugins.decoders.constrained_beam import BeamOptions, ConstrainedBeam
-
     # the best first token leads to many titles that share its probability
     rows = [[2, a, b] for a in (3, 4, 5, 6) for b in (3, 4, 5, 6)] + [[7, 3]]
     model = with_titles(tiny_text_model(tiny_split()), rows)
@@ -145,3 +154,41 @@ def test_a_catalogue_of_one_item() -> None:
     assert BestFirst(model, 10, 16, False)([[9], [9, 8]], [set(), {0}]) == [[(0.0, 0)], []]
     (found,) = BestFirst(model, 10, 16, True)([[9, 8, 7]], [set()])
     agrees(found, brute_force(model, [9, 8, 7], True), 10, set())
+
+
+def test_architectures_that_do_not_pack_find_the_same() -> None:
+    """Every prefix is read anew then; the result is the same."""
+    split, model = tiny_split(), random_model(2)
+    expected = Exact(ExactOptions()).rank(model, split.test, 7, True, SilentReporter())
+    beams = ConstrainedBeam(BeamOptions()).rank(model, split.test, 7, True, SilentReporter())
+    other = TextModel(model.lm, model.encoder, "cpu")
+    other.reader.packs = False
+    found = Exact(ExactOptions(expand=3)).rank(other, split.test, 7, True, SilentReporter())
+    assert np.array_equal(found.items, expected.items)
+    assert found.scores == pytest.approx(expected.scores, abs=2e-5)
+    again = ConstrainedBeam(BeamOptions()).rank(other, split.test, 7, True, SilentReporter())
+    assert np.array_equal(again.items, beams.items)
+
+
+def test_a_model_in_bf16_ranks_as_in_fp32_where_asked() -> None:
+    """And its weights come back as they were."""
+    split, model = tiny_split(), tiny_text_model(tiny_split(), seed=3)
+    model.lm.to(torch.bfloat16)
+    before = {n: p.clone() for n, p in model.lm.named_parameters()}
+    found = Exact(ExactOptions(precision="fp32")).rank(model, split.test, 5, False, SilentReporter())
+    half = Exact(ExactOptions()).rank(model, split.test, 5, False, SilentReporter())
+    assert all(p.dtype == torch.bfloat16 and torch.equal(p, before[n]) for n, p in model.lm.named_parameters())
+    model.lm.float()  # bf16 weights, exactly
+    expected = Exact(ExactOptions()).rank(model, split.test, 5, False, SilentReporter())
+    assert np.array_equal(found.scores, expected.scores)
+    assert np.array_equal(found.items, expected.items)
+    assert not np.array_equal(half.scores, expected.scores)
+
+
+def test_memory_that_a_user_needs_grows_with_what_is_kept() -> None:
+    model = random_model(0)
+    config, longest = model.causal.config, max(map(len, model.encoder.answers))
+    one = bytes_per_user(model, 100, 10)
+    # keys and values in fp32, and logits twice
+    assert bytes_per_user(model, 101, 10) - one == 2 * 2 * config.hidden_size * 4
+    assert bytes_per_user(model, 100, 11) - one == longest * 2 * 2 * config.hidden_size * 4 + 8 * config.vocab_size

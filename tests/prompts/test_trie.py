@@ -1,5 +1,7 @@
 """The arrays against marisa-trie and brute force over prefixes."""
 
+from pathlib import Path
+
 import marisa_trie
 import numpy as np
 import pytest
@@ -83,3 +85,33 @@ def test_impossible_catalogues_name_the_item(rows: list[list[int]], words: str) 
 def test_a_token_that_continues_nothing_is_refused() -> None:
     with pytest.raises(DataError, match="position 1"):
         Trie.build([[1, 2, END]]).path([1, 3])
+
+
+@given(catalogues)
+def test_saved_and_loaded_it_holds_the_same_titles(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]]
+) -> None:
+    trie, path = Trie.build(rows), tmp_path_factory.mktemp("trie") / "trie.npz"
+    assert trie.sequences() == tuple(map(tuple, rows))
+    trie.save(path)
+    found = Trie.load(path)
+    assert found.digest == trie.digest
+    assert all(np.array_equal(getattr(found, n), getattr(trie, n)) for n in ("first", "token", "item"))
+    children = [(n, int(e) + 1) for n in range(len(trie)) for e in range(trie.first[n], trie.first[n + 1])]
+    assert [(int(p), n) for n, p in enumerate(trie.parents()) if p != PAD] == children
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "edited", "other"])
+def test_a_damaged_file_is_refused(tmp_path: Path, damage: str) -> None:
+    trie, path = Trie.build([[1, END], [2, END]]), tmp_path / "trie.npz"
+    trie.save(path)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-40])
+    elif damage == "other":
+        np.savez(path, first=trie.first)
+    else:
+        np.savez(path, first=trie.first, token=trie.token + 1, item=trie.item, digest=np.array(trie.digest))
+    with pytest.raises(DataError, match=r"trie\.npz is .*damaged.*remove its folder"):
+        Trie.load(path)

@@ -19,19 +19,38 @@ from recbench.types import PAD
 Found = list[tuple[float, int]]
 """A user's finished items: (score, item), best first."""
 
+AHEAD = 16  # forced tokens that are read in the same pass as the choice before them, where they have to be scored
+
 
 @dataclass
 class _Beams:
     """B users' K live prefixes, all of the same number of tokens.
 
     node: [B, K] trie node, ``PAD`` where there is no beam. score: [B, K]. pending: [B, K] tokens at the end of the
-    prefix that the model has not been fed. seen: [B, K, S] which of the user's S fed tokens belong to the prefix.
+    prefix that the model has not been fed. seen: [B, K, S] which of the user's S fed tokens belong to the prefix, or
+    follow it by force. known: [B, K] how many of the next steps are forced and scored already; ahead: [B, K, AHEAD]
+    their log-probabilities.
     """
 
     node: npt.NDArray[np.int64]
     score: npt.NDArray[np.float64]
     pending: npt.NDArray[np.int64]
     seen: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.int64]
+    ahead: npt.NDArray[np.float64]
+
+    @classmethod
+    def none(cls, users: int, beams: int, fed: int) -> _Beams:
+        """No live prefix."""
+        shape = (users, beams)
+        return cls(
+            np.full(shape, PAD, np.int64),
+            np.full(shape, -np.inf),
+            np.zeros(shape, np.int64),
+            np.zeros((*shape, fed), bool),
+            np.zeros(shape, np.int64),
+            np.zeros((*shape, AHEAD)),
+        )
 
 
 class BeamSearch:
@@ -43,6 +62,11 @@ class BeamSearch:
         trie = model.encoder.trie
         self.trie = trie
         self.parent = trie.parents()
+        # how many nodes from each one on have just one child, that one included
+        self.forced = (np.diff(trie.first) == 1).astype(np.int64)
+        after = np.where(self.forced, trie.first[:-1] + 1, np.arange(len(trie)))
+        while (self.forced != (longer := self.forced + self.forced[after])).any():
+            self.forced, after = longer, after[after]
         self.trees = Trees(model.reader)
         self.longest = max(map(len, model.encoder.answers))
 
@@ -57,12 +81,7 @@ class BeamSearch:
         k = self.beams + max(len(items - {PAD}) for items in forbidden)
         users = len(prompts)
         tree = self.trees(prompts, self.longest)
-        state = _Beams(
-            np.full((users, k), PAD, np.int64),
-            np.full((users, k), -np.inf),
-            np.zeros((users, k), np.int64),
-            np.zeros((users, k, 0), bool),
-        )
+        state = _Beams.none(users, k, 0)
         state.node[:, 0], state.score[:, 0] = ROOT, 0.0
         finished: list[list[tuple[float, int, int]]] = [[] for _ in range(users)]
         length = 0
@@ -81,33 +100,59 @@ class BeamSearch:
         indptr, _ = self.trie.allowed(node)
         fanout = np.diff(indptr)
         step = np.zeros(int(indptr[-1]))
-        asks = np.ones(len(node), bool) if self.over_vocabulary else fanout > 1
+        ready = state.known[user, slot] > 0
+        step[np.repeat(ready, fanout)] = state.ahead[user[ready], slot[ready], 0]
+        state.ahead[user[ready], slot[ready]] = np.roll(state.ahead[user[ready], slot[ready]], -1, axis=1)
+        state.known[user[ready], slot[ready]] -= 1
+        asks = ~ready if self.over_vocabulary else fanout > 1
         if asks.any():
-            hidden = self._feed(state, tree, user[asks], slot[asks], length)
-            step[np.repeat(asks, fanout)] = log_probabilities(self.model, hidden, node[asks], self.over_vocabulary)
+            step[np.repeat(asks, fanout)] = self._ask(state, tree, user[asks], slot[asks], length)
         beam = np.repeat(np.arange(len(node)), fanout)
         child = np.arange(indptr[-1]) + np.repeat(self.trie.first[node] - indptr[:-1], fanout) + 1
         return user[beam], slot[beam], child, state.score[user, slot][beam] + step
 
-    def _feed(self, state: _Beams, tree: Tree | Paths, user: npt.NDArray, slot: npt.NDArray, length: int) -> Tensor:
-        """[beams] hidden states that predict the next token of the given beams; feeds their pending tokens."""
+    def _ask(
+        self, state: _Beams, tree: Tree | Paths, user: npt.NDArray, slot: npt.NDArray, length: int
+    ) -> npt.NDArray[np.float64]:
+        """[edges] log-probability of every next token of the given beams.
+
+        Feeds their pending tokens; and, where forced ones follow that have to be scored, those too.
+        """
+        node = state.node[user, slot]
         if length == 0:
-            return tree.first
-        count = state.pending[user, slot]
+            return log_probabilities(self.model, tree.first, node, self.over_vocabulary)
+        more = np.clip(self.forced[node] - 1, 0, AHEAD) if self.over_vocabulary else np.zeros_like(node)
+        steps = np.arange(int(more.max()) + 1)
+        ahead = np.empty((len(node), len(steps)), np.int64)  # the nodes that are asked
+        for n in steps:
+            ahead[:, n] = node if n == 0 else np.where(n <= more, self.trie.first[ahead[:, n - 1]] + 1, ahead[:, n - 1])
+        pending = state.pending[user, slot]
+        count = pending + more
         beam = np.repeat(np.arange(len(user)), count)
-        place = np.arange(len(beam)) - np.repeat(np.cumsum(count) - count, count)  # within the beam's pending tokens
-        tokens = self._pending_tokens(state.node[user, slot], count)
-        last = np.cumsum(count) - 1
+        place = np.arange(len(beam)) - np.repeat(np.cumsum(count) - count, count)  # within the beam's tokens
+        tokens = self._last_tokens(ahead[:, -1], count)
         hidden, column = tree.feed(
-            user[beam], tokens, length - count[beam] + place, state.seen[user, slot][beam], place, last
+            user[beam],
+            tokens,
+            length - pending[beam] + place,
+            state.seen[user, slot][beam],
+            place,
+            np.flatnonzero(place >= pending[beam] - 1),
         )
         grown = int(tree.fed.max()) - state.seen.shape[2]
         state.seen = np.concatenate([state.seen, np.zeros((*state.seen.shape[:2], grown), bool)], axis=2)
         state.seen[user[beam], slot[beam], column] = True
         state.pending[user, slot] = 0
-        return hidden
+        asked = steps <= more[:, None]
+        values = log_probabilities(self.model, hidden, ahead[asked], self.over_vocabulary)
+        owner, step = np.nonzero(asked)
+        edge = np.repeat(np.arange(len(owner)), self.trie.fanout(ahead[asked]))
+        later = step[edge] > 0
+        state.known[user, slot] = more
+        state.ahead[user[owner[edge[later]]], slot[owner[edge[later]]], step[edge[later]] - 1] = values[later]
+        return values[~later]
 
-    def _pending_tokens(self, node: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _last_tokens(self, node: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The last ``count`` tokens on the way to each node, beam after beam, in reading order."""
         width = int(count.max())
         grid = np.full((len(node), width), PAD, np.int64)
@@ -154,16 +199,13 @@ class BeamSearch:
             done[u] = len(pool) == self.beams and best[u] <= pool[-1][0]
         keep = ~done[user[live]]
         live, live_rank = live[keep], live_rank[keep]
-        new = _Beams(
-            np.full_like(state.node, PAD),
-            np.full_like(state.score, -np.inf),
-            np.zeros_like(state.pending),
-            np.zeros_like(state.seen),
-        )
+        new = _Beams.none(*state.node.shape, state.seen.shape[2])
         u, old = user[live], slot[live]
         new.node[u, live_rank], new.score[u, live_rank] = child[live], score[live]
-        new.pending[u, live_rank] = state.pending[u, old] + 1
-        new.seen[u, live_rank] = state.seen[u, old]
+        for name in ("seen", "known", "ahead"):
+            getattr(new, name)[u, live_rank] = getattr(state, name)[u, old]
+        # the token of a node whose next step is known has been fed
+        new.pending[u, live_rank] = np.where(state.known[u, old] > 0, 0, state.pending[u, old] + 1)
         return new
 
 
