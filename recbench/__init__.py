@@ -1,3 +1,3 @@
 """recbench: one protocol for LLM-based sequential recommendation."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
