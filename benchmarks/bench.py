@@ -67,7 +67,8 @@ def main() -> None:
         if chosen.only not in name or (chosen.full and any(r["part"] == name and r["code"] == code for r in kept)):
             continue
         try:
-            rows = [{**row, "part": name, "code": code} for row in part()]
+            commit = machine(n)["git_commit"]
+            rows = [{**row, "part": name, "code": code, "commit": commit} for row in part()]
         except AssertionError as error:
             raise SystemExit(f"{name}: {error}. Nothing was timed.") from error
         names = {row["name"] for row in rows}

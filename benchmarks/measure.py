@@ -30,16 +30,21 @@ def timed(action: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def duel(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int = ROUNDS, **facts: Any) -> Row:
+def duel(name: str, ours: Callable[[], Any], theirs: Callable[[], Any], once: float | None = None, **facts: Any) -> Row:
     """Both in turn after a warm-up of each; sorted seconds of each, and the ratio of their medians.
 
-    A single round has no warm-up of its own: the check for equal results before it was one.
+    Args:
+        name, facts: of the row.
+        ours, theirs: the same work.
+        once: seconds that theirs took just before, where it takes minutes and is not run again.
     """
-    if rounds > 1:
-        ours(), theirs()
-    times: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for _ in range(rounds):
-        times["theirs"].append(timed(theirs))
+    ours()
+    times: dict[str, list[float]] = {"ours": [], "theirs": [] if once is None else [once]}
+    if once is None:
+        theirs()
+    for _ in range(ROUNDS):
+        if once is None:
+            times["theirs"].append(timed(theirs))
         times["ours"].append(timed(ours))
     row = {"name": name, **facts, **{side: sorted(found) for side, found in times.items()}}
     ours_s, theirs_s = (statistics.median(times[side]) for side in ("ours", "theirs"))

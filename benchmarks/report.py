@@ -10,6 +10,7 @@ def page(results: dict[str, Any]) -> str:
     """Markdown: one row a duel, medians, extremes, ratios, and what was measured on what."""
     machine = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    commits = sorted({(row["commit"] or "unknown")[:8] for row in results["rows"]})
     lines = [
         "# Against the peers' way",
         "",
@@ -19,7 +20,8 @@ def page(results: dict[str, Any]) -> str:
         "its own.",
         "",
         f"{machine['device']}, {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, {versions}; "
-        f"commit {(machine['git_commit'] or 'unknown')[:8]}{' with changes' if machine['git_dirty'] else ''}.",
+        f"commit {', '.join(commits)}{' with changes' if machine['git_dirty'] else ''}. Rows of one time each come from "
+        "peers that take minutes.",
         "",
         "| what | ours | theirs | ratio | memory, ours | theirs | ratio | note |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

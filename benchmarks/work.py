@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import ROUNDS, Row, added, duel, memory, resident, timed
+from measure import Row, added, duel, memory, resident, timed
 from peers import dense_mask, dict_trie, following, full_logit_loss, padded, padded_prefill
 
 TINY = "tiny"
@@ -102,15 +102,16 @@ def decoding(llm: str, users: int, threads: int, tries: str = "dict marisa", bf1
         ours = [[item for _, item in found] for found in as_hf(prompts, none)]
         for name in tries.split():
             for batch in batches:
-                theirs = Generate(model, prompts, allowed[name], batch)
-                same = agree(theirs(), ours, exactly=not bf16)
+                theirs, found = Generate(model, prompts, allowed[name], batch), []
+                seconds = timed(lambda t=theirs, f=found: f.extend(t()))
+                same = agree(found, ours, exactly=not bf16)
                 title = f"{what}: beam 10, HF's scores, against generate with a {name} trie (its batch: {batch})"
-                row = duel(title, lambda: as_hf(prompts, none), theirs, 1 if slow else ROUNDS, users=users, same=same)
-                rows.append(row)
+                once = seconds if slow else None
+                rows.append(duel(title, lambda: as_hf(prompts, none), theirs, once, users=users, same=same))
         title = f"{what}: beam 10, renormalised (what MSL trains), against HF's padded prefill alone"
         prefill = lambda: padded_prefill(model, prompts, BEAMS)  # noqa: E731 - both sides read alike
-        rounds = 1 if bf16 else ROUNDS
-        rows.append(duel(title, lambda: renormalised(prompts, none), prefill, rounds, users=users))
+        once = timed(prefill) if slow else None
+        rows.append(duel(title, lambda: renormalised(prompts, none), prefill, once, users=users))
     finally:
         if bf16:
             load.cache_clear()  # its weights have lost their last bits
@@ -173,7 +174,7 @@ def training(llm: str, threads: int, side: str = "", bf16: bool = False) -> list
     assert abs(a - b) < (0.05 if bf16 else 1e-5) * abs(b), f"the losses differ: {a} and {b}"
     what = f"{label(llm)}: MSL step of {size} windows"
     if bf16:
-        return [duel(f"{what}, ours in bf16, against dense masks over full logits in fp32", ours, theirs, 1)]
+        return [duel(f"{what}, ours in bf16, against dense masks over full logits in fp32", ours, theirs)]
     row = duel(f"{what} against dense masks over full logits", ours, theirs, samples=size)
     row["memory"] = {s: memory("--memory", s, "--llm", llm)["added"] for s in ("ours", "theirs")}
     tokens = sum(len(model.encoder.answers[int(t)]) for t in split.train.target[:10_000])
