@@ -20,8 +20,8 @@ def page(results: dict[str, Any]) -> str:
         "its own.",
         "",
         f"{machine['device']}, {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, {versions}; "
-        f"commit {', '.join(commits)}{' with changes' if machine['git_dirty'] else ''}. Rows of one time each come from "
-        "peers that take minutes.",
+        f"commit {', '.join(commits)}{' with changes' if machine['git_dirty'] else ''}. A peer that takes minutes ran "
+        "once.",
         "",
         "| what | ours | theirs | ratio | memory, ours | theirs | ratio | note |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
