@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,13 @@ def label(llm: str) -> str:
 
 def some_prompts(model: Any, split: Any, users: int, history: int = 0) -> list[list[int]]:
     """Prompts of evenly spaced test windows; with ``history``, of their newest so many items."""
-    from recbench.types import PAD, Sequences
+    from recbench.types import PAD
 
     cases = split.test.take(np.linspace(0, len(split.test) - 1, users).astype(int))
     if history:
         kept = cases.history.copy()
         kept[:, :-history] = PAD
-        cases = Sequences(cases.users, kept, cases.target)
+        cases = replace(cases, history=kept)
     return list(model.encoder.prompts(cases))
 
 

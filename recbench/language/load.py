@@ -135,7 +135,11 @@ def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     if options.bits < 16:
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=options.gradient_checkpointing)
+        model = prepare_model_for_kbit_training(
+            model,
+            use_gradient_checkpointing=options.gradient_checkpointing,
+            gradient_checkpointing_kwargs={"use_reentrant": False},
+        )
     elif options.gradient_checkpointing:
         checkpoint(model)
     config = LoraConfig(

@@ -45,22 +45,22 @@ class Places:
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, dropout: float) -> Tensor:
         """[S, heads, d] attention of ``query`` [S, heads, d] to ``key`` and ``value`` [R, key heads, K, d]."""
-        rows, kinds, _, _ = key.shape
+        rows, key_heads, _, _ = key.shape
         heads, width = query.shape[1:]
-        places, group = self.seen.shape[1], heads // kinds
-        grid = query.flatten(1).index_select(0, self.query).view(rows, places, kinds, group, width)
+        places, group = self.seen.shape[1], heads // key_heads
+        grid = query.flatten(1).index_select(0, self.query).view(rows, places, key_heads, group, width)
         # query heads that share a key stand below each other, so that no key is copied
-        grid = grid.permute(0, 2, 3, 1, 4).reshape(rows, kinds, group * places, width)
+        grid = grid.permute(0, 2, 3, 1, 4).reshape(rows, key_heads, group * places, width)
         out = torch.nn.functional.scaled_dot_product_attention(
             grid, key, value, attn_mask=self._added(grid.dtype, group), dropout_p=dropout, scale=scaling
         )
-        out = out.view(rows, kinds, group, places, -1).permute(0, 3, 1, 2, 4).reshape(rows * places, -1)
+        out = out.view(rows, key_heads, group, places, -1).permute(0, 3, 1, 2, 4).reshape(rows * places, -1)
         return out.index_select(0, self.back).view(len(self.back), heads, -1)
 
     def _added(self, dtype: torch.dtype, group: int) -> Tensor:
         """[R, 1, group * Q, K] 0, or a number so low that a key is not seen; made once for all layers.
 
-        Finite, since a place without a query sees nothing, and twice as high as can be, since autocast may round it.
+        Finite, since a place without a query sees nothing; and half the lowest number, since autocast may round it.
         """
         if self._bias is None or self._bias.dtype != dtype:
             bias = torch.zeros(self.seen.shape, dtype=dtype, device=self.seen.device)
@@ -227,8 +227,16 @@ def install(causal: Any) -> bool:
     return True
 
 
-def read(decoder: Any, ids: Tensor, position: Tensor, layout: Layout) -> Tensor:
-    """[S, width] last hidden states of the wanted ones of the packed tokens ``ids`` [T] at ``position`` [T]."""
+def read(decoder: Any, ids: Tensor, position: Tensor, layout: Layout, shortens: bool = True) -> Tensor:
+    """[S, width] last hidden states of the wanted ones of the packed tokens ``ids`` [T] at ``position`` [T].
+
+    Args:
+        decoder, ids, position, layout: of the pass.
+        shortens: whether the last layer can do with the wanted tokens; else it computes all.
+    """
+    wanted = layout.wanted
+    if not shortens:
+        layout.wanted = None
     hidden: Tensor = decoder(
         input_ids=ids[None],
         position_ids=position[None],
@@ -237,4 +245,4 @@ def read(decoder: Any, ids: Tensor, position: Tensor, layout: Layout) -> Tensor:
         use_cache=False,
         packed=layout,
     ).last_hidden_state
-    return hidden[0]
+    return hidden[0] if shortens or wanted is None else hidden[0, wanted]

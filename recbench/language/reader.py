@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,8 @@ class Reader:
     """Reads rows packed where the architecture takes our attention, else padded.
 
     Attributes:
-        packs: whether it does. Found out by trying: rows read packed must give what each gives alone.
+        packs: whether it does. Found out by trying: rows and trees read packed must give what each path gives alone.
+        shortens: whether its last layer can do with some of the tokens; found out likewise.
         architecture: the model's class, for messages.
         window: tokens that a layer with a sliding window sees; what is longer is read padded. None without one.
     """
@@ -25,10 +27,13 @@ class Reader:
     def __init__(self, causal: Any) -> None:
         self.decoder = causal.get_decoder()
         self.architecture = type(causal).__name__
-        config = causal.config
+        config = causal.config.get_text_config()
         self.window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-        own = config._attn_implementation
-        self.packs = packed.install(causal) and _agrees(self, causal, own)
+        own = causal.config._attn_implementation
+        self.packs = self.shortens = packed.install(causal)
+        if self.packs and not _agrees(self, causal, own):
+            self.shortens = False
+            self.packs = _agrees(self, causal, own)
         if not self.packs:
             causal.config._attn_implementation = own
 
@@ -71,7 +76,7 @@ class Reader:
         layout = packed.Layout(
             places(torch.arange(len(ids), device=device)), keys, wanted=wanted, chosen=places(wanted)
         )
-        return packed.read(self.decoder, ids, position, layout)
+        return packed.read(self.decoder, ids, position, layout, self.shortens)
 
     def _padded(self, ids: Tensor, lengths: Tensor, shared: int, wanted: Tensor) -> Tensor:
         """The same by transformers' own means, every row with all its tokens."""
@@ -108,10 +113,12 @@ def common_start(rows: Sequence[list[int]]) -> int:
 
 
 def _agrees(reader: Reader, causal: Any, own: str) -> bool:
-    """Whether two rows that share a beginning, read packed, get the hidden states that they get alone.
+    """Whether two rows that share a beginning get the hidden states that they get alone: packed, as a tree, and padded.
 
     The difference must be small against what the beginning does to the last token.
     """
+    from recbench.language.trees import Trees
+
     decoder, device = reader.decoder, next(causal.parameters()).device
     vocabulary = causal.get_input_embeddings().num_embeddings
     begin = [(7 * n + 3) % vocabulary for n in range(5)]
@@ -119,21 +126,26 @@ def _agrees(reader: Reader, causal: Any, own: str) -> bool:
     other = [(5 * n + 8) % vocabulary for n in range(7)] + [5 % vocabulary]
     modes = {module: module.training for module in decoder.modules()}
     decoder.eval()
-    reader.packs = True
+
+    def alone(row: list[int]) -> Tensor:
+        return decoder(input_ids=torch.tensor([row], device=device), use_cache=False).last_hidden_state[0, -1].float()
+
     try:
         with torch.no_grad():
             ids = torch.tensor([*begin, *rows[0][5:], *rows[1][5:]], device=device)
-            found = reader.rows(ids, torch.tensor([2, 3], device=device), 5, torch.tensor([6, 9], device=device))
+            found = [reader.rows(ids, torch.tensor([2, 3], device=device), 5, torch.tensor([6, 9], device=device))]
+            tree = Trees(reader)([row[:-1] for row in rows], 1)
+            one, none = np.ones(2, np.int64), np.zeros((2, 0), bool)
+            both = np.arange(2)
+            found.append(tree.feed(both, one * rows[0][-1], 0 * one, none, 0 * one, both)[0])
+            found.append(torch.stack([alone(row) for row in rows]))
             causal.config._attn_implementation = own
-            alone = [
-                decoder(input_ids=torch.tensor([row], device=device), use_cache=False).last_hidden_state[0, -1].float()
-                for row in (*rows, other)
-            ]
-            causal.config._attn_implementation = packed.NAME
-        effect = (alone[1] - alone[2]).norm()
-        return bool((torch.stack(alone[:2]) - found.float()).norm() < 0.1 * effect)
+            expected = torch.stack([alone(row) for row in rows])
+            effect = (expected[1] - alone(other)).norm()
+        return all(bool((expected - states.float()).norm() < 0.1 * effect) for states in found)
     except Exception:  # whatever an architecture makes of arguments that it does not know: it does not pack
         return False
     finally:
+        causal.config._attn_implementation = packed.NAME
         for module, mode in modes.items():
             module.training = mode

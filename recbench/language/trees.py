@@ -12,9 +12,10 @@ from torch import Tensor
 
 from recbench.language import packed
 from recbench.language.reader import SHORTEST, Reader, common_start, pack
+from recbench.types import Longs
 
-Longs = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+AT_ONCE = 1 << 16  # tokens of whole paths that are read in one pass
 
 
 class Trees:
@@ -69,7 +70,9 @@ class Tree:
     def keep(self, rows: Longs) -> None:
         """Go on with these rows only, in the given order."""
         self.lengths, self.fed = self.lengths[rows], self.fed[rows]
-        self.memory.keep(torch.from_numpy(rows).to(self.first.device))
+        index = torch.from_numpy(rows).to(self.first.device)
+        self.first = self.first[index]
+        self.memory.keep(index)
 
     def feed(
         self, row: Longs, token: Longs, offset: Longs, seen: Bools, place: Longs, wanted: Longs
@@ -122,7 +125,7 @@ class Paths:
     def keep(self, rows: Longs) -> None:
         """See :meth:`Tree.keep`."""
         self.prompts, self.tokens = [self.prompts[r] for r in rows], [self.tokens[r] for r in rows]
-        self.fed = self.fed[rows]
+        self.fed, self.first = self.fed[rows], self.first[torch.from_numpy(rows).to(self.first.device)]
 
     def feed(
         self, row: Longs, token: Longs, offset: Longs, seen: Bools, place: Longs, wanted: Longs
@@ -139,10 +142,15 @@ class Paths:
         return self._last(paths), column
 
     def _last(self, rows: list[list[int]]) -> Tensor:
-        ids, lengths, shared = pack(rows)
         device = next(self.reader.decoder.parameters()).device
-        own = torch.tensor(lengths, device=device)
-        return self.reader.rows(torch.tensor(ids, device=device), own, shared, shared + own.cumsum(0) - 1)
+        batch = max(AT_ONCE // max(map(len, rows)), 1)
+        found = []
+        for start in range(0, len(rows), batch):
+            ids, lengths, shared = pack(rows[start : start + batch])
+            own = torch.tensor(lengths, device=device)
+            last = shared + own.cumsum(0) - 1
+            found.append(self.reader.rows(torch.tensor(ids, device=device), own, shared, last))
+        return torch.cat(found)
 
 
 def _read(reader: Reader, rows: list[list[int]], memory: packed.Memory, shared: int) -> Tensor:
@@ -182,4 +190,4 @@ def _forward(
         fewer[row[wanted], place] = mask[row[wanted], query]
         layout.wanted = on_device(wanted)
         layout.chosen = packed.Places.of(on_device(row[wanted]), on_device(fewer))
-    return packed.read(reader.decoder, on_device(token), on_device(position), layout)
+    return packed.read(reader.decoder, on_device(token), on_device(position), layout, reader.shortens)

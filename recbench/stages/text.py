@@ -116,9 +116,8 @@ class TextStages(ScoringStages):
         frame = words(self.spec)
         key = {
             "titles": _digest(json.dumps(split.catalog.titles)),
-            "tokenizer": _digest(
-                json.dumps(sorted(tokenizer.get_vocab().items())) + tokenizer.backend_tokenizer.to_str()
-            ),
+            "tokenizer": _digest(_content(tokenizer)),
+            "end": tokenizer.eos_token_id,
             "title": frame.title,
             "code": bench_code(),
         }
@@ -170,6 +169,12 @@ class TextStages(ScoringStages):
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _content(tokenizer: Any) -> str:
+    """What a tokenizer does, as text: its backend's own, or class and vocabulary of one that has none."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return backend.to_str() if backend else type(tokenizer).__name__ + json.dumps(sorted(tokenizer.get_vocab().items()))
 
 
 def _arrays(model: Any) -> dict[str, Any]:

@@ -126,8 +126,7 @@ class AnswerModel(nn.Module):
     def __init__(self, model: TextModel, loss: Any) -> None:
         super().__init__()
         self.lm, self.loss = model.lm, loss
-        # plain attributes, not submodules: the parameters are already registered through ``lm``
-        object.__setattr__(self, "_model", model)
+        self._model = model  # no module: its parameters are registered through ``lm``
         trie = model.encoder.trie
         self.register_buffer("first", torch.from_numpy(trie.first).long(), persistent=False)
         self.register_buffer("token", torch.from_numpy(trie.token).long(), persistent=False)
@@ -158,8 +157,7 @@ class AnswerModel(nn.Module):
             titles: [B] positions of each title.
             dropped: see :class:`AnswerBatch`.
         """
-        model: TextModel = self.__dict__["_model"]
-        hidden = model.reader.rows(ids, lengths, shared, asks)
+        hidden = self._model.reader.rows(ids, lengths, shared, asks)
         indptr = allowed = None
         if self.loss.needs & {"allowed_tokens", "choices"}:
             fanout = self.first[nodes + 1] - self.first[nodes]
@@ -169,7 +167,7 @@ class AnswerModel(nn.Module):
         return AnswerBatch(
             labels=labels,
             hidden=hidden,
-            head=model.head,
+            head=self._model.head,
             row=torch.arange(len(titles), device=titles.device).repeat_interleave(titles),
             depth=depth,
             indptr=indptr,

@@ -16,7 +16,7 @@ from recbench.language.textmodel import TextModel
 from recbench.prompts.trie import Trie
 from recbench.testing import tiny_split, tiny_text_model
 from recbench.types import PAD, Catalog, Sequences
-from recbench_plugins.decoders.batches import bytes_per_user
+from recbench_plugins.decoders.batches import bytes_per_token
 from recbench_plugins.decoders.beam_search import BeamSearch
 from recbench_plugins.decoders.best_first import BestFirst
 from recbench_plugins.decoders.constrained_beam import BeamOptions, ConstrainedBeam
@@ -185,10 +185,13 @@ def test_a_model_in_bf16_ranks_as_in_fp32_where_asked() -> None:
     assert not np.array_equal(half.scores, expected.scores)
 
 
-def test_memory_that_a_user_needs_grows_with_what_is_kept() -> None:
+def test_memory_of_a_token() -> None:
     model = random_model(0)
-    config, longest = model.causal.config, max(map(len, model.encoder.answers))
-    one = bytes_per_user(model, 100, 10)
-    # keys and values in fp32, and logits twice
-    assert bytes_per_user(model, 101, 10) - one == 2 * 2 * config.hidden_size * 4
-    assert bytes_per_user(model, 100, 11) - one == longest * 2 * 2 * config.hidden_size * 4 + 8 * config.vocab_size
+    assert bytes_per_token(model) == 2 * 2 * model.causal.config.hidden_size * 4  # two layers, fp32
+
+
+def test_items_that_are_not_there_have_no_score() -> None:
+    model = random_model(0)
+    for item in (-1, len(model.encoder.catalog)):
+        with pytest.raises(IndexError, match="numbered from 0"):
+            item_scores(model, [[5, 6]], [[item]])

@@ -24,6 +24,7 @@ PACKING = {
     "Olmo2": LLAMA,
     "GPTNeoX": SMALL | {"intermediate_size": 96},
     "OPT": SMALL | {"ffn_dim": 96, "word_embed_proj_dim": 64},
+    "GPT2": {"vocab_size": 300, "n_embd": 64, "n_layer": 2, "n_head": 4},  # its last layer computes all tokens
 }
 # capped attention logits, a bias by distance, a state instead of attention
 OTHERS = {
@@ -37,7 +38,8 @@ OTHERS = {
 def causal(name: str, **more: Any) -> Any:
     config = getattr(transformers, f"{name}Config")(**{**(PACKING | OTHERS | {"Mistral": LLAMA})[name], **more})
     torch.manual_seed(0)
-    model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    kind = {"GPT2": "GPT2LMHeadModel"}.get(name, f"{name}ForCausalLM")
+    model = getattr(transformers, kind)(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
@@ -68,6 +70,7 @@ def near(found: torch.Tensor, expected: torch.Tensor) -> None:
 @pytest.mark.parametrize("name", [*PACKING, *OTHERS])
 def test_what_packs(name: str) -> None:
     assert reader(name).packs is (name in PACKING)
+    assert reader(name).shortens is (name in PACKING and name != "GPT2")
 
 
 tokens = st.integers(1, 299)
@@ -138,7 +141,7 @@ def test_beyond_a_sliding_window_rows_are_padded() -> None:
     assert not torch.allclose(found, short, atol=1e-3)  # more than the window matters: through the layer below
 
 
-@pytest.mark.parametrize("name", ["Llama", "OPT", "Bloom"])
+@pytest.mark.parametrize("name", ["Llama", "GPT2", "Bloom"])
 @given(beginnings, endings, st.data())
 @settings(max_examples=15, deadline=None)
 def test_a_tree_gives_what_its_paths_give(name: str, beginning: list[int], ends: list[list[int]], data: Any) -> None:

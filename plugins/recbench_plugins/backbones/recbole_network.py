@@ -1,9 +1,9 @@
 """RecBole's transformers as the bench trains them: the same function and distribution, in less time.
 
 Importing any sequential model of RecBole 1.2.1 runs ``torch.autograd.set_detect_anomaly(True)`` (in its ``sine.py``),
-which checks every gradient for NaN and nearly doubles an epoch: it is set back here. The last layer runs only where its
-output is read; GELU is torch's instead of five elementwise passes; and dropout draws 16 random bits an
-element instead of a float.
+which checks every gradient for NaN and nearly doubles an epoch: it is set back here. The last layer is computed only
+where it is read (SASRec's queries and feed-forward, BERT4Rec's feed-forward); GELU is torch's instead of five
+elementwise passes; and dropout draws 16 random bits an element instead of a float.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def rank(
     search: Search,
     batch: int | Literal["auto"],
     on_cpu: int,
-    widest: int,
+    fed: int,
 ) -> Ranking:
     """Rank ``cases`` by ``search``, users of like prompt length together; the order is a function of the cases alone.
 
@@ -36,16 +36,26 @@ def rank(
         model, cases, depth, exclude_history, reporter: see :meth:`recbench.interfaces.Decoder.rank`.
         search: of a batch.
         batch: users at a time; ``auto`` is ``on_cpu`` on the CPU, where results have to repeat bit for bit, and what
-            the free memory holds on CUDA.
+            the free memory holds on CUDA (where the model is read packed).
         on_cpu: see there.
-        widest: prefixes of a user that are read in one pass at most.
+        fed: tokens that the search keeps behind a user's prompt at most.
     """
     prompts = model.encoder.prompts(cases)
     order = np.argsort([len(p) for p in prompts], kind="stable")
     items = np.full((len(cases), depth), PAD, np.int32)
     scores = np.full((len(cases), depth), -np.inf, np.float32)
+    longest = max(map(len, prompts), default=0) + max(map(len, model.encoder.answers))
+    packs = model.reader.packs_up_to(longest)
+    if model.reader.packs and not packs:
+        reporter.message(
+            f"prompt and title need up to {longest} tokens, more than the model's sliding window of "
+            f"{model.reader.window}: every prefix is read anew, which is slow (llm.max_tokens shortens prompts)"
+        )
     if batch == "auto":
-        batch = on_cpu if model.head.weight.device.type == "cpu" else _fitting(model, len(prompts[order[-1]]), widest)
+        on_cuda = packs and model.head.weight.device.type == "cuda"
+        batch = _fitting(model, longest + fed) if on_cuda else on_cpu
+        if on_cuda:  # the free memory is no part of the spec
+            reporter.message(f"ranking {batch} users at a time")
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
         forbidden = [set(cases.history[r].tolist()) if exclude_history else set() for r in rows]
@@ -57,18 +67,16 @@ def rank(
     return Ranking(items, scores)
 
 
-def _fitting(model: TextModel, prompt: int, widest: int) -> int:
-    """Users whose keys, values and logits fill half of the free memory."""
-    weight = model.head.weight
-    free, _ = torch.cuda.mem_get_info(weight.device)
-    return min(max(free // 2 // bytes_per_user(model, prompt, widest), 1), MOST)
+def _fitting(model: TextModel, tokens: int) -> int:
+    """Users whose keys and values fill half of the memory that is free, or held by torch and not in use."""
+    device = model.head.weight.device
+    free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return min(max(free // 2 // (tokens * bytes_per_token(model)), 1), MOST)
 
 
-def bytes_per_user(model: TextModel, prompt: int, widest: int) -> int:
-    """Keys and values of a prompt and of the prefixes behind it, and twice the logits of one pass in fp32."""
-    config, weight = model.causal.config, model.head.weight
+def bytes_per_token(model: TextModel) -> int:
+    """Keys and values of a token in all layers."""
+    config = model.causal.config.get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    tokens = prompt + widest * max(map(len, model.encoder.answers))
-    kept = 2 * config.num_hidden_layers * heads * width * weight.element_size() * tokens
-    return int(kept + 2 * 4 * widest * weight.shape[0])
+    return int(2 * config.num_hidden_layers * heads * width * model.head.weight.element_size())

@@ -19,6 +19,7 @@ from recbench.types import PAD
 Found = list[tuple[float, int]]
 """A user's finished items: (score, item), best first."""
 
+AT_ONCE = 1024  # states whose logits over the whole vocabulary are held at a time
 AHEAD = 16  # forced tokens that are read in the same pass as the choice before them, where they have to be scored
 
 
@@ -219,8 +220,13 @@ def log_probabilities(
     allowed = torch.from_numpy(tokens.astype(np.int64)).to(device)
     head = model.head
     if over_vocabulary:
-        logits = head(hidden).float()
-        values = logits[position, allowed] - logits.logsumexp(1)[position]
+        parts = []
+        for start in range(0, len(nodes), AT_ONCE):  # a row of logits is as long as the vocabulary
+            logits = head(hidden[start : start + AT_ONCE]).float()
+            edges = slice(int(indptr[start]), int(indptr[min(start + AT_ONCE, len(nodes))]))
+            row = position[edges] - start
+            parts.append(logits[row, allowed[edges]] - logits.logsumexp(1)[row])
+        values = torch.cat(parts)
     else:
         union, column = union_of(allowed, head.weight.shape[0])
         bias = None if head.bias is None else head.bias[union].float()

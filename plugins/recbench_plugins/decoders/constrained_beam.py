@@ -69,8 +69,9 @@ class ConstrainedBeam(Decoder[BeamOptions]):
             raise UsageError(objection)
         with model.in_fp32() if options.precision == "fp32" else nullcontext():
             search = BeamSearch(model, options.beams, options.scores == "hf", options.length_penalty)
-            batch = options.batch_size
-            return rank(model, cases, depth, exclude_history, reporter, search, batch, 64, options.beams)
+            beams = options.beams + (cases.history.shape[1] if exclude_history else 0)
+            batch, fed = options.batch_size, beams * max(map(len, model.encoder.answers))
+            return rank(model, cases, depth, exclude_history, reporter, search, batch, 64, fed)
 
 
 plugin = Plugin(

@@ -5,11 +5,12 @@ tokens; beam search approximates that ranking "with a large beam size". Original
 the beam stands for.
 
 Known differences to ``constrained_beam``: nothing is pruned that could still enter the list, so the result is the top
-of the catalogue by score, whatever ``expand`` and ``batch_size`` (they are part of the spec because another order of
-additions moves a score by rounding). There is no length penalty: log-probabilities that only fall along a title are
-what makes stopping early exact. Renormalised, it costs about as much as ten beams (ml-100k, tiny model). With
-``scores=hf`` a model that was trained with MSL makes it read the whole catalogue for every user: what it gives forced
-tokens is arbitrary, so that every title looks improbable until its end is reached.
+of the catalogue by score, whatever ``expand`` and ``batch_size`` (another order of additions moves a score by
+rounding, so they are part of the spec; ``batch_size=auto`` repeats bit for bit on the CPU only). There is no length
+penalty: log-probabilities that only fall along a title are what makes stopping early exact. Renormalised, it costs
+about twice as much as ten beams (ml-100k, tiny model). With ``scores=hf`` a model that was trained with MSL makes it
+read the whole catalogue for every user: what it gives forced tokens is arbitrary, so that every title looks improbable
+until its end is reached.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class Exact(Decoder[ExactOptions]):
         options = self.options
         with model.in_fp32() if options.precision == "fp32" else nullcontext():
             search = BestFirst(model, depth, options.expand, options.scores == "hf")
-            batch = options.batch_size
-            return rank(model, cases, depth, exclude_history, reporter, search, batch, 16, options.expand)
+            batch, fed = options.batch_size, search.kept + options.expand * max(map(len, model.encoder.answers))
+            return rank(model, cases, depth, exclude_history, reporter, search, batch, 16, fed)
 
 
 plugin = Plugin(

@@ -73,7 +73,7 @@ class Grounding(Decoder[GroundingOptions]):
 
         encoder, options = model.encoder, self.options
         size, kept = options.batch_size, options.beams if options.ground == "all" else 1
-        nearest = Nearest(self._embed(model, encoder.catalog.titles), reporter)
+        nearest = Nearest(self._embed(model, encoder.catalog.titles), reporter, few=options.fusion == "none")
         prompts = encoder.prompts(cases)
         order = np.argsort([len(p) for p in prompts], kind="stable")
         items = np.full((len(cases), depth), PAD, np.int32)
@@ -87,8 +87,7 @@ class Grounding(Decoder[GroundingOptions]):
             invalid += sum(text not in titles for text in texts[::kept])
             history = cases.history[rows]
             queries = self._embed(model, texts)
-            if nearest.index is not None and options.fusion == "none":
-                # so many that none is missed, whichever beam finds it and whatever the history takes away
+            if nearest.index is not None:
                 items[rows], scores[rows] = nearest.few(queries, kept, depth, history if exclude_history else None)
             else:
                 near = -self._fuse(nearest.all(queries, kept), model, cases.take(rows))

@@ -26,8 +26,13 @@ def item_scores(
         prompts: token ids; all of them are one batch.
         items: [prompts, n] item indices; candidates, say. A title is read once for each time it is asked for.
         over_vocabulary: of the plain softmax (hf), not renormalised over valid tokens.
+
+    Raises:
+        IndexError: an item is not in the catalogue (``PAD`` is not).
     """
     asked = np.asarray(items, np.int64)
+    if ((asked < 0) | (asked >= len(model.encoder.answers))).any():
+        raise IndexError(f"Items are numbered from 0 to {len(model.encoder.answers) - 1}.")
     trie, answers = model.encoder.trie, model.encoder.answers
     paths = {int(i): trie.path(answers[int(i)]) for i in np.unique(asked)}
     tree = Trees(model.reader)(prompts, max((len(path) for path in paths.values()), default=1))

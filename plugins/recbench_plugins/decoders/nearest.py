@@ -23,16 +23,17 @@ class Nearest:
     Args:
         items: [items, width] embeddings.
         reporter: is told when there are many items and no faiss.
+        few: whether only the nearest are asked for, never all distances.
         many: see :data:`MANY`.
 
     Attributes:
-        index: faiss' exact index (``IndexFlatL2``); None for few items, or without faiss.
+        index: faiss' exact index (``IndexFlatL2``); None where all distances are compared.
     """
 
-    def __init__(self, items: Vectors, reporter: Reporter, many: int = MANY) -> None:
+    def __init__(self, items: Vectors, reporter: Reporter, few: bool = True, many: int = MANY) -> None:
         self.items = torch.from_numpy(items)
         self.index: Any = None
-        if len(items) > many:
+        if few and len(items) > many:
             try:
                 faiss = import_module("faiss")
             except ImportError:
@@ -62,6 +63,7 @@ class Nearest:
             depth: items wanted; ``PAD`` and minus infinity where there are no more.
             forbidden: [cases, history] items that are not wanted, with ``PAD``; None allows all.
         """
+        # so many that none is missed, whatever the history takes away
         wanted = depth + (0 if forbidden is None else forbidden.shape[1])
         squared, found = self.index.search(queries, min(wanted, len(self.items)))
         cases = len(queries) // kept
