@@ -60,7 +60,7 @@ def main() -> None:
             parts["llm decoding 8"] = lambda: work.decoding(llm, 8, n)
             parts["llm decoding 32"] = lambda: work.decoding(llm, 32, n, "dict")
             parts["llm training in bf16"] = lambda: work.training(llm, n, bf16=True)
-            parts["llm decoding 8 in bf16"] = lambda: work.decoding(llm, 8, n, "dict", bf16=True)
+            parts["llm decoding 2 in bf16"] = lambda: work.decoding(llm, 2, n, "dict", bf16=True)
     path, code = HERE / "results.json", _code()
     kept = json.loads(path.read_text())["rows"] if path.is_file() else []
     for name, part in parts.items():
