@@ -128,3 +128,11 @@ def test_what_cannot_be_is_refused(
         spec(own, model, *sets, **request_)
     assert culprit in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("written", ["query,value", "query, value ,", "[query, value]"])
+def test_lora_targets_may_be_a_plain_list(own: dict[str, Any], tmp_path: Path, written: str) -> None:
+    (tmp_path / "lm").mkdir()
+    (tmp_path / "lm" / "config.json").write_text("{}")
+    found = spec(own, "bigrec", f"llm.lora_targets={written}", llm=str(tmp_path / "lm"), loss="msl")
+    assert list(found.parts["llm"]["options"]["lora_targets"]) == ["query", "value"]

@@ -19,12 +19,13 @@ from recbench.interfaces.methods import (
     Teacher,
     TextBackbone,
 )
-from recbench.interfaces.plugin import KINDS, PLURALS, Options, Plugin, Signal
+from recbench.interfaces.plugin import KINDS, PLURALS, BatchSize, Options, Plugin, Signal
 
 __all__ = [
     "KINDS",
     "PLURALS",
     "USER",
+    "BatchSize",
     "DataSource",
     "Decoder",
     "Fit",

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 KINDS = ("backbone", "loss", "decoder", "source")
 PLURALS = ("backbones", "losses", "decoders", "sources")
 Signal = Literal["text", "scores"]
+
+
+def _number_or_auto(value: object) -> object:
+    if value == "auto":
+        return value
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ValueError("it must be auto or a whole number of at least 1")
+    return number
+
+
+BatchSize = Annotated[int | Literal["auto"], BeforeValidator(_number_or_auto)]
+"""The type of an option that is a number of users at a time, or left to the decoder."""
 
 
 class Options(BaseModel):

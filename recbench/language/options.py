@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from recbench.interfaces import Options
 
@@ -37,7 +37,9 @@ class PretrainedOptions(Options):
     lora_rank: int = Field(8, ge=1, description="rank of the adapters")
     lora_alpha: int = Field(16, ge=1, description="scale of the adapters, times 1/rank")
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="dropout before the adapters")
-    lora_targets: tuple[str, ...] = Field(("q_proj", "v_proj"), description="names of the adapted modules")
+    lora_targets: tuple[str, ...] = Field(
+        ("q_proj", "v_proj"), description="names of the adapted modules, with commas between them"
+    )
     bits: Literal[4, 8, 16] = Field(16, description="of the frozen weights; 4 and 8 need CUDA and bitsandbytes")
     template: Literal["paper", "titles"] = Field("paper", description="prompt template: paper or titles")
     max_tokens: int = Field(512, ge=16, description="longest prompt; the oldest items of a longer history are left out")
@@ -45,6 +47,11 @@ class PretrainedOptions(Options):
         "fp32", description="of weights and computation; bf16 by default on CUDA"
     )
     gradient_checkpointing: bool = Field(False, description="trade time for memory in training")
+
+    @field_validator("lora_targets", mode="before")
+    @classmethod
+    def _listed(cls, names: object) -> object:
+        return tuple(name.strip() for name in names.split(",") if name.strip()) if isinstance(names, str) else names
 
 
 def options_of(llm: str) -> type[TinyOptions] | type[PretrainedOptions]:

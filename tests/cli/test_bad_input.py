@@ -77,6 +77,7 @@ CASES = {
     "word for tau": ([*RUN, "bigrec", "--loss", "msl", "--set", "loss.tau=hot"], "loss.tau", "ats, none or a positive"),
     "heads": ([*RUN, "bigrec", "--set", "llm.hidden=30"], "heads=4", "hidden=30"),
     "narrow beam": ([*RUN, "bigrec", "--set", "decoder.beams=3"], "decoder.beams=3", "at least 10"),
+    "no batch": ([*RUN, "bigrec", "--set", "decoder.batch_size=0"], "decoder.batch_size=0", "auto or a whole number"),
     "near tiny": ([*RUN, "bigrec", "--llm", "tny"], "'tny'", "'tiny'"),
     "preset": ([*RUN, "bigrec", "--preset", "papr"], "'papr'", "'paper'"),
     "device": (["run", "--model", "bigrec", "--device", "gpu"], "--device", "'gpu'"),

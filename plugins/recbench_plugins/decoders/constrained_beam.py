@@ -22,17 +22,15 @@ fp32 by ``precision=fp32``, at the price of time and memory.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import Decoder, Options, Plugin, Reporter
+from recbench.interfaces import BatchSize, Decoder, Options, Plugin, Reporter
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
     from recbench.types import Ranking, Sequences
-
-Batch = Annotated[int, Field(ge=1)] | Literal["auto"]
 
 
 class BeamOptions(Options):
@@ -43,7 +41,7 @@ class BeamOptions(Options):
         "renormalised", description="softmax over valid tokens (Lemma 1), or over the vocabulary and masked after (hf)"
     )
     length_penalty: float = Field(0.0, description="a title's score is divided by its token count to this power")
-    batch_size: Batch = Field(
+    batch_size: BatchSize = Field(
         "auto", description="users decoded at a time; auto: 64 on the CPU, what the free memory holds on CUDA"
     )
     precision: Literal["model", "fp32"] = Field("model", description="of the ranking: the model's own, or fp32")

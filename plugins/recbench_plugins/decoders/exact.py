@@ -16,11 +16,11 @@ until its end is reached.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import Decoder, Options, Plugin, Reporter
+from recbench.interfaces import BatchSize, Decoder, Options, Plugin, Reporter
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
@@ -34,7 +34,7 @@ class ExactOptions(Options):
         "renormalised", description="softmax over valid tokens (Lemma 1), or over the whole vocabulary (hf)"
     )
     expand: int = Field(16, ge=1, description="prefixes of a user looked at in one pass: speed, not the result")
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    batch_size: BatchSize = Field(
         "auto", description="users decoded at a time; auto: 16 on the CPU, what the free memory holds on CUDA"
     )
     precision: Literal["model", "fp32"] = Field(
