@@ -21,12 +21,12 @@ from recbench.data.catalog import datasets
 from recbench.data.prepare import entry
 from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError, UsageError
+from recbench.files import reason, sweep_temporaries, write_atomic
 from recbench.interfaces import Reporter
 from recbench.language.load import check_source
 from recbench.language.options import TINY
 from recbench.results import RunRecord, SeedResult, Store, environment, peak_memory_bytes, read
 from recbench.results import write as write_record
-from recbench.results.files import reason, sweep_temporaries, write_atomic
 from recbench.stages import TEXTS, Stages, source_of
 from recbench.types import Split
 

@@ -17,7 +17,7 @@ from recbench.cli.request import ask
 from recbench.cli.text import columns
 from recbench.cli.tidy import tidied
 from recbench.errors import RecbenchError, UsageError, did_you_mean
-from recbench.results import write_atomic
+from recbench.files import write_atomic
 
 if TYPE_CHECKING:
     from recbench.interfaces import Reporter

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from recbench.errors import DataError, UsageError, did_you_mean
-from recbench.results import RunRecord, read, write_atomic
+from recbench.files import write_atomic
+from recbench.results import RunRecord, read
 from recbench.run import RECORD
 
 PAGES = "pages"

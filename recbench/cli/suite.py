@@ -97,8 +97,8 @@ def report(
     runs: Path,
 ) -> None:
     """Print each cell's figures beside the published ones, and the suite's comparisons with their tests."""
+    from recbench.files import write_atomic
     from recbench.leaderboard.suite import suite_page
-    from recbench.results import write_atomic
     from recbench.suites import load
 
     found = load(name)
@@ -133,7 +133,8 @@ def report(
 @_runs
 def add(name: str, dataset: str | None, records: Path, runs: Path) -> None:
     """Copy the records of a suite's cells, and the list of which cell each is, into the committed ones."""
-    from recbench.results import write, write_atomic
+    from recbench.files import write_atomic
+    from recbench.results import write
     from recbench.suites import load
 
     found = load(name)

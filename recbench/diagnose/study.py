@@ -19,8 +19,9 @@ from recbench.config import Request, RunSpec
 from recbench.description import run_id
 from recbench.diagnose import figures
 from recbench.errors import DataError, UsageError
+from recbench.files import write_atomic
 from recbench.interfaces import Reporter
-from recbench.results import Store, write_atomic
+from recbench.results import Store
 from recbench.run import STORE, begin, plan
 from recbench.stages import Stages
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from recbench.files import write_atomic
 from recbench.leaderboard import html, page
 from recbench.leaderboard.records import by_dataset, load_records
-from recbench.results import write_atomic
 
 _RENDERERS = {"md": (page.markdown_page, page.MARKER), "html": (html.html_page, html.MARKER)}
 

@@ -1,7 +1,6 @@
 """What a run leaves behind: the record of its ranks, the environment it ran in, and the store of its stages."""
 
 from recbench.results.environment import environment, peak_memory_bytes
-from recbench.results.files import sweep_temporaries, write_atomic
 from recbench.results.record import Cases, Dataset, Labels, RunRecord, SeedResult, from_json, read, to_json, write
 from recbench.results.store import Stage, Store
 
@@ -17,8 +16,6 @@ __all__ = [
     "from_json",
     "peak_memory_bytes",
     "read",
-    "sweep_temporaries",
     "to_json",
     "write",
-    "write_atomic",
 ]

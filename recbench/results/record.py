@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from recbench.errors import DataError
-from recbench.results.files import write_atomic
+from recbench.files import canonical, write_atomic
 from recbench.results.packing import PackedInts
 from recbench.types import CaseResults
 
@@ -180,15 +180,15 @@ def to_json(record: RunRecord) -> str:
     """
     content = record.model_dump(mode="python")
     try:
-        content = json.loads(_canonical(content))
+        content = json.loads(canonical(content))
     except (TypeError, ValueError) as error:
         raise DataError(f"run {record.run} cannot be saved as a record: {error}") from error
     lines = []
     for name, value in content.items():
         if name == _PER_LINE:
-            lines.append(f'"{name}": [\n' + ",\n".join(map(_canonical, value)) + "\n]")
+            lines.append(f'"{name}": [\n' + ",\n".join(map(canonical, value)) + "\n]")
         else:
-            lines.append(f"{json.dumps(name)}: {_canonical(value)}")
+            lines.append(f"{json.dumps(name)}: {canonical(value)}")
     lines.append(f'"{_CHECKSUM}": "{_digest(content)}"')
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -242,10 +242,6 @@ def write(record: RunRecord, path: Path) -> None:
         RecbenchError: it cannot be written.
     """
     write_atomic(path, to_json(record).encode())
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ under a final name, and the next ``sweep`` removes what it left in ``.partial``.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 
 from recbench.errors import DataError, RecbenchError
-from recbench.results.files import reason, sweep_temporaries, sync, write_atomic
+from recbench.files import canonical, digest, reason, sweep_temporaries, sync, write_atomic
 
 KEY_FILE = "key.json"
 _PARTIAL, _LOCKS, _OLD = ".partial", ".locks", ".old"
@@ -130,10 +129,10 @@ class Store:
         advice = "remove the folder and run again"
         try:
             meta = json.loads((path / KEY_FILE).read_bytes())
-            stored, seconds = _canonical(meta["key"]), float(meta["seconds"])
+            stored, seconds = canonical(meta["key"]), float(meta["seconds"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"the stored stage {path} has no readable {KEY_FILE}; {advice}") from error
-        if stored != _canonical(key):
+        if stored != canonical(key):
             raise DataError(f"the stored stage {path} was made from other settings than its name says; {advice}")
         return Stage(path, True, seconds)
 
@@ -183,12 +182,8 @@ class Store:
             lock.release()
 
 
-def _canonical(key: Any) -> str:
-    return json.dumps(key, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
 def _name(kind: str, key: Mapping[str, Any]) -> str:
-    return f"{kind}-{hashlib.sha256(_canonical(key).encode()).hexdigest()[:_HASH_LENGTH]}"
+    return f"{kind}-{digest(key)[:_HASH_LENGTH]}"
 
 
 @contextmanager

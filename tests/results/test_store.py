@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from recbench.errors import DataError, RecbenchError
-from recbench.results import Store, sweep_temporaries, write_atomic
+from recbench.files import sweep_temporaries, write_atomic
+from recbench.results import Store
 
 KEY = {"dataset": "ml-100k", "seed": 1}
 

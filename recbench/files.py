@@ -1,13 +1,16 @@
-"""Writing a file so that its name never stands for half of it."""
+"""Files: written whole or not at all, named by their content, and one text for equal JSON values."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import json
 import os
 import socket
 import uuid
 from pathlib import Path
+from typing import Any
 
 from recbench.errors import RecbenchError
 
@@ -71,13 +74,40 @@ def sweep_temporaries(folder: Path) -> list[Path]:
     removed = []
     for path in sorted(Path(folder).glob(f".*{_SUFFIX}")):
         host, _, process = path.name.removesuffix(_SUFFIX).split(".", 2)[2].rpartition(".")
-        if host == socket.gethostname() and process.isdigit() and not _alive(int(process)):
+        if process.isdigit() and not alive(host, int(process)):
             _remove(path)
             removed.append(path)
     return removed
 
 
-def _alive(process: int) -> bool:
+def canonical(value: Any) -> str:
+    """One JSON text for equal values, whatever the order of their keys.
+
+    Raises:
+        TypeError, ValueError: a value that JSON has no word for (NaN and infinity included).
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """sha256 of a value's :func:`canonical` JSON, in hexadecimal."""
+    return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """sha256 of a file's content, in hexadecimal; reads a piece at a time.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def alive(host: str, process: int) -> bool:
+    """Whether a process may still be running: certain only for those of this host."""
+    if host != socket.gethostname():
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
