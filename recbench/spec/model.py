@@ -1,87 +1,254 @@
-"""What was asked for, and the complete experiment it means."""
+"""A complete experiment, but for its seeds: typed, and as JSON without any path of the machine."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self
 
-from recbench.language.options import TINY
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_serializer, model_validator
 
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for, before anything is looked up; None means not said."""
-
-    model: str
-    loss: str | None = None
-    decoder: str | None = None
-    dataset: str = "ml-100k"
-    llm: str = TINY
-    preset: str | None = None
-    device: str = "cpu"
-    device_origin: str = "--device"
-    flags: Mapping[str, int | None] = field(default_factory=dict)
-    flag_origins: Mapping[str, str] = field(default_factory=dict)
-    dataset_options: Mapping[str, Any] = field(default_factory=dict)
-    sets: Sequence[str] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
-    config_name: str = ""
-    processes: int = 1
-    tuning: Mapping[str, Any] = field(default_factory=dict)
+from recbench import registry
+from recbench.errors import RecbenchError
+from recbench.files import digest
+from recbench.interfaces import Options, Plugin, Signal
+from recbench.spec.llm import TINY, PretrainedOptions, TinyOptions, options_of
+from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
+from recbench.spec.request import Tuning
 
 
-@dataclass(frozen=True)
-class RunSpec:
-    """A complete experiment, but for its seeds: plain values, no path of the machine.
+def path_options(options: type[Options]) -> tuple[str, ...]:
+    """The options that name a place on this machine: those marked ``json_schema_extra={"path": True}``."""
+    marked = []
+    for name, field in options.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("path"):
+            marked.append(name)
+    return tuple(marked)
+
+
+class _Part(BaseModel):
+    """A part of a spec; what it does not have is absent from its JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_serializer(mode="wrap")
+    def _present(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
+
+    def plain(self) -> dict[str, Any]:
+        """The part as JSON values."""
+        return self.model_dump(mode="json")
+
+
+class Method(_Part):
+    """A plugin with its options.
 
     Attributes:
-        parts: ``{group: {"name": ..., "options": {...}}}`` for dataset, backbone, collaborative, loss, decoder and llm
-            (those that apply), ``{group: {option: value}}`` for train, evaluate and machine; ``reference`` holds loss
-            and train of a preference loss's starting point, ``teacher`` the parts of the recommender that the method
-            learns from, ``tuning`` how options were chosen.
-        origins: where each value comes from, by (group, option).
-        places: paths on this machine: ``llm`` and the dataset's own.
-        preset: the preset's name.
-        signal: text or scores.
+        files: sha256 of each file that an option names, by option.
+        paths: where those files are on this machine; not part of the JSON.
     """
 
-    parts: Mapping[str, Any]
-    origins: Mapping[tuple[str, str], str]
-    places: Mapping[str, str]
-    preset: str
-    signal: str
+    kind: ClassVar[str]
 
-    def spec_hash(self) -> str:
-        """16 hex digits over the canonical parts."""
-        return hashlib.sha256(canonical(self.parts).encode()).hexdigest()[:16]
+    name: str
+    options: SerializeAsAny[Options]
+    files: dict[str, str] = Field(default_factory=dict)
+    paths: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and isinstance(given := values.get("options", {}), Mapping):
+            options = registry.get(cls.kind, cls._plugin_name(values)).options
+            return {**values, "options": options.model_validate(dict(given))}
+        return values
+
+    @classmethod
+    def _plugin_name(cls, values: Mapping[str, Any]) -> str:
+        return str(values["name"])
+
+    @model_serializer(mode="wrap")
+    def _present(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        found = dump(self)
+        places = path_options(type(self.options))
+        found["options"] = {name: value for name, value in found["options"].items() if name not in places}
+        return {name: value for name, value in found.items() if name == "options" or value not in (None, {})}
 
     @property
-    def llm(self) -> Mapping[str, Any] | None:
-        """The language model's part: the recommender's own, or its teacher's."""
-        found: Mapping[str, Any] | None = self.parts.get("llm") or self.parts.get("teacher", {}).get("llm")
-        return found
+    def plugin(self) -> Any:
+        """Its descriptor."""
+        return registry.get(self.kind, self._plugin_name({"name": self.name}))
 
-    def teacher(self) -> RunSpec:
-        """The teacher as an experiment of its own, on the same data and machine."""
-        shared = {group: self.parts[group] for group in ("dataset", "evaluate", "machine")}
-        return RunSpec({**shared, **self.parts["teacher"]}, {}, self.places, self.preset, "text")
+    def located(self) -> Options:
+        """The options with this machine's paths."""
+        return self.options.model_copy(update=self.paths)
 
-    def with_llm_facts(self, **facts: Any) -> RunSpec:
-        """:meth:`with_facts` for the language model, wherever it stands."""
-        if "llm" in self.parts:
-            return self.with_facts("llm", **facts)
-        teacher = self.parts["teacher"]
-        return self.with_facts("teacher", llm={**teacher["llm"], **facts})
+    def make(self, *arguments: Any) -> Any:
+        """A fresh instance of the implementation."""
+        return self.plugin.implementation(self.located(), *arguments)
 
-    def with_facts(self, group: str, **facts: Any) -> RunSpec:
-        """The same spec with what was measured about a part (checksums) added to it."""
-        parts = {**self.parts, group: {**self.parts[group], **facts}}
-        return RunSpec(parts, self.origins, self.places, self.preset, self.signal)
+    def early_options(self) -> dict[str, Any]:
+        """The options that count before training: all but those that the class calls ``later``."""
+        later = type(self.options).later
+        return {name: value for name, value in self.plain()["options"].items() if name not in later}
 
 
-def canonical(value: Any) -> str:
-    """One text for equal values, whatever their order."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+class Backbone(Method):
+    """The recommender's model."""
+
+    kind = "backbone"
+
+
+class Loss(Method):
+    """What it is trained with."""
+
+    kind = "loss"
+
+
+class Decoder(Method):
+    """How its output becomes a ranking."""
+
+    kind = "decoder"
+
+
+class DataSet(Method):
+    """The data: a source with its options, and what its files hold.
+
+    Attributes:
+        name: what the user typed after ``--dataset``.
+        source: the plugin that reads it.
+        label: what your own data is called: its folder or file.
+        files: sha256 of every raw file, by file name.
+    """
+
+    kind = "source"
+
+    source: str
+    label: str | None = None
+
+    @classmethod
+    def _plugin_name(cls, values: Mapping[str, Any]) -> str:
+        return str(values.get("source", values.get("name")))
+
+    @property
+    def plugin(self) -> Plugin:
+        """The source's descriptor."""
+        return registry.get("source", self.source)
+
+    @property
+    def called(self) -> str:
+        """The name on pages."""
+        return self.label or self.name
+
+
+class LanguageModel(_Part):
+    """The language model.
+
+    Attributes:
+        name: ``tiny``, the last part of a local model's path, or a hub identifier.
+        fingerprint: sha256 of a local model's files.
+        commit: the commit of a hub model.
+        place: where it is on this machine: a folder, a GGUF file or a hub identifier; not part of the JSON.
+    """
+
+    name: str
+    options: SerializeAsAny[TinyOptions | PretrainedOptions]
+    fingerprint: str | None = None
+    commit: str | None = None
+    place: str = Field("", exclude=True, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and isinstance(given := values.get("options", {}), Mapping):
+            return {**values, "options": options_of(str(values["name"])).model_validate(dict(given))}
+        return values
+
+    @property
+    def tiny(self) -> bool:
+        """Whether it is the small one that recbench trains from scratch."""
+        return self.name == TINY
+
+
+class Recommender(_Part):
+    """A model, how it is trained and how it is decoded; those that it builds on are recommenders too.
+
+    Attributes:
+        loss, train: None for a model that is only fitted, such as popularity.
+        decoder: None for a model that is not decoded itself.
+        collaborative: scores items, behind a prompt's embeddings or a decoder's fusion.
+        reference: the starting point and reference of a preference loss.
+        teacher: what the method learns from.
+    """
+
+    backbone: Backbone
+    loss: Loss | None = None
+    decoder: Decoder | None = None
+    llm: LanguageModel | None = None
+    train: TrainBudget | None = None
+    collaborative: Recommender | None = None
+    reference: Recommender | None = None
+    teacher: Recommender | None = None
+
+    @property
+    def signal(self) -> Signal:
+        """``text`` or ``scores``."""
+        signal: Signal = self.backbone.plugin.signal
+        return signal
+
+    @property
+    def language_model(self) -> LanguageModel | None:
+        """Its own language model, or its teacher's."""
+        return self.llm or (self.teacher.language_model if self.teacher else None)
+
+    def methods(self) -> Iterator[Method]:
+        """Every plugin that it is made of, nested ones included."""
+        for part in (self.backbone, self.loss, self.decoder):
+            if part is not None:
+                yield part
+        for inner in (self.collaborative, self.reference, self.teacher):
+            if inner is not None:
+                yield from inner.methods()
+
+    def with_llm(self, **facts: Any) -> Self:
+        """The same with facts of the language model (fingerprint, commit, place), wherever it occurs."""
+        update: dict[str, Any] = {}
+        if self.llm is not None and not self.llm.tiny:
+            update["llm"] = self.llm.model_copy(update=facts)
+        for role in ("reference", "teacher"):
+            if (inner := getattr(self, role)) is not None:
+                update[role] = inner.with_llm(**facts)
+        return self.model_copy(update=update)
+
+
+class Spec(_Part):
+    """A complete experiment, but for its seeds."""
+
+    dataset: DataSet
+    recommender: Recommender
+    evaluate: EvaluateOptions
+    machine: MachineOptions
+    tuning: Tuning | None = None
+
+    def spec_hash(self) -> str:
+        """16 hex digits over the canonical JSON."""
+        return digest(self.plain())[:16]
+
+    @classmethod
+    def from_record(cls, spec: Mapping[str, Any], name: str = "the record") -> Spec:
+        """The spec that a record holds.
+
+        Raises:
+            RecbenchError: it is not a spec of this version; names the part.
+            UsageError: a plugin that it names is not installed.
+        """
+        from pydantic import ValidationError
+
+        try:
+            return cls.model_validate(spec)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the spec"
+            raise RecbenchError(f"{name} holds a spec that cannot be used: {where}: {first['msg']}.") from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RecbenchError(f"{name} holds a spec that cannot be used: {error!r}.") from error

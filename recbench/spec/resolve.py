@@ -1,168 +1,243 @@
 """From a request to a complete, validated spec, and where each of its values comes from.
 
-Values are layered: option defaults, datasets.yaml, the method's own training defaults, preset, configuration file,
-flags, ``--set``. Every option lives in one class, in one place; this module only finds it by group and name.
+Values are layered: option defaults, datasets.yaml, the method's own training defaults, preset, files, flags, ``--set``.
+Every option lives in one class, in one place; this module only finds it by group and name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recbench import registry
-from recbench.budget import PRESETS, TRAIN_DEFAULTS, EvaluateOptions, MachineOptions, TrainBudget
-from recbench.config.layers import Layers
-from recbench.config.spec import Request, RunSpec
-from recbench.errors import UsageError, did_you_mean
-from recbench.interfaces import Options, Plugin
-from recbench.language.options import TINY, options_of
+from recbench.errors import RecbenchError, UsageError, did_you_mean
+from recbench.files import sha256_path
+from recbench.interfaces import BackbonePlugin, Options
+from recbench.spec.layers import Layers, Origins
+from recbench.spec.llm import TINY, LanguageModelOptions, options_of
+from recbench.spec.model import Backbone, DataSet, Decoder, LanguageModel, Loss, Method, Recommender, Spec, path_options
+from recbench.spec.options import PRESETS, TRAIN_DEFAULTS, EvaluateOptions, MachineOptions, TrainBudget
+from recbench.spec.request import BUDGET, SET, Request
 
-FLAGS = {"epochs": ("train", "epochs"), "train_samples": ("train", "samples"), "batch_size": ("train", "batch_size")}
 TEACHER = "teacher"
-TEACHER_WORDS = ("model", "loss", "decoder")
+WORDS = ("model", "loss", "decoder")
 
 
-def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -> RunSpec:
-    """Look everything up, layer the values, validate, check that the parts fit together. Imports no method.
+@dataclass(frozen=True)
+class Resolved:
+    """A spec, who said each of its values, the name of its preset, and what of the request had no effect."""
+
+    spec: Spec
+    origins: Origins
+    preset: str
+    notes: tuple[str, ...] = ()
+
+
+def resolve(request: Request, device: str, processes: int, source: str, defaults: Mapping[str, Any]) -> Resolved:
+    """Look everything up, layer the values, validate, check that the parts fit together.
 
     Args:
-        request: what the user asked.
-        source, source_defaults: the data set's plugin and options from datasets.yaml.
+        request: what the user asked for.
+        device: what ``auto`` means on this machine.
+        processes: how many share the run.
+        source, defaults: the data set's plugin and options in datasets.yaml.
 
     Raises:
         UsageError: an unknown name or option, a value of the wrong kind, or parts that do not go together.
     """
-    preset = request.preset or ("paper" if request.device == "cuda" else "cpu")
+    if request.device != "auto":
+        device = request.device
+    preset = request.preset or ("paper" if device == "cuda" else "cpu")
     if preset not in PRESETS:
         raise UsageError(f"Unknown preset {preset!r}: {did_you_mean(preset, PRESETS)}")
-    backbone = registry.get("backbone", request.model)
     layers = Layers(request)
-    parts: dict[str, Any] = {}
-    options = registry.get("source", source).options
-    dataset = layers.options(
-        "dataset", options, [("datasets.yaml", source_defaults)], [("--data-dir", request.dataset_options)]
-    )
-    places = {k: str(v) for k, v in dataset.items() if v and _is_path(options, k)}
-    shown = {k: v for k, v in dataset.items() if k not in places}
-    parts["dataset"] = {"name": request.dataset, "source": source, "options": shown}
-    parts |= _recommender(request, layers, backbone, preset)
-    if "llm" in parts or "teacher" in parts:
-        places["llm"] = request.llm
-    elif request.llm != TINY:
-        raise UsageError(f"--llm does not apply: {request.model} has no language model.")
-    parts["evaluate"] = layers.options("evaluate", EvaluateOptions, [(f"preset {preset}", PRESETS[preset]["evaluate"])])
-    device = [(request.device_origin, {"device": request.device})]
-    said_so = request.device_origin == "--device"  # a device that was only detected gives way to a file's
-    launched = [("detected", {"processes": request.processes})]
-    parts["machine"] = layers.options(
-        "machine", MachineOptions, launched if said_so else [*launched, *device], device if said_so else []
-    )
+    dataset = _dataset(request, layers, source, defaults)
+    recommender = _Resolver(request, layers, preset, device).recommender()
+    evaluate = layers.options("evaluate", EvaluateOptions, [(f"preset {preset}", PRESETS[preset]["evaluate"])])
+    detected = [("detected", {"device": device, "processes": processes})]
+    if request.device != "auto":
+        detected.append((request.origin("device"), {"device": device}))
+    machine = layers.options("machine", MachineOptions, detected)
     layers.finish()
-    if objection := _decoder_options(parts).objection(parts["evaluate"]["depth"]):
+    assert recommender.decoder is not None
+    if objection := recommender.decoder.options.objection(evaluate.depth):
         raise UsageError(objection)
-    if request.tuning:
-        parts["tuning"] = dict(request.tuning)
-    return RunSpec(parts, layers.origins, places, preset, backbone.signal)
+    spec = Spec(dataset=dataset, recommender=recommender, evaluate=evaluate, machine=machine, tuning=request.tuning)
+    return Resolved(spec, layers.origins, preset, _without_effect(request, recommender))
 
 
-def _recommender(request: Request, layers: Layers, backbone: Plugin, preset: str) -> dict[str, Any]:
-    """Backbone, what it requires, loss, decoder, language model and budget."""
-    text = backbone.signal == "text"
-    loss = request.loss or backbone.default_loss
-    decoder = request.decoder or backbone.default_decoder
-    _check_fit(request, backbone, loss, decoder)
-    parts: dict[str, Any] = {
-        "backbone": {"name": request.model, "options": layers.options("backbone", backbone.options, [])},
-        "decoder": {
-            "name": decoder,
-            "options": layers.options("decoder", registry.get("decoder", decoder).options, []),
-        },
-    }
-    mixed = _decoder_options(parts).requires()
-    wanted = {**mixed, **backbone.requires}
-    if "collaborative" in wanted:
-        own = parts["backbone"]["options"].get("collaborative", wanted["collaborative"])
+def _without_effect(request: Request, recommender: Recommender) -> tuple[str, ...]:
+    """Budget flags of a model that is not trained: one line of flags may serve several models."""
+    if recommender.train is not None:
+        return ()
+    said = [f"--{flag.replace('_', '-')}" for flag in BUDGET if getattr(request, flag) is not None]
+    return tuple(f"{flag} has no effect: {request.model} is not trained" for flag in said)
+
+
+def _dataset(request: Request, layers: Layers, source: str, defaults: Mapping[str, Any]) -> DataSet:
+    plugin = registry.get("source", source)
+    given = [] if request.data_dir is None else [(request.origin("data_dir"), data_option(request, source))]
+    options = layers.options("dataset", plugin.options, [("datasets.yaml", defaults), *given])
+    kept, paths = _split_paths(options)
+    return DataSet(name=request.dataset, source=source, options=kept, paths=paths)
+
+
+def data_option(request: Request, source: str) -> dict[str, str]:
+    """The option of a source that ``--data-dir`` fills: ``dir``, or ``file`` for one that reads a file.
+
+    Raises:
+        UsageError: the path does not exist, or the source reads no path.
+    """
+    assert request.data_dir is not None
+    known = registry.get("source", source).options.model_fields
+    path, origin = Path(request.data_dir).expanduser(), request.origin("data_dir", "--data-dir")
+    said = f"{origin} {request.data_dir}"
+    if "dir" not in known and "file" not in known:
+        raise UsageError(f"{said} does not apply: the data set {request.dataset!r} is not read from a path.")
+    if not path.exists():
+        raise UsageError(f"{said} does not exist.")
+    if "dir" in known and (path.is_dir() or "file" not in known):
+        if not path.is_dir():
+            raise UsageError(f"{said} is a file, but the data set {request.dataset!r} is read from a folder.")
+        return {"dir": str(path)}
+    if not path.is_file():
+        raise UsageError(f"{said} is a folder, but the data set {request.dataset!r} is read from a file.")
+    return {"file": str(path)}
+
+
+@dataclass
+class _Resolver:
+    """Resolves one recommender; a teacher's with layers of its own."""
+
+    request: Request
+    layers: Layers
+    preset: str
+    device: str
+
+    def recommender(self) -> Recommender:
+        """Backbone, what it requires, loss, decoder, language model and budget."""
+        request, plugin = self.request, registry.get("backbone", self.request.model)
+        loss = request.loss or plugin.default_loss
+        decoder_name = request.decoder or plugin.default_decoder
+        _check_fit(request, plugin, loss, decoder_name)
+        backbone = Backbone(name=request.model, **self._method("backbone", plugin.options))
+        decoder = Decoder(name=decoder_name, **self._method("decoder", registry.get("decoder", decoder_name).options))
+        mixed = decoder.options.requires()
+        wanted = {**mixed, **plugin.requires}
+        collaborative = self._collaborative(backbone, mixed, wanted) if "collaborative" in wanted else None
+        teacher = self._teacher(wanted["teacher"], backbone) if "teacher" in wanted else None
+        llm = self._language_model() if plugin.signal == "text" else None
+        if llm is None and teacher is None and request.llm != TINY:
+            raise UsageError(f"{request.origin('llm', '--llm')} does not apply: {request.model} has no language model.")
+        kind = "scores" if llm is None else "tiny" if llm.tiny else "pretrained"
+        base = Recommender(backbone=backbone, decoder=decoder, llm=llm, collaborative=collaborative, teacher=teacher)
+        return self._trained(base, loss, kind) if loss else base
+
+    def _trained(self, base: Recommender, name: str, kind: str) -> Recommender:
+        plugin, reference = registry.get("loss", name), None
+        loss = Loss(name=name, **self._method("loss", plugin.options))
+        if plugin.after:
+            if base.llm and getattr(base.llm.options, "bits", 16) < 16:
+                raise UsageError(f"--loss {name} needs llm.bits=16: TRL rounds what is trained next to quantised weights.")
+            first = registry.get("loss", plugin.after)
+            start = Loss(name=plugin.after, **self._method("reference", first.options))
+            budget = self._budget("reference_train", kind)
+            reference = base.model_copy(update={"decoder": None, "teacher": None, "loss": start, "train": budget})
+            kind = f"preference {kind}"
+        update = {"loss": loss, "reference": reference, "train": self._budget("train", kind)}
+        return base.model_copy(update=update)
+
+    def _method(self, group: str, options: type[Options]) -> dict[str, Any]:
+        kept, paths = _split_paths(self.layers.options(group, options))
+        return {"options": kept, "paths": paths, "files": _files(group, kept, paths)}
+
+    def _budget(self, group: str, kind: str, flags: bool = True) -> TrainBudget:
+        """A training budget: defaults of the kind of model, the preset, the budget flags, then options."""
+        signal = "scores" if kind == "scores" else "preference" if kind.startswith("preference") else "text"
+        layers = [(f"{kind} default", TRAIN_DEFAULTS[kind]), (f"preset {self.preset}", PRESETS[self.preset][signal])]
+        if flags:
+            for flag, option in BUDGET.items():
+                if (value := getattr(self.request, flag)) is not None:
+                    layers.append((self.request.origin(flag), {option: value}))
+        return self.layers.options(group, TrainBudget, layers)
+
+    def _language_model(self) -> LanguageModel:
+        name = self.request.llm
+        bf16 = [("GPU", {"precision": "bf16"})] if self.device == "cuda" and name != TINY else []
+        model: type[LanguageModelOptions] = options_of(name)
+        return LanguageModel(name=name, options=self.layers.options("llm", model, bf16), place=name)
+
+    def _collaborative(self, backbone: Method, mixed: Mapping[str, str], wanted: Mapping[str, str]) -> Recommender:
+        """The collaborative model: trained exactly as if it were run by itself, so that both share their steps."""
+        own = str(getattr(backbone.options, "collaborative", wanted["collaborative"]))
         if mixed.get("collaborative", own) != own:
             raise UsageError(
                 f"decoder.collaborative={mixed['collaborative']} and backbone.collaborative={own}: a run has one "
-                "collaborative model, so name the same."
+                "collaborative model, so name the same one twice."
             )
-        parts["collaborative"] = _collaborative(layers, parts["backbone"], wanted["collaborative"], preset)
-    if "teacher" in wanted:
-        depth = backbone.options(**parts["backbone"]["options"]).teacher_depth()
-        parts["teacher"] = _teacher(request, layers, wanted["teacher"], preset, depth)
-    kind = "scores"
-    if text:
-        kind = "tiny" if request.llm == TINY else "pretrained"
-        precision = [("GPU", {"precision": "bf16"})] if request.device == "cuda" and kind == "pretrained" else []
-        options = layers.options("llm", options_of(request.llm), precision)
-        parts["llm"] = {"name": _llm_name(request.llm), "options": options}
-    if not loss:
-        if said := [flag for flag in FLAGS if request.flags.get(flag) is not None]:
-            raise UsageError(f"--{said[0].replace('_', '-')} does not apply: {request.model} is not trained.")
-        return parts
-    plugin = registry.get("loss", loss)
-    parts["loss"] = {"name": loss, "options": layers.options("loss", plugin.options, [])}
-    if plugin.after:
-        if parts.get("llm", {}).get("options", {}).get("bits", 16) < 16:
-            raise UsageError(f"--loss {loss} needs llm.bits=16: TRL rounds what is trained beside quantised weights.")
-        first = layers.options("reference", registry.get("loss", plugin.after).options, [])
-        budget = layers.options("reference_train", TrainBudget, _train_layers(kind, preset), _flags(request))
-        parts["reference"] = {"loss": {"name": plugin.after, "options": first}, "train": budget}
-        kind = f"preference {kind}"
-    parts["train"] = layers.options("train", TrainBudget, _train_layers(kind, preset), _flags(request))
-    return parts
-
-
-def _teacher(request: Request, layers: Layers, default: str, preset: str, depth: int) -> dict[str, Any]:
-    """The recommender to learn from, resolved as if it were run by itself, so that both share their stages."""
-    words: dict[str, str] = {}
-    groups: dict[str, dict[str, Any]] = {}
-    for key, value in layers.raw("teacher").items():
-        group, dot, option = key.partition(".")
-        if isinstance(value, dict) and not dot:  # as a file may write it: teacher: {loss: {tau: 2}}
-            groups.setdefault(group, {}).update(value)
-            continue
-        if not dot and key in TEACHER_WORDS:
-            words[key] = str(value)
-            continue
-        if not dot:
-            known = f"{', '.join(TEACHER_WORDS)} or GROUP.OPTION"
-            raise UsageError(f"--set teacher.{key} does not exist: a teacher has {known}, such as teacher.loss.tau.")
-        groups.setdefault(group, {})[option] = value
-    asked = Request(
-        model=words.get("model", default),
-        loss=words.get("loss"),
-        decoder=words.get("decoder"),
-        llm=request.llm,
-        device=request.device,
-        flags=request.flags,
-        flag_origins=request.flag_origins,
-        config={"set": groups},
-        config_name=TEACHER,
-    )
-    plugin = registry.get("backbone", asked.model)
-    if plugin.signal != "text":
-        raise UsageError(
-            f"teacher.model={asked.model} must be a backbone that writes titles, not one that scores items."
+        plugin = registry.get("backbone", own)
+        if plugin.signal != "scores" or plugin.requires:
+            kind = "one that writes titles" if plugin.signal == "text" else "one that learns from a teacher"
+            raise UsageError(f"collaborative={own} must be a backbone that scores items by itself, not {kind}.")
+        base = Recommender(backbone=Backbone(name=own, **self._method("collaborative", plugin.options)))
+        if not plugin.default_loss:
+            return base
+        loss = Loss(name=plugin.default_loss, options=registry.get("loss", plugin.default_loss).options())
+        return base.model_copy(
+            update={"loss": loss, "train": self._budget("collaborative_train", "scores", flags=False)}
         )
-    inner = Layers(asked)
-    try:
-        parts = _recommender(asked, inner, plugin, preset)
-        inner.finish()
-        if objection := _decoder_options(parts).objection(depth):
-            raise UsageError(objection)
-    except UsageError as error:
-        text = str(error).removeprefix(f"{TEACHER}: ").removeprefix(f"{TEACHER} ")
-        raise UsageError(f"The teacher: {text}") from error
-    said = {f"{group}.{option}": origin for (group, option), origin in inner.origins.items()}
-    said |= {{"model": "backbone"}.get(word, word): "--set" for word in words}
-    layers.origins |= {("teacher", name): "--set" if origin == TEACHER else origin for name, origin in said.items()}
-    return parts
+
+    def _teacher(self, default: str, student: Method) -> Recommender:
+        """The recommender to learn from, resolved as if it were run by itself, so that both share their steps."""
+        request = _teacher_request(self.request, self.layers.raw(TEACHER), default)
+        plugin = registry.get("backbone", request.model)
+        if plugin.signal != "text":
+            raise UsageError(
+                f"teacher.model={request.model} must be a backbone that writes titles, not one that scores items."
+            )
+        inner = Layers(request, TEACHER)
+        try:
+            teacher = _Resolver(request, inner, self.preset, self.device).recommender()
+            inner.finish()
+            assert teacher.decoder is not None
+            if objection := teacher.decoder.options.objection(student.options.teacher_depth()):
+                raise UsageError(objection)
+        except UsageError as error:
+            raise UsageError(f"The teacher: {error}") from error
+        self.layers.origins |= {(TEACHER, f"{group}.{option}"): who for (group, option), who in inner.origins.items()}
+        for word in WORDS:
+            if word in request.origins:
+                part = {"model": "backbone"}.get(word, word)
+                self.layers.origins[TEACHER, part] = request.origins[word]
+        return teacher
 
 
-def _check_fit(request: Request, backbone: Plugin, loss: str, decoder: str) -> None:
+def _teacher_request(request: Request, given: Mapping[str, Any], default: str) -> Request:
+    """The request for a teacher alone, from ``--set teacher.model=...`` and ``teacher.GROUP.OPTION=...``."""
+    words: dict[str, str] = {"model": default}
+    groups: dict[str, dict[str, Any]] = {}
+    origins = {flag: request.origins[flag] for flag in (*BUDGET, "llm") if flag in request.origins}
+    for key, value in given.items():
+        origin = request.origin(f"{SET}.{TEACHER}.{key}", "--set")
+        group, dot, option = key.partition(".")
+        if dot:
+            groups.setdefault(group, {})[option] = value
+            origins[f"{SET}.{group}.{option}"] = origin
+        elif isinstance(value, dict):  # as a file may write it: teacher: {loss: {tau: 2}}
+            groups.setdefault(group, {}).update(value)
+            origins |= {f"{SET}.{group}.{name}": origin for name in value}
+        elif key in WORDS:
+            words[key], origins[key] = str(value), origin
+        else:
+            known = f"{', '.join(WORDS)} or GROUP.OPTION"
+            raise UsageError(f"{origin} teacher.{key} does not exist: a teacher has {known}, such as teacher.loss.tau.")
+    budget = {flag: getattr(request, flag) for flag in BUDGET}
+    return Request(**words, llm=request.llm, device=request.device, options=groups, origins=origins, **budget)
+
+
+def _check_fit(request: Request, backbone: BackbonePlugin, loss: str, decoder: str) -> None:
     if request.loss and not backbone.default_loss:
         raise UsageError(f"--loss {request.loss} does not apply: {request.model} is not trained by a loss.")
     makes = _words(backbone.signal)
@@ -188,54 +263,31 @@ def _fitting(kind: str, signal: str) -> str:
         try:
             if registry.get(kind, name).signal == signal:
                 fitting.append(name)
-        except Exception:
+        except RecbenchError:  # a broken plugin is not advice
             continue
     return " or ".join(fitting)
 
 
-def _llm_name(llm: str) -> str:
-    """A local model is called by its last folder or file, a hub model by its whole identifier."""
-    local = Path(llm).expanduser()
-    if llm == TINY or not local.exists():
-        return llm
-    name = local.resolve().name
-    return name if name != TINY else f"./{name}"
+def _split_paths(options: Options) -> tuple[Options, dict[str, str]]:
+    """Options without their paths, and the paths that were given, the user's home spelled out."""
+    marked = path_options(type(options))
+    paths = {name: str(Path(value).expanduser()) for name in marked if (value := getattr(options, name))}
+    empty = {name: type(options).model_fields[name].get_default() for name in marked}
+    return options.model_copy(update=empty), paths
 
 
-def _is_path(model: type[Options], option: str) -> bool:
-    extra = model.model_fields[option].json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("path"))
-
-
-def _decoder_options(parts: Mapping[str, Any]) -> Options:
-    decoder = parts["decoder"]
-    return registry.get("decoder", decoder["name"]).options(**decoder["options"])
-
-
-def _train_layers(kind: str, preset: str) -> list[tuple[str, Mapping[str, Any]]]:
-    group = "scores" if kind == "scores" else "preference" if kind.startswith("preference") else "text"
-    return [(f"{kind} default", TRAIN_DEFAULTS[kind]), (f"preset {preset}", PRESETS[preset][group])]
-
-
-def _collaborative(layers: Layers, backbone: Mapping[str, Any], default: str, preset: str) -> dict[str, Any]:
-    """The collaborative model: trained exactly as if it were run by itself, so that both share one artefact."""
-    name = str(backbone["options"].get("collaborative", default))
-    plugin = registry.get("backbone", name)
-    if plugin.signal != "scores" or plugin.requires:
-        kind = "one that writes titles" if plugin.signal == "text" else "one that learns from a teacher"
-        raise UsageError(f"collaborative={name} must be a backbone that scores items by itself, not {kind}.")
-    part: dict[str, Any] = {"name": name, "options": layers.options("collaborative", plugin.options, [])}
-    if not plugin.default_loss:
-        return {**part, "loss": None, "train": None}
-    options = registry.get("loss", plugin.default_loss).options().model_dump(mode="json")
-    train = layers.options("collaborative_train", TrainBudget, _train_layers("scores", preset))
-    return {**part, "loss": {"name": plugin.default_loss, "options": options}, "train": train}
-
-
-def _flags(request: Request) -> list[tuple[str, Mapping[str, Any]]]:
-    """Budget flags: they hold for every model of the run that a loss trains, but the collaborative one."""
-    return [
-        (request.flag_origins.get(flag, f"--{flag.replace('_', '-')}"), {option: request.flags[flag]})
-        for flag, (_, option) in FLAGS.items()
-        if request.flags.get(flag) is not None
-    ]
+def _files(group: str, options: Options, paths: Mapping[str, str]) -> dict[str, str]:
+    """sha256 of each file that an option names; a text option that happens to name a file counts too."""
+    named = dict(paths)
+    for name, value in options:
+        if isinstance(value, str) and value and type(options).model_fields[name].annotation is str:
+            path = Path(value).expanduser()
+            if path.exists():
+                named[name] = str(path)
+    found = {}
+    for name, place in named.items():
+        try:
+            found[name] = sha256_path(Path(place))
+        except OSError as error:
+            raise UsageError(f"{group}.{name}={place} cannot be read: {error.strerror}.") from error
+    return found
