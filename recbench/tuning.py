@@ -14,7 +14,7 @@ from recbench import processes
 from recbench.documents import yaml_value
 from recbench.errors import UsageError
 from recbench.evaluation.metrics import ndcg_10
-from recbench.interfaces import Reporter
+from recbench.interfaces import Reporter, SilentReporter
 from recbench.plan import Plan, plan
 from recbench.process import begin
 from recbench.run import STORE
@@ -112,20 +112,39 @@ def tune(
         reporter.message(f"setting {number} of {len(tried)}: {words}")
         trials.append(Trial(values, setting, validation_score(setting, seed, runs, reporter)))
         reporter.message(f"{words}: validation NDCG@10 {trials[-1].score:.4f}")
+    return _best(request, grid, seed, trials), trials
+
+
+def chosen(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, store: Store) -> Request:
+    """What :func:`tune` chooses, where every trial's ranking is in the store.
+
+    Raises:
+        RecbenchError: one is not.
+    """
+    quiet = SilentReporter()
+    trials = [Trial(values, one, _score(one, seed, Serial(store, quiet))) for values, one in trials_of(request, grid)]
+    return _best(request, grid, seed, trials)
+
+
+def _best(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, trials: Sequence[Trial]) -> Request:
     best = max(trials, key=lambda trial: trial.score)
     kept = {name: list(values) for name, values in grid.items()}
     seed = seeds_of(best.plan.spec, [seed])[0]
     found = request.with_options(best.values, "chosen on validation")
-    return found.model_copy(update={"tuning": Tuning(grid=kept, seed=seed, trials=len(trials))}), trials
+    return found.model_copy(update={"tuning": Tuning(grid=kept, seed=seed, trials=len(trials))})
 
 
 def validation_score(found: Plan, seed: int, runs: Path, reporter: Reporter) -> float:
     """NDCG@10 on the validation sample of one trained seed, under the experiment's own decoder; never the test set."""
     begin(found.spec)
-    steps = validation(found.spec, seeds_of(found.spec, [seed])[0])
     store = Store(runs / STORE)
-    executor = Serial(store, reporter)
+    steps = validation(found.spec, seeds_of(found.spec, [seed])[0])
     with store.using(steps) if processes.is_main() else nullcontext():
-        ranking = executor.value(steps.ranked)
-        cases = steps.ranked.cases(executor.value(steps.prepared))
+        return _score(found, seed, Serial(store, reporter))
+
+
+def _score(found: Plan, seed: int, executor: Serial) -> float:
+    steps = validation(found.spec, seeds_of(found.spec, [seed])[0])
+    ranking = executor.value(steps.ranked)
+    cases = steps.ranked.cases(executor.value(steps.prepared))
     return float(ndcg_10(ranking.target_ranks(cases.target)).mean())
