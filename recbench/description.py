@@ -12,7 +12,8 @@ import numpy as np
 from recbench import registry
 from recbench.config import Request, RunSpec
 from recbench.language.options import TINY
-from recbench.results import Cases, Dataset, Labels
+from recbench.results import Cases, Dataset, Labels, spec_hash
+from recbench.results.upgrade import _nested
 from recbench.types import Sequences, Split
 
 
@@ -35,8 +36,8 @@ def describe(spec: RunSpec, split: Split, cases: Sequences, command: str) -> Map
     llm = spec.llm["name"] if spec.llm else ""
     return {
         "run": run_id(spec),
-        "spec": dict(parts),
-        "spec_hash": spec.spec_hash(),
+        "spec": _nested(parts),
+        "spec_hash": spec_hash(_nested(parts)),
         "command": command,
         "dataset": Dataset(name=name, label=name, sources=dict(split.sources)),
         "labels": Labels(
@@ -57,6 +58,8 @@ def describe(spec: RunSpec, split: Split, cases: Sequences, command: str) -> Map
             cold=(~split.warm_items()[cases.target]).astype(np.int32),
             history_length=cases.history_length,
             popularity=counts[cases.target].astype(np.int32),
+            target=cases.target,
+            item_popularity=counts.astype(np.int32),
         ),
     }
 

@@ -25,8 +25,9 @@ from recbench.files import reason, sweep_temporaries, write_atomic
 from recbench.interfaces import Reporter
 from recbench.language.load import check_source
 from recbench.language.options import TINY
-from recbench.results import RunRecord, SeedResult, Store, environment, peak_memory_bytes, read
+from recbench.results import KEPT, RunRecord, SeedResult, StepRecord, Store, environment, peak_memory_bytes, read
 from recbench.results import write as write_record
+from recbench.results.upgrade import PHASES
 from recbench.stages import TEXTS, Stages, source_of
 from recbench.types import Split
 
@@ -133,14 +134,23 @@ def _one_seed(stages: Stages, split: Split, seed: int) -> SeedResult:
     return SeedResult(
         seed=seed,
         ranks=ranking.target_ranks(stages.test_cases(split).target),
+        top=ranking.items[:, :KEPT].astype("int32"),
         invalid_share=ranking.invalid_share,
         validation=report.validation,
         best_epoch=report.best_epoch,
-        steps=report.steps,
+        steps_trained=report.steps,
         losses=report.losses,
-        seconds={name: round(stage.seconds, 3) for name, stage in stages.used.items()},
-        reused=tuple(name for name, stage in stages.used.items() if stage.reused),
-        stages={name: stage.path.name for name, stage in stages.used.items()},
+        steps=tuple(
+            StepRecord(
+                role=name,
+                kind=stage.path.name.rpartition("-")[0],
+                phase=PHASES.get(name, "training"),
+                folder=stage.path.name,
+                seconds=round(stage.seconds, 3),
+                reused=stage.reused,
+            )
+            for name, stage in stages.used.items()
+        ),
         peak_memory_bytes=max(peak_memory_bytes(stages.spec.parts["machine"]["device"]), report.peak_memory_bytes),
         watched=dict(report.watched),
         started=started,

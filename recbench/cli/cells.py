@@ -152,8 +152,8 @@ def _summary(cells: Sequence[Cell], done: Mapping[str, RunRecord]) -> None:
     uses: dict[str, Counter[str]] = {}
     for record in done.values():
         for seed in record.seeds:
-            for folder in seed.stages.values():
-                uses.setdefault(folder.rpartition("-")[0], Counter())[folder] += 1
+            for step in seed.steps:
+                uses.setdefault(step.kind, Counter())[step.folder] += 1
     shares = [["stage of the cells' seeds", "different", "used", "shared most"]]
     for kind, folders in sorted(uses.items()):
         shares.append([kind, str(len(folders)), str(sum(folders.values())), f"{max(folders.values())}x"])

@@ -14,7 +14,7 @@ SHOWN = {"text": "titles", "scores": "scores"}
 
 
 @click.command("list")
-@click.argument("what", required=False, metavar="[backbones|losses|decoders|sources|datasets]")
+@click.argument("what", required=False, metavar="[backbones|losses|decoders|sources|metrics|slices|datasets]")
 def list_(what: str | None) -> None:
     """What is installed: name, signal (titles or scores), summary, distribution and paper."""
     kinds = dict(zip(PLURALS, KINDS, strict=True))
@@ -38,7 +38,7 @@ def _methods(kind: str, indent: str) -> str:
     for name in registry.names(kind):
         try:
             plugin = registry.get(kind, name)
-            signal = "" if kind == "source" else SHOWN[plugin.signal]
+            signal = SHOWN[plugin.signal] if kind in ("backbone", "loss", "decoder") else ""
             good.append([name, signal, plugin.summary, registry.origin(kind, name), plugin.paper])
         except RecbenchError as error:
             broken.append(f"{indent}{name}  BROKEN: {' '.join(str(error).split())}")

@@ -64,7 +64,8 @@ def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, R
     from recbench.stages import Stages
 
     root = path.parent.parent / STORE
-    folders = {stage: root / result.stages.get(stage, "-") for stage in ("prepare", "rank")}
+    kept = {step.role: step.folder for step in result.steps}
+    folders = {role: root / (kept.get(role) or "-") for role in ("prepare", "rank")}
     for folder in folders.values():
         if not folder.is_dir():
             raise RecbenchError(

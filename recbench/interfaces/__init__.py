@@ -6,6 +6,15 @@ A third party's package needs this package alone. Nothing here imports numpy or 
 from __future__ import annotations
 
 from recbench.interfaces.fitting import Fit, FitReport, Reporter, SilentReporter, TrainOptions
+from recbench.interfaces.measures import (
+    CatalogueMetric,
+    ListMetric,
+    MetricPlugin,
+    RankMetric,
+    SlicePlugin,
+    Slicer,
+    TopLists,
+)
 from recbench.interfaces.methods import (
     USER,
     DataSource,
@@ -26,22 +35,29 @@ __all__ = [
     "PLURALS",
     "USER",
     "BatchSize",
+    "CatalogueMetric",
     "DataSource",
     "Decoder",
     "Fit",
     "FitReport",
     "Lessons",
+    "ListMetric",
     "Loss",
+    "MetricPlugin",
     "Options",
     "Piece",
     "Plugin",
     "PreferenceLoss",
+    "RankMetric",
     "Reporter",
     "ScoringBackbone",
     "ScoringLoss",
     "Signal",
     "SilentReporter",
+    "SlicePlugin",
+    "Slicer",
     "Teacher",
     "TextBackbone",
+    "TopLists",
     "TrainOptions",
 ]

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-KINDS = ("backbone", "loss", "decoder", "source")
-PLURALS = ("backbones", "losses", "decoders", "sources")
+KINDS = ("backbone", "loss", "decoder", "source", "metric", "slice")
+PLURALS = ("backbones", "losses", "decoders", "sources", "metrics", "slices")
 Signal = Literal["text", "scores"]
 
 

@@ -12,7 +12,7 @@ from recbench import processes, registry
 from recbench.config import RunSpec, canonical
 from recbench.data.prepare import load_split, prepare, save_split
 from recbench.data.split import cap_per_user, subsample, training_sample
-from recbench.evaluation import METRICS
+from recbench.evaluation import ndcg as ndcg_of
 from recbench.interfaces import Fit, FitReport, Reporter, TrainOptions
 from recbench.keys import SELECTION, Keys
 from recbench.results import Stage, Store, peak_memory_bytes
@@ -173,4 +173,4 @@ class Quiet:
 
 def ndcg(ranking: Ranking, cases: Sequences) -> float:
     """Mean NDCG@10 of the cases' targets."""
-    return float(METRICS["NDCG@10"](ranking.target_ranks(cases.target)).mean())
+    return float(ndcg_of(ranking.target_ranks(cases.target)).mean())
