@@ -127,7 +127,7 @@ class SeedResult(_Part):
     Attributes:
         seed: its number.
         ranks: [N] rank of each case's target, 1 is best, 0 beyond the decoder's depth.
-        top: [N, K] the first ``KEPT`` (10) items of each list, ``PAD`` where there is none; None in a record of format 1.
+        top: [N, K] the first ``KEPT`` (10) items of each list, ``PAD`` where there is none; None in format 1.
         invalid_share: share of generated titles that are not in the catalogue, before grounding; None where the decoder
             cannot generate one.
         validation: validation NDCG@10 after each epoch.

@@ -162,7 +162,7 @@ LISTS = pack_lists(np.arange(6).reshape(2, 3))
     ],
 )
 def test_lists_that_were_never_written_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="packed (lists|column)"):
+    with pytest.raises(ValueError, match=r"packed (lists|column)"):
         unpack_lists({**LISTS, **change})
 
 
@@ -233,7 +233,7 @@ def test_an_edited_record_is_refused(old: str, new: str) -> None:
 
 def test_another_format_and_no_record_at_all(tmp_path: Path) -> None:
     for number in ("7", "true", '"2"', "null"):
-        with pytest.raises(DataError, match="record format .* and this recbench reads 1 to 2"):
+        with pytest.raises(DataError, match=r"record format .* and this recbench reads 1 to 2"):
             from_json(to_json(make_record()).replace('"format": 2', f'"format": {number}'), "r.json")
     with pytest.raises(DataError, match="not a record of a recbench run"):
         from_json("[1, 2]", "r.json")

@@ -1,7 +1,7 @@
 """Catalogue coverage: how much of the catalogue is recommended to anybody.
 
-Paper: Ge, Delgado-Battenfeld and Jannach, RecSys 2010: the items in at least one list, over all items. It grows with the
-number of test cases, so compare it on one test set only.
+Paper: Ge, Delgado-Battenfeld and Jannach, RecSys 2010: the items in at least one list, over all items. It grows with
+the number of test cases, so compare it on one test set only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Novelty: the mean self-information of what is recommended, in bits.
 
-Paper: Zhou et al., PNAS 2010 (there "surprisal"); Vargas and Castells, RecSys 2011: the mean of -log2 p(i) over the items
-of a case's list, p(i) the share of training interactions that are with item i.
+Paper: Zhou et al., PNAS 2010 (there "surprisal"); Vargas and Castells, RecSys 2011: the mean of -log2 p(i) over the
+items of a case's list, p(i) the share of training interactions that are with item i.
 
 Known differences: one is added to every item's count, so that an item that is not in training has a finite novelty.
 """
