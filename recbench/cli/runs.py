@@ -54,7 +54,7 @@ def build_page(runs: Path, dataset: str) -> tuple[list[Path], list[str]]:
     Returns:
         The pages written, and a sentence for each record that cannot be read and was left out.
     """
-    from recbench.leaderboard import html_page, markdown_page
+    from recbench.pages import html_page, markdown_page
 
     records, broken = read_all(runs)
     records = [record for record in records if record.dataset.name == dataset]

@@ -61,7 +61,7 @@ def report(
 ) -> None:
     """Print each cell's figures beside the published ones, and the suite's comparisons with their tests."""
     from recbench.files import write_atomic
-    from recbench.leaderboard.suite import suite_page
+    from recbench.pages.suite import suite_page
     from recbench.suites import load
 
     found = load(name)

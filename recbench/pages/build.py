@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recbench.files import write_atomic
-from recbench.leaderboard import html, page
-from recbench.leaderboard.records import by_dataset, load_records
+from recbench.pages import html, page
+from recbench.pages.records import by_dataset, load_records
 
 _RENDERERS = {"md": (page.markdown_page, page.MARKER), "html": (html.html_page, html.MARKER)}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from recbench.errors import UsageError
 from recbench.evaluation import seed_means
-from recbench.leaderboard.compare import compare_records, p_text
-from recbench.leaderboard.rows import METRIC
+from recbench.pages.compare import compare_records, p_text
+from recbench.pages.rows import METRIC
 from recbench.results import RunRecord
 from recbench.stats import Comparison, holm
 from recbench.suites import Cell, Suite

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recbench.evaluation import METRICS
-from recbench.leaderboard.compare import ALPHA, Tested, p_text
-from recbench.leaderboard.rows import METRIC, Row, Section, sections
+from recbench.pages.compare import ALPHA, Tested, p_text
+from recbench.pages.rows import METRIC, Row, Section, sections
 from recbench.results import RunRecord
 from recbench.stats.compare import RESAMPLES
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from recbench.errors import DataError, UsageError
-from recbench.leaderboard import against, build, check, compare_records, html_page, load_records, markdown_page, rows_of
-from recbench.leaderboard.rows import sections
+from recbench.pages import against, build, check, compare_records, html_page, load_records, markdown_page, rows_of
+from recbench.pages.rows import sections
 from recbench.results import Cases, Dataset, Labels, RunRecord, SeedResult, write
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recbench.evaluation import evaluate, seed_means, slices
-from recbench.leaderboard.compare import Tested, against
+from recbench.pages.compare import Tested, against
 from recbench.results import RunRecord, SeedResult
 
 METRIC = "NDCG@10"  # the one declared test, and what ranks the rows

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from recbench.evaluation import evaluate
-from recbench.leaderboard import check, load_records
-from recbench.leaderboard.suite import mismatches, suite_page
+from recbench.pages import check, load_records
+from recbench.pages.suite import mismatches, suite_page
 from recbench.results import read
 from recbench.suites import load
 
