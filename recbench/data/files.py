@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recbench.errors import DataError
+from recbench.errors import DataError, short
 from recbench.types import Longs
 
 _WHOLE = re.compile(r"([+-]?[0-9]{1,19})(?:\.0*)?")
@@ -61,11 +61,6 @@ def as_text(path: Path, content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8.") from error
-
-
-def short(text: str) -> str:
-    """A text in quotes, cut where it is long, for messages."""
-    return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
 def verify(seen: Mapping[str, str], expected: Mapping[str, str]) -> None:

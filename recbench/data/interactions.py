@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from recbench.data.files import short
 from recbench.data.kcore import k_core
 from recbench.data.options import Namesakes, ProtocolOptions
 from recbench.data.protocols import protocol
 from recbench.data.titles import Titles, catalogue
-from recbench.errors import DataError
+from recbench.errors import DataError, short
 from recbench.types import PAD, Ints, Longs, Sequences, Split
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from recbench.data.options import PATH, ProtocolOptions
-from recbench.errors import DataError, UsageError
+from recbench.errors import DataError, UsageError, short
 from recbench.interfaces import DataSource, Plugin, Reporter
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class Csv(DataSource[CsvOptions]):
         """
         from dataclasses import replace
 
-        from recbench.data.files import short
         from recbench.data.interactions import Interactions, split_interactions
 
         reporter.stage("prepare csv")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from recbench.data.options import PATH, SourceOptions
-from recbench.errors import DataError, UsageError
+from recbench.errors import DataError, UsageError, short
 from recbench.interfaces import DataSource, Plugin, Reporter
 
 if TYPE_CHECKING:
@@ -152,8 +152,6 @@ class Prepared(DataSource[PreparedOptions]):
         return table, list(zip(users, lists, times, strict=True))
 
     def _items(self, table: Table, row: int, text: str, known: Mapping[int, int]) -> tuple[int, ...]:
-        from recbench.data.files import short
-
         try:
             items = json.loads(text)
         except (ValueError, RecursionError):
@@ -179,7 +177,7 @@ def read_titles(path: Path, seen: dict[str, str]) -> dict[str, str]:
     Raises:
         DataError: not a JSON object, empty, an id that is not a whole number or occurs twice, a title that is not text.
     """
-    from recbench.data.files import as_text, read_bytes, short
+    from recbench.data.files import as_text, read_bytes
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
