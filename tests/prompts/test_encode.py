@@ -59,9 +59,10 @@ def test_messages_name_ids_and_titles(tokenizer):
         DataError, match=r"The tokens of item 'x7' \('B'\) begin those of item 'x9' \('B'\): titles need"
     ):
         title_trie(tokenizer, words, Catalog(("x1", "x7", "x9"), ("A", "B", "B")))
-    long = "\u2603" * 400
+    long = "\U0001f600" * 400
     with pytest.raises(
-        DataError, match=rf"The title of item 'x7' \('\u2603{{39}}…'\) has 1\d\d\d tokens, more than {MAX_TITLE_TOKENS}"
+        DataError,
+        match=rf"The title of item 'x7' \('\U0001f600{{39}}…'\) has 1\d\d\d tokens, more than {MAX_TITLE_TOKENS}",
     ):
         title_trie(tokenizer, words, Catalog(("x1", "x7"), ("A", long)))
 
