@@ -1,78 +1,52 @@
-"""One experiment: plan it, run each seed, keep a record that is always complete for the seeds it holds."""
+"""One experiment: run each seed, keep a record that is always complete for the seeds it holds."""
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
-import platform
-import re
+import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from recbench import processes, registry
-from recbench.config import Request, RunSpec, resolve
-from recbench.data.catalog import datasets
-from recbench.data.prepare import entry
+from recbench import processes
 from recbench.description import describe, run_id
-from recbench.errors import DataError, RecbenchError, UsageError
-from recbench.files import reason, sweep_temporaries, write_atomic
-from recbench.interfaces import Reporter
-from recbench.language.load import check_source
-from recbench.language.options import TINY
-from recbench.results import RunRecord, SeedResult, Store, environment, peak_memory_bytes, read
+from recbench.errors import DataError, RecbenchError
+from recbench.files import digest, reason, sweep_temporaries, write_atomic
+from recbench.interfaces import FitReport, Reporter
+from recbench.plan import Plan
+from recbench.process import begin, device_words
+from recbench.results import RunRecord, SeedResult, StepRecord, environment, read
 from recbench.results import write as write_record
-from recbench.stages import TEXTS, Stages, source_of
-from recbench.types import Split
+from recbench.spec.request import seeds_text
+from recbench.steps.artefacts import load_report
+from recbench.steps.executor import Serial
+from recbench.steps.graph import Graph, graph, seeds_of
+from recbench.steps.lessons import TEXTS
+from recbench.steps.step import Step
+from recbench.steps.store import Store
 
-STORE = "artefacts"
+STORE = "steps"
 RECORD = "record.json"
+WANTED = "steps.json"
+KEPT = 10  # places of a ranked list that a record keeps
 
 
-def plan(request: Request) -> RunSpec:
-    """The complete spec of a request, checksums of its inputs included; reads files, imports no method but a source.
-
-    Raises:
-        UsageError: anything about the request that cannot be.
-        DataError: a raw file is missing.
-    """
-    if request.llm != TINY:
-        check_source(request.llm)
-    found = entry(request.dataset)
-    request = replace(request, processes=processes.world())
-    spec = resolve(request, found.source, found.options)
-    spec = spec.with_facts("dataset", inputs=dict(source_of(spec).inputs()))
-    place = next((Path(v) for k, v in spec.places.items() if k != "llm"), None)
-    if place is not None:  # one's own data is called by its folder or file
-        place = place.expanduser().resolve()
-        label = place.name if place.is_dir() else place.stem
-        label = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-._") or "own"
-        spec = spec.with_facts("dataset", label=label if label not in datasets() else f"own-{label}")
-    if spec.llm and (local := Path(request.llm).expanduser()).exists() and request.llm != TINY:
-        spec = spec.with_llm_facts(fingerprint=fingerprint(local))
-    return spec
-
-
-def run(
-    spec: RunSpec,
-    seeds: Sequence[int],
-    runs: Path,
-    command: str,
-    reporter: Reporter,
-    again: bool = False,
-) -> RunRecord:
+def run(plan: Plan, seeds: Sequence[int], runs: Path, command: str, reporter: Reporter, again: bool = False) -> RunRecord:
     """Run every seed that is not finished yet.
 
+    A finished seed counts if it was made by the steps that the plan has today: one that other code or other data made
+    is run again, and never stands in one record with a new one.
+
     Args:
-        spec: from :func:`plan`.
+        plan: from :func:`recbench.plan.plan`.
         seeds: the seeds; a method whose result does not depend on them runs once, as seed 0.
-        runs: folder of runs; stages go to ``runs/artefacts``.
-        command: how to run it again, for the record.
+        runs: folder of runs; steps go to ``runs/steps``.
+        command: how to run it again, for the record, without its seeds.
         reporter: progress.
         again: compute finished seeds anew.
 
@@ -80,174 +54,186 @@ def run(
         The record with the seeds asked for and any finished before.
 
     Raises:
-        RecbenchError: of any stage; seeds finished before stay recorded.
+        RecbenchError: of any step; seeds finished before stay recorded.
     """
-    begin(spec)
-    if not registry.get("backbone", spec.parts["backbone"]["name"]).seeded and tuple(seeds) != (0,):
-        reporter.message(f"{spec.parts['backbone']['name']} does not depend on the seed: it runs once")
-        seeds = (0,)
-    folder = runs / run_id(spec)
-    store = Store(runs / STORE)
-    if processes.is_main():
-        _make_folder(folder)
-        for path in [*store.sweep(), *sweep_temporaries(folder)]:
-            reporter.message(f"removed what an interrupted run left: {path.name}")
-    stages = Stages(spec, store, reporter, again)
-    split = stages.split()
-    base = describe(spec, split, stages.test_cases(split), command)
-    done = _finished(folder, base, again)
-    for number, seed in enumerate(seeds, start=1):
-        if seed in done and not again:
-            reporter.message(f"seed {seed} ({number} of {len(seeds)}): finished before")
-            continue
-        reporter.message(f"seed {seed} ({number} of {len(seeds)})")
-        result = _one_seed(stages, split, seed)
-        processes.once(lambda: _keep_texts(stages, folder, seed))  # noqa: B023 - called at once
-        done = processes.once(lambda: _keep(folder, base, result, again))  # noqa: B023 - called at once
-    return _assemble(base, [done[s] for s in sorted(done)])
+    begin(plan.spec)
+    chosen = seeds_of(plan.spec, seeds)
+    if tuple(seeds) != chosen:
+        reporter.message(f"{plan.spec.recommender.backbone.name} does not depend on the seed: it runs once")
+    graphs = {seed: graph(plan.spec, seed) for seed in chosen}
+    folder, store = runs / run_id(plan.spec), Store(runs / STORE)
+    with _using(store, folder, graphs, reporter):
+        one = _Run(plan, folder, Serial(store, reporter, again), command, again)
+        return one.all(graphs)
 
 
-def begin(spec: RunSpec) -> None:
-    """Make this process ready for the spec's stages: device, other processes, threads, repeatable algorithms.
-
-    Raises:
-        UsageError: the device or the number of processes is not what the spec says.
-    """
-    _check_device(spec)
-    if (wanted := spec.parts["machine"]["processes"]) != processes.world():
-        raise UsageError(f"machine.processes={wanted} but {processes.world()} started: torchrun starts more.")
-    processes.join(spec.parts["machine"]["device"])
-    _prepare_process(spec)
-
-
-def _one_seed(stages: Stages, split: Split, seed: int) -> SeedResult:
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    before = time.perf_counter()
-    stages.used = {name: stage for name, stage in stages.used.items() if name == "prepare"}
-    ranking, _ = stages.ranking(split, seed)
-    report = stages.report()
-    stages.reporter.message(
-        f"seed {seed} done in {time.perf_counter() - before:.0f} s: "
-        f"{report.steps} training steps, epoch {report.best_epoch}"
-    )
-    return SeedResult(
-        seed=seed,
-        ranks=ranking.target_ranks(stages.test_cases(split).target),
-        invalid_share=ranking.invalid_share,
-        validation=report.validation,
-        best_epoch=report.best_epoch,
-        steps=report.steps,
-        losses=report.losses,
-        seconds={name: round(stage.seconds, 3) for name, stage in stages.used.items()},
-        reused=tuple(name for name, stage in stages.used.items() if stage.reused),
-        stages={name: stage.path.name for name, stage in stages.used.items()},
-        peak_memory_bytes=max(peak_memory_bytes(stages.spec.parts["machine"]["device"]), report.peak_memory_bytes),
-        watched=dict(report.watched),
-        started=started,
-        environment=environment(_device_words(stages.spec)),
-    )
-
-
-def _keep_texts(stages: Stages, folder: Path, seed: int) -> None:
-    """Texts that a stage wrote (LLM-CF's chains of thought) where a person looks for them."""
-    for stage in stages.used.values():
-        if (texts := stage.path / TEXTS).is_file():
-            write_atomic(folder / f"seed{seed}-{TEXTS}", texts.read_bytes())
-            stages.reporter.message(f"texts to read: {folder / f'seed{seed}-{TEXTS}'}")
-
-
-def _assemble(base: Mapping[str, Any], seeds: list[SeedResult]) -> RunRecord:
-    """The record, its command naming just the seeds that it holds."""
-    numbers = [result.seed for result in seeds]
-    counted = numbers == list(range(1, len(numbers) + 1))
-    text = str(len(numbers)) if counted else ",".join(map(str, numbers)) + ("," if len(numbers) == 1 else "")
-    return RunRecord(**{**base, "command": f"{base['command']} --seeds {text}"}, seeds=tuple(seeds))
-
-
-def _finished(folder: Path, base: Mapping[str, Any], again: bool) -> dict[int, SeedResult]:
-    """The seeds already recorded for the very same cases; ``again`` makes nothing of a record that cannot be read."""
-    path = folder / RECORD
-    if not path.exists():
-        return {}
-    try:
-        record = read(path)
-    except DataError:
-        if again:
-            return {}
-        raise
-    if record.cases.digest != base["cases"].digest or record.spec_hash != base["spec_hash"]:
-        raise RecbenchError(f"{path} was made from other test cases than this spec gives now: move the folder away.")
-    return {result.seed: result for result in record.seeds}
-
-
-def _keep(folder: Path, base: Mapping[str, Any], result: SeedResult, again: bool) -> dict[int, SeedResult]:
-    """Add one seed to the record under a lock: another process may be adding its own."""
-    with FileLock(folder / ".lock"):
-        done = {**_finished(folder, base, again), result.seed: result}
-        write_record(_assemble(base, [done[s] for s in sorted(done)]), folder / RECORD)
-    return done
-
-
-def _check_device(spec: RunSpec) -> None:
-    if spec.parts["machine"]["device"] == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu.")
-
-
-def _device_words(spec: RunSpec) -> str:
-    if spec.parts["machine"]["device"] == "cuda":
-        import torch
-
-        return torch.cuda.get_device_name()
-    return f"CPU, {spec.parts['machine']['threads']} threads"
-
-
-def _prepare_process(spec: RunSpec) -> None:
-    """Threads, repeatable algorithms, quiet libraries, and an allocator that keeps what it has."""
-    import os
-
-    # read by libraries when they are first imported or used
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TQDM_DISABLE", "1")  # progress goes through the reporter
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
-        # By default glibc returns every tensor of more than 128 KiB to the system and faults it in again.
-        libc = ctypes.CDLL("libc.so.6")
-        for parameter, value in ((-3, 1 << 30), (-1, (1 << 31) - 1), (-2, 1 << 26)):  # mmap, trim, top pad
-            libc.mallopt(parameter, value)
-    if "train" not in spec.parts:
-        return  # counting items needs no torch, which takes seconds to import
-    import torch
-    import transformers
-
-    torch.set_num_threads(max(spec.parts["machine"]["threads"] // processes.world(), 1))
-    # a debugging aid that costs a pass over every new tensor
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.use_deterministic_algorithms(True, warn_only=spec.parts["machine"]["device"] != "cpu")
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-
-
-def _make_folder(folder: Path) -> None:
+@contextmanager
+def _using(store: Store, folder: Path, graphs: Mapping[int, Graph], reporter: Reporter) -> Iterator[None]:
+    """Clean up after others, and keep others from cleaning up what this run needs."""
+    if not processes.is_main():
+        yield
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RecbenchError(f"--runs {folder.parent}: {reason(error)}.") from error
+    for path in [*store.sweep(), *sweep_temporaries(folder)]:
+        reporter.message(f"removed what an interrupted run left: {path.name}")
+    steps = [step for one in graphs.values() for step in one]
+    # an interrupted run has no record yet: this is what tells that its steps are wanted
+    write_atomic(folder / WANTED, json.dumps(sorted({step.folder for step in steps})).encode())
+    with store.using(steps):
+        yield
 
 
-def fingerprint(path: Path) -> str:
-    """sha256 over names, sizes and 64 evenly spaced pieces of a model's files: tells models apart in a second."""
-    sha = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
-    for file in files:
-        size = file.stat().st_size
-        sha.update(f"{file.name if path.is_dir() else ''}:{size}".encode())
-        with file.open("rb") as stream:
-            for piece in range(64):
-                stream.seek(max(size - (1 << 20), 0) * piece // 63)
-                sha.update(stream.read(1 << 20))
-                if size <= 1 << 20:
-                    break
-    return sha.hexdigest()
+@dataclass
+class _Run:
+    """A run under way."""
+
+    plan: Plan
+    folder: Path
+    executor: Serial
+    command: str
+    again: bool
+
+    @property
+    def reporter(self) -> Reporter:
+        return self.executor.reporter
+
+    def all(self, graphs: Mapping[int, Graph]) -> RunRecord:
+        """Every seed, the finished ones from their record."""
+        first = next(iter(graphs.values()))
+        self.executor.run([first.prepared])
+        split = self.executor.value(first.prepared)
+        base = describe(self.plan, split, first.ranked.cases(split), self.command)
+        for sentence in _warnings(split.facts):
+            self.reporter.message(sentence)
+        done = self._finished(base, graphs)
+        for number, (seed, steps) in enumerate(graphs.items(), start=1):
+            place = f"seed {seed} ({number} of {len(graphs)})"
+            if seed in done and not self.again:
+                self.reporter.message(f"{place}: finished before")
+                continue
+            self.reporter.message(place)
+            result = self._one(steps)
+            done = processes.once(lambda: self._keep(base, graphs, result))  # noqa: B023 - called at once
+            self.executor.forget()
+        return _assembled(base, done)
+
+    def _one(self, steps: Graph) -> SeedResult:
+        started, before = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+        ranking = self.executor.value(steps.ranked)
+        split = self.executor.value(steps.prepared)
+        cases = steps.ranked.cases(split)
+        report = self._report(steps.model)
+        self.reporter.message(
+            f"seed {steps.seed} done in {time.perf_counter() - before:.0f} s: "
+            f"{report.steps} training steps, epoch {report.best_epoch}"
+        )
+        processes.once(lambda: self._keep_texts(steps))
+        device = self.plan.spec.machine.device
+        return SeedResult(
+            seed=steps.seed,
+            ranks=ranking.target_ranks(cases.target),
+            top=ranking.items[:, :KEPT],
+            invalid_share=ranking.invalid_share,
+            validation=report.validation,
+            best_epoch=report.best_epoch,
+            steps_trained=report.steps,
+            losses=report.losses,
+            steps=tuple(self._step_record(role, step) for role, step in steps.steps.items()),
+            watched=dict(report.watched),
+            peak_memory_bytes=max(processes.peak_memory_bytes(device), report.peak_memory_bytes),
+            started=started,
+            environment=environment(device_words(self.plan.spec)),
+        )
+
+    def _step_record(self, role: str, step: Step) -> StepRecord:
+        """What a step cost when it was built; 0 for one that is gone, since what it led to is there."""
+        built = self.executor.built(step)
+        seconds, reused = (round(built.seconds, 3), built.reused) if built else (0.0, True)
+        return StepRecord(
+            role=role, kind=step.kind, phase=step.phase, folder=step.folder, seconds=seconds, reused=reused
+        )
+
+    def _report(self, step: Step) -> FitReport:
+        built = self.executor.built(step)
+        return load_report(built.path) if built else FitReport()
+
+    def _keep_texts(self, steps: Graph) -> None:
+        """Texts that a step wrote (LLM-CF's chains of thought) where a person looks for them."""
+        for step in steps:
+            built = self.executor.built(step)
+            if built and (texts := built.path / TEXTS).is_file():
+                place = self.folder / f"seed{steps.seed}-{TEXTS}"
+                write_atomic(place, texts.read_bytes())
+                self.reporter.message(f"texts to read: {place}")
+
+    # ---- the record -------------------------------------------------------------------------------------------
+
+    def _finished(self, base: Mapping[str, Any], graphs: Mapping[int, Graph], quiet: bool = False) -> dict[int, SeedResult]:
+        """The recorded seeds that today's steps made; what other code made is set aside."""
+        path = self.folder / RECORD
+        if not path.exists():
+            return {}
+        try:
+            record = read(path)
+        except DataError:
+            if self.again:
+                return {}
+            raise
+        if record.spec_hash != base["spec_hash"]:
+            raise RecbenchError(f"{path} holds another spec than its folder's name says: move the folder away.")
+        kept = {}
+        for result in record.seeds:
+            made = {step.role: step.folder for step in result.steps}
+            now = graphs[result.seed] if result.seed in graphs else graph(self.plan.spec, result.seed)
+            if made == {role: step.folder for role, step in now.steps.items()}:
+                kept[result.seed] = result
+            elif not quiet:
+                why = difference(made, now, self.executor.store)
+                self.reporter.message(f"seed {result.seed}: made by {why}, so it does not count any more")
+        return kept
+
+    def _keep(self, base: Mapping[str, Any], graphs: Mapping[int, Graph], result: SeedResult) -> dict[int, SeedResult]:
+        """Add one seed to the record under a lock: another process may be adding its own."""
+        path = self.folder / RECORD
+        with FileLock(self.folder / ".lock"):
+            found = self._finished(base, graphs, quiet=True)
+            if path.exists() and not self.again:
+                self._set_aside(path, found)
+            done = {**found, result.seed: result}
+            write_record(_assembled(base, done), path)
+        return done
+
+    def _set_aside(self, path: Path, kept: Mapping[int, SeedResult]) -> None:
+        """Keep a copy of a record that loses seeds, under a name of its own."""
+        if len(read(path).seeds) > len(kept):
+            content = path.read_bytes()
+            aside = path.with_name(f"record-{digest(content.decode())[:8]}.json")
+            write_atomic(aside, content)
+            self.reporter.message(f"the record of seeds that do not count any more is kept as {aside.name}")
+
+
+def difference(made: Mapping[str, str], now: Graph, store: Store) -> str:
+    """Why recorded steps are not today's, in a few words: the first step that differs, and what of it."""
+    from recbench.steps.explain import changed
+
+    for role, step in now.steps.items():
+        if made.get(role) != step.folder:
+            return changed(step, role, store.root / made[role] if role in made else None)
+    return "other steps"
+
+
+def _warnings(facts: Mapping[str, Any]) -> list[str]:
+    """What the audit found that a reader of the results must know."""
+    return [str(sentence) for sentence in facts.get("warnings", ())]
+
+
+def _assembled(base: Mapping[str, Any], done: Mapping[int, SeedResult]) -> RunRecord:
+    """The record, its command naming just the seeds that it holds."""
+    seeds = sorted(done)
+    command = f"{base['command']} --seeds {seeds_text(seeds)}"
+    return RunRecord(**{**base, "command": command}, seeds=tuple(done[seed] for seed in seeds))
+
+

@@ -37,7 +37,7 @@ _OPTIONS = (
 
 
 def request_options(command: _F) -> _F:
-    """Add the flags of :func:`recbench.cli.request.ask`, and ``--runs``."""
+    """Add the flags of :class:`recbench.spec.request.Request`, and ``--runs``."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recbench.errors import RecbenchError, UsageError
-from recbench.language.options import TINY, PretrainedOptions
+from recbench.spec.llm import TINY, PretrainedOptions
 
 
 def check_source(name: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from recbench.language.options import TinyOptions
+from recbench.spec.llm import TinyOptions
 
 END = "<|end|>"
 PAD_TOKEN = "<|pad|>"

@@ -29,7 +29,7 @@ def tiny_text_model(split: Split | None = None, backbone: TextBackbone[Any] | No
     from recbench.language import collaborative as tokens
     from recbench.language import tiny
     from recbench.language.load import load_tokenizer
-    from recbench.language.options import TinyOptions
+    from recbench.spec.llm import TinyOptions
     from recbench.language.textmodel import TextModel
     from recbench.prompts.encode import Encoder
     from recbench.prompts.templates import template

@@ -54,6 +54,9 @@ class PretrainedOptions(Options):
         return tuple(name.strip() for name in names.split(",") if name.strip()) if isinstance(names, str) else names
 
 
+LanguageModelOptions = TinyOptions | PretrainedOptions
+
+
 def options_of(llm: str) -> type[TinyOptions] | type[PretrainedOptions]:
     """The options class of ``--llm``'s value."""
     return TinyOptions if llm == TINY else PretrainedOptions

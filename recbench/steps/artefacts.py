@@ -1,16 +1,17 @@
-"""What a stage leaves in its folder: arrays, a training report, a ranking; read back or refused with a sentence."""
+"""What a step leaves in its folder: arrays, a training report, a ranking; read back or refused with a sentence."""
 
 from __future__ import annotations
 
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from recbench import processes
 from recbench.errors import DataError
 from recbench.interfaces import FitReport
 from recbench.types import Ranking
@@ -18,11 +19,12 @@ from recbench.types import Ranking
 MODEL, REPORT, RANKING = "model.safetensors", "report.json", "ranking.npz"
 
 
-def save_model(folder: Path, arrays: Mapping[str, Any], report: FitReport) -> None:
-    """A model's arrays, and what its training said."""
+def save_model(folder: Path, arrays: Mapping[str, Any], report: FitReport, device: str) -> None:
+    """A model's arrays, and what its training said, with the most memory that this process has used so far."""
     from safetensors.numpy import save_file
 
     save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, folder / MODEL)
+    report = replace(report, peak_memory_bytes=processes.peak_memory_bytes(device))
     (folder / REPORT).write_text(json.dumps(asdict(report)))
 
 
