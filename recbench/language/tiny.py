@@ -52,5 +52,6 @@ def build(options: TinyOptions, tokenizer: Any) -> Any:
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
+            attn_implementation="sdpa",
         )
     )
