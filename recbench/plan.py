@@ -11,7 +11,7 @@ from recbench import processes
 from recbench.data.catalog import datasets
 from recbench.data.prepare import entry
 from recbench.device import automatic
-from recbench.language.describe import describe_llm
+from recbench.language.facts import describe_llm
 from recbench.spec.layers import Origins
 from recbench.spec.model import DataSet, Recommender, Spec
 from recbench.spec.request import Request

@@ -13,7 +13,7 @@ from typing import Any
 from recbench import processes
 from recbench.documents import yaml_value
 from recbench.errors import UsageError
-from recbench.evaluation.metrics import ndcg_10
+from recbench.evaluation.ranks import ndcg
 from recbench.interfaces import Reporter, SilentReporter
 from recbench.plan import Plan, plan
 from recbench.process import begin
@@ -147,4 +147,4 @@ def _score(found: Plan, seed: int, executor: Serial) -> float:
     steps = validation(found.spec, seeds_of(found.spec, [seed])[0])
     ranking = executor.value(steps.ranked)
     cases = steps.ranked.cases(executor.value(steps.prepared))
-    return float(ndcg_10(ranking.target_ranks(cases.target)).mean())
+    return float(ndcg(ranking.target_ranks(cases.target)).mean())

@@ -11,7 +11,7 @@ import numpy as np
 from recbench.cli.progress import reporter
 from recbench.cli.tidy import tidied
 from recbench.errors import UsageError
-from recbench.language.describe import describe_llm
+from recbench.language.facts import describe_llm
 from recbench.plan import Plan, located, measured
 from recbench.results import RunRecord, write
 from recbench.run import run

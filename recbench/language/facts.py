@@ -14,7 +14,7 @@ from recbench.errors import UsageError
 from recbench.files import reason
 from recbench.language import hub
 from recbench.language.fingerprint import fingerprint
-from recbench.language.options import TINY
+from recbench.spec.llm import TINY
 
 CONFIGS = ("config.json", "tokenizer_config.json")  # either may ask for code of its own
 

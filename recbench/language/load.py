@@ -12,7 +12,7 @@ from recbench.errors import RecbenchError, UsageError
 from recbench.language import hub
 from recbench.language.facts import CONFIGS, refuse_code
 from recbench.language.hub import first_line
-from recbench.language.options import PretrainedOptions
+from recbench.spec.llm import PretrainedOptions
 
 SHOWN = 3  # names in a message about weights
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from recbench.data.split import cap_per_user, subsample, training_sample
-from recbench.evaluation.metrics import ndcg_10
+from recbench.evaluation.ranks import ndcg
 from recbench.interfaces import Fit, Reporter, TrainOptions
 from recbench.search.check import checked
 from recbench.spec.model import DataSet, Decoder, Recommender
@@ -67,7 +67,7 @@ class Setting:
 
         def validate() -> float:
             ranking = self.rank(decoder, model, cases.histories(), 10, quiet, len(split.catalog))
-            return float(ndcg_10(ranking.target_ranks(cases.target)).mean())
+            return float(ndcg(ranking.target_ranks(cases.target)).mean())
 
         return validate
 

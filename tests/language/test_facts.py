@@ -327,7 +327,7 @@ import json, sys, time, urllib.request, torch
 from recbench.errors import RecbenchError
 from recbench.language.facts import describe_llm
 from recbench.language.load import load_pretrained, load_tokenizer
-from recbench.language.options import PretrainedOptions
+from recbench.spec.llm import PretrainedOptions
 url, old, new = sys.argv[1:]
 def control(action, value=""): urllib.request.urlopen(f"{url}/control/{action}/{value}").read()
 def weights(commit):

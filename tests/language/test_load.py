@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from recbench.errors import RecbenchError, UsageError
 from recbench.language import load, tiny
-from recbench.language.options import PretrainedOptions, TinyOptions
+from recbench.spec.llm import PretrainedOptions, TinyOptions
 
 Weights = dict[str, torch.Tensor]
 
@@ -141,7 +141,7 @@ REMOTE = {
 SCRIPT = """
 from recbench.errors import UsageError
 from recbench.language.load import load_pretrained, load_tokenizer
-from recbench.language.options import PretrainedOptions
+from recbench.spec.llm import PretrainedOptions
 for load in (load_tokenizer, lambda place: load_pretrained(place, None, PretrainedOptions(), "cpu")):
     try:
         load({folder!r})
