@@ -87,7 +87,9 @@ def _describe_dataset(name: str) -> None:
         return
     click.echo(f"dataset {name}: {entry.title}")
     facts = [("licence", entry.licence), ("prepared", entry.preparation)]
-@@    _facts(facts)
+    for key, value in entry.options.items():
+        facts.append((f"dataset.{key}", f"{_value(value)}  (from datasets.yaml)"))
+    _facts(facts)
     _describe_method("source", entry.source)
 
 
