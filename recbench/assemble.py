@@ -59,9 +59,7 @@ def untuned(
     """
     parts = spec.parts
     plugin = registry.get("backbone", parts["backbone"]["name"])
-    backbone: TextBackbone[Any] = registry.load("backbone", parts["backbone"]["name"])(
-        plugin.options(**parts["backbone"]["options"]), collaborative
-    )
+    backbone: TextBackbone[Any] = plugin.implementation(plugin.options(**parts["backbone"]["options"]), collaborative)
     device = parts["machine"]["device"]
     pretrained = PretrainedOptions(**parts["llm"]["options"]) if parts["llm"]["name"] != TINY else None
     seed_everything(seed, "language model weights")
@@ -78,7 +76,7 @@ def untuned(
                 bare = TextModel(lm.to(device).eval(), encoder, device)
                 learn(backbone, lambda texts: text_means(bare, texts))
         vectors = backbone.item_vectors()
-        shown = None if vectors is None else backbone.case_vectors(split.train.take(np.arange(1)))
+        shown = None if vectors is None else backbone.case_vectors(split.train.take(np.arange(1)).histories())
     except NotImplementedError as error:  # by the collaborative model, whose class says what it has
         name = parts.get("collaborative", {}).get("name", "")
         raise UsageError(f"collaborative={name} does not do for {parts['backbone']['name']}: {error}.") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import importlib.util
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -162,18 +164,14 @@ class Keys:
     @staticmethod
     def _code(kind: str, name: str) -> dict[str, Any]:
         """What the method's code is: an edited method must not find what it made before."""
-        found = {"from": registry.origin(kind, name), "sha256": registry.code(kind, name), "bench": bench_code()}
+        found = {"from": registry.origin(kind, name), "sha256": _package(kind, name), "bench": bench_code()}
         return found if kind == "source" else {**found, "versions": versions()}
 
 
 def _first_options(part: Mapping[str, Any]) -> dict[str, Any]:
     """The options that decide what a backbone asks of its teacher, or learns before the language model."""
-    fields = registry.get("backbone", part["name"]).options.model_fields
-    return {
-        name: value
-        for name, value in part["options"].items()
-        if isinstance(extra := fields[name].json_schema_extra, dict) and extra.get("lessons")
-    }
+    later = registry.get("backbone", part["name"]).options.later
+    return {name: value for name, value in part["options"].items() if name not in later}
 
 
 @cache
@@ -182,4 +180,21 @@ def bench_code() -> str:
     folder = Path(recbench.__file__).parent
     apart = ("cli", "leaderboard", "stats", "testing", "diagnose", "suites")
     files = [p for p in folder.rglob("*.py") if p.relative_to(folder).parts[0].removesuffix(".py") not in apart]
-    return registry.digest(files)
+    return digest(files)
+
+
+@cache
+def _package(kind: str, name: str) -> str:
+    top = registry.get(kind, name).implementation.__module__.partition(".")[0]
+    found = importlib.util.find_spec(top)
+    assert found is not None
+    folders = [Path(place) for place in found.submodule_search_locations or ()]
+    return digest([p for folder in folders for p in folder.rglob("*.py")] or [Path(str(found.origin))])
+
+
+def digest(files: Iterable[Path]) -> str:
+    """sha256 over names and contents of source files."""
+    sha = hashlib.sha256()
+    for path in sorted(files):
+        sha.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return sha.hexdigest()

@@ -76,7 +76,7 @@ def run_cells(
     failed: list[str] = []
     with reporter() as progress:
         for number, cell in enumerate(cells, start=1):
-            progress.stage(f"cell {number} of {len(cells)}: {cell.name}")
+            progress.begin(f"cell {number} of {len(cells)}: {cell.name}")
             try:
                 with tidied(runs):
                     done[cell.name] = _run(cell, asked[cell.name], runs, progress)

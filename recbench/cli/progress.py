@@ -37,16 +37,16 @@ class LogReporter:
         self._watch = _Watch()
         self._said = 0.0
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def begin(self, name: str, total: int | None = None) -> None:
         """Close the stage before and name the new one."""
         self.close()
         self._watch.begin(name, total)
         self._said = time.monotonic()
         self._write(name)
 
-    def step(self, done: int, total: int | None = None, **values: float) -> None:
+    def advance(self, done: int, total: int | None = None, **values: float) -> None:
         """Say it unless something was said just now."""
-        self._watch.step(done, total)
+        self._watch.advance(done, total)
         now = time.monotonic()
         if now - self._said >= EVERY:
             self._said = now
@@ -89,15 +89,15 @@ class BarReporter:
         self._task: Any = None
         self._bar.start()
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def begin(self, name: str, total: int | None = None) -> None:
         """A new bar; the old one becomes a line."""
         self._end()
         self._watch.begin(name, total)
         self._task = self._bar.add_task(name, total=total, values="")
 
-    def step(self, done: int, total: int | None = None, **values: float) -> None:
+    def advance(self, done: int, total: int | None = None, **values: float) -> None:
         """Move the bar."""
-        self._watch.step(done, total)
+        self._watch.advance(done, total)
         if self._task is not None:
             left = self._watch.left()
             shown = [f"{name} {value:.4g}" for name, value in values.items()]
@@ -133,7 +133,7 @@ class _Watch:
         self._first = (0, time.monotonic())
         self._start = time.monotonic()
 
-    def step(self, done: int, total: int | None) -> None:
+    def advance(self, done: int, total: int | None) -> None:
         if not self.done:  # the first step waits for what comes before all steps: it says nothing about their speed
             self._first = (done, time.monotonic())
         self.done, self.total = done, total if total is not None else self.total

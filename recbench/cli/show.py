@@ -134,7 +134,7 @@ def _prompt(record: RunRecord, titles: tuple[str, ...], history: list[int]) -> s
 
     spec = record.spec
     plugin = registry.get("backbone", spec["backbone"]["name"])
-    backbone = registry.load("backbone", spec["backbone"]["name"])(plugin.options(**spec["backbone"]["options"]))
+    backbone = plugin.implementation(plugin.options(**spec["backbone"]["options"]))
     words = template(spec["llm"]["options"]["template"], str(spec["dataset"].get("label", spec["dataset"]["name"])))
     pieces = backbone.prompt([words.quote(titles[i]) for i in history], history, words)
     text = "".join(p if isinstance(p, str) else "<user>" if p == USER else f"<item: {titles[p]}>" for p in pieces)

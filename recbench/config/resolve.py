@@ -15,7 +15,7 @@ from recbench.budget import PRESETS, TRAIN_DEFAULTS, EvaluateOptions, MachineOpt
 from recbench.config.layers import Layers
 from recbench.config.spec import Request, RunSpec
 from recbench.errors import UsageError, did_you_mean
-from recbench.interfaces import Options, Plugin
+from recbench.interfaces import BackbonePlugin, Options
 from recbench.language.options import TINY, options_of
 
 FLAGS = {"epochs": ("train", "epochs"), "train_samples": ("train", "samples"), "batch_size": ("train", "batch_size")}
@@ -66,7 +66,7 @@ def resolve(request: Request, source: str, source_defaults: Mapping[str, Any]) -
     return RunSpec(parts, layers.origins, places, preset, backbone.signal)
 
 
-def _recommender(request: Request, layers: Layers, backbone: Plugin, preset: str) -> dict[str, Any]:
+def _recommender(request: Request, layers: Layers, backbone: BackbonePlugin, preset: str) -> dict[str, Any]:
     """Backbone, what it requires, loss, decoder, language model and budget."""
     text = backbone.signal == "text"
     loss = request.loss or backbone.default_loss
@@ -162,7 +162,7 @@ def _teacher(request: Request, layers: Layers, default: str, preset: str, depth:
     return parts
 
 
-def _check_fit(request: Request, backbone: Plugin, loss: str, decoder: str) -> None:
+def _check_fit(request: Request, backbone: BackbonePlugin, loss: str, decoder: str) -> None:
     if request.loss and not backbone.default_loss:
         raise UsageError(f"--loss {request.loss} does not apply: {request.model} is not trained by a loss.")
     makes = _words(backbone.signal)

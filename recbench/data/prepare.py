@@ -53,7 +53,7 @@ def open_source(name: str, options: Mapping[str, Any]) -> DataSource[Any]:
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"]))
         raise UsageError(f"Option {option!r} of data set {name!r}: {first['msg']}, got {first['input']!r}.") from None
-    source: DataSource[Any] = registry.load("source", found.source)(values)
+    source: DataSource[Any] = registry.get("source", found.source).implementation(values)
     return source
 
 

@@ -21,6 +21,7 @@ from recbench.diagnose import figures
 from recbench.errors import DataError, UsageError
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter
+from recbench.keys import digest
 from recbench.results import Store
 from recbench.run import STORE, begin, plan
 from recbench.stages import Stages
@@ -122,7 +123,7 @@ def _watched(spec: RunSpec, seed: int, runs: Path, reporter: Reporter) -> dict[s
     begin(spec)
     stages = Stages(spec, Store(runs / STORE), reporter)
     split = stages.split()
-    code = registry.digest(Path(__file__).parent.glob("*.py"))
+    code = digest(Path(__file__).parent.glob("*.py"))
     key = {"model": stages.keys.model(seed), "points": POINTS, "titles": TITLES, "code": code}
 
     def build(folder: Path) -> None:
@@ -131,7 +132,7 @@ def _watched(spec: RunSpec, seed: int, runs: Path, reporter: Reporter) -> dict[s
         model, backbone = stages.untuned(split, seed)
         recorder = Recorder(model, split.train, POINTS, TITLES)
         stages.probe = recorder
-        reporter.stage(f"watch {spec.parts['backbone']['name']} + {spec.parts['loss']['name']}, seed {seed}")
+        reporter.begin(f"watch {spec.parts['backbone']['name']} + {spec.parts['loss']['name']}, seed {seed}")
         stages.tune(model, backbone, split, seed, spec.parts)
         found = {"rows": recorder.columns(), "end": recorder.snapshot()}
         (folder / _ROWS).write_text(json.dumps(found))

@@ -13,7 +13,7 @@ from typing import Any
 from recbench.errors import DataError, RecbenchError
 from recbench.prompts.templates import Template
 from recbench.prompts.trie import Trie
-from recbench.types import PAD, Catalog, Sequences
+from recbench.types import PAD, Catalog, Histories
 
 USER_TOKEN = -1  # the piece that interfaces.USER names
 
@@ -42,7 +42,7 @@ class Encoder:
     answers: tuple[tuple[int, ...], ...]
     trie: Trie
     max_tokens: int = 512
-    case_rows: Callable[[Sequences], int] | None = None
+    case_rows: Callable[[Histories], int] | None = None
 
     @classmethod
     def create(
@@ -63,7 +63,7 @@ class Encoder:
         trie = title_trie(tokenizer, template, catalog) if trie is None else trie
         return cls(tokenizer, template, catalog, backbone, vocabulary, trie.sequences(), trie, max_tokens)
 
-    def prompts(self, cases: Sequences) -> list[list[int]]:
+    def prompts(self, cases: Histories) -> list[list[int]]:
         """Token ids of each case's prompt; a beginning-of-text token first where the tokenizer puts one."""
         histories = [[int(i) for i in row if i != PAD] for row in cases.history]
         first = 0 if self.case_rows is None else self.case_rows(cases)

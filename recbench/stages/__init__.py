@@ -32,7 +32,7 @@ class Stages(TextStages):
     def validation_score(self, split: Split, seed: int) -> float:
         """NDCG@10 on the validation sample of the trained model under the spec's own decoder; never the test set."""
         model, cases = self.trained(split, seed), self.validation_cases(split)
-        self.reporter.stage(f"rank {len(cases)} validation cases, seed {seed}", len(cases))
+        self.reporter.begin(f"rank {len(cases)} validation cases, seed {seed}", len(cases))
         # by one process: all must choose alike
         score: float = processes.once(
             lambda: ndcg(self.rank(model, cases, 10, self.reporter, self.spec.parts["decoder"]), cases)
@@ -48,7 +48,7 @@ class Stages(TextStages):
         cases = self.test_cases(split)
 
         def build(folder: Path) -> None:
-            self.reporter.stage(f"rank {len(cases)} test cases, seed {seed}", len(cases))
+            self.reporter.begin(f"rank {len(cases)} test cases, seed {seed}", len(cases))
             save_ranking(folder, self.rank(model, cases, parts["evaluate"]["depth"], self.reporter, parts["decoder"]))
 
         stage = self._stage("rank", key, build, kind="ranking")

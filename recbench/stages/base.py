@@ -16,6 +16,7 @@ from recbench.evaluation import METRICS
 from recbench.interfaces import Fit, FitReport, Reporter, TrainOptions
 from recbench.keys import SELECTION, Keys
 from recbench.results import Stage, Store, peak_memory_bytes
+from recbench.search import checked
 from recbench.types import Ranking, Sequences, Split
 
 
@@ -40,6 +41,7 @@ class Base:
     probe: Any = None
     used: dict[str, Stage] = field(default_factory=dict)
     rebuilt: set[str] = field(default_factory=set)
+    items: int = 0
 
     @property
     def keys(self) -> Keys:
@@ -56,8 +58,10 @@ class Base:
         def build(folder: Path) -> None:
             save_split(prepare(data["name"], options, self.reporter), folder)
 
-        self.reporter.stage("prepare data")
-        return load_split(self._stage("prepare", self.keys.data(), build).path)
+        self.reporter.begin("prepare data")
+        split = load_split(self._stage("prepare", self.keys.data(), build).path)
+        self.items = len(split.catalog)
+        return split
 
     def test_cases(self, split: Split) -> Sequences:
         """The test windows that the spec ranks."""
@@ -87,15 +91,17 @@ class Base:
     def _loss(self, part: Mapping[str, Any] | None) -> Any:
         if part is None:
             return None
-        return registry.load("loss", part["name"])(registry.get("loss", part["name"]).options(**part["options"]))
+        return build("loss", part)
 
-    def rank(self, model: Any, cases: Sequences, depth: int, reporter: Reporter, part: Mapping[str, Any]) -> Ranking:
+    def rank(self, model: Any, cases: Any, depth: int, reporter: Reporter, part: Mapping[str, Any]) -> Ranking:
         """The best ``depth`` items of each case, by the decoder that ``part`` describes."""
-        plugin = registry.get("decoder", part["name"])
-        decoder = registry.load("decoder", part["name"])(plugin.options(**part["options"]))
+        decoder, name = build("decoder", part), part["name"]
         excluded = self.spec.parts["evaluate"]["history"] == "excluded"
-        found: Ranking = decoder.rank(model, cases, depth, excluded, reporter)
-        return found
+        histories = cases.histories() if isinstance(cases, Sequences) else cases
+        with registry.blamed("decoder", name):
+            found: Ranking = decoder.rank(model, histories, depth, excluded, reporter)
+        who = f"decoder {name!r} of {registry.origin('decoder', name)}"
+        return checked(found, histories, depth, self.items, excluded, who)
 
     # ---- helpers ----------------------------------------------------------------------------------------------
 
@@ -160,15 +166,21 @@ class Quiet:
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def begin(self, name: str, total: int | None = None) -> None:
         """Ignore it."""
 
-    def step(self, done: int, total: int | None = None, **values: float) -> None:
+    def advance(self, done: int, total: int | None = None, **values: float) -> None:
         """Ignore it."""
 
     def message(self, text: str) -> None:
         """Pass it on."""
         self._reporter.message(text)
+
+
+def build(kind: str, part: Mapping[str, Any], *arguments: Any) -> Any:
+    """The method that ``part`` names, with its options."""
+    plugin = registry.get(kind, part["name"])
+    return plugin.implementation(plugin.options(**part["options"]), *arguments)
 
 
 def ndcg(ranking: Ranking, cases: Sequences) -> float:

@@ -13,7 +13,8 @@ from recbench import registry
 from recbench.artefacts import load_model, save_model
 from recbench.interfaces import FitReport, Reporter, ScoringBackbone
 from recbench.stages.base import Base
-from recbench.types import Ranking, Sequences, Split
+from recbench.stages.base import build as construct
+from recbench.types import Histories, Ranking, Split
 
 TEXTS = "texts.jsonl"
 
@@ -24,7 +25,7 @@ class ScoringStages(Base):
     def scoring_model(self, split: Split, part: Mapping[str, Any], seed: int, name: str) -> ScoringBackbone[Any]:
         """A trained scoring backbone; ``part`` holds name, options, loss and train."""
         plugin = registry.get("backbone", part["name"])
-        model: ScoringBackbone[Any] = registry.load("backbone", part["name"])(plugin.options(**part["options"]))
+        model: ScoringBackbone[Any] = construct("backbone", part)
 
         key = self.keys.scoring(part, seed)
         budget = part["train"] or {"epochs": 0, "batch_size": 1, "learning_rate": 0.0, "samples": 0}
@@ -38,7 +39,7 @@ class ScoringStages(Base):
             report = model.fit(chosen, replace(fit, loss=self._loss(part["loss"]), lessons=lessons))
             save_model(folder, model.state(), self._measured(report))
 
-        self.reporter.stage(f"train {part['name']}, seed {seed}")
+        self.reporter.begin(f"train {part['name']}, seed {seed}")
         stage = self._stage(name, key, build, every_process=bool(part["train"]))
         model.restore(split, load_model(stage.path))
         return model
@@ -73,8 +74,8 @@ class TrainedTeacher:
         """The tuned language model."""
         return self.stages.text_model(self._split, self._seed)
 
-    def rank(self, cases: Sequences, depth: int, reporter: Reporter) -> Ranking:
+    def rank(self, cases: Histories, depth: int, reporter: Reporter) -> Ranking:
         """The best ``depth`` items of each case, by the teacher's own decoder."""
         model = self.model
-        reporter.stage(f"teacher ranks {len(cases)} training windows", len(cases))
+        reporter.begin(f"teacher ranks {len(cases)} training windows", len(cases))
         return self.stages.rank(model, cases, depth, reporter, self.stages.spec.parts["decoder"])

@@ -40,7 +40,7 @@ class TextStages(ScoringStages):
         key = self.keys.model(seed)
         if "reference" in parts and not self._there("model", key):  # before, so that each stage's time is its own
             self._tuned("reference", model, backbone, split, seed, parts["reference"])
-        self.reporter.stage(what)
+        self.reporter.begin(what)
         stage = self._stage("model", key, build, every_process=True)
         _restore(model, stage)
         if self.keys.mixes(seed):
@@ -53,7 +53,7 @@ class TextStages(ScoringStages):
         def build(folder: Path) -> None:
             save_model(folder, _arrays(model), self._measured(self.tune(model, backbone, split, seed, part)))
 
-        self.reporter.stage(f"train {self.spec.parts['backbone']['name']} + {part['loss']['name']}, seed {seed}")
+        self.reporter.begin(f"train {self.spec.parts['backbone']['name']} + {part['loss']['name']}, seed {seed}")
         _restore(model, self._stage(name, self.keys.reference(seed), build, every_process=True))
 
     def tune(self, model: Any, backbone: Any, split: Split, seed: int, part: Mapping[str, Any]) -> FitReport:
@@ -92,7 +92,7 @@ class TextStages(ScoringStages):
                 report = backbone.learn(split, embed, self._fit(budget, seed, None))
                 save_model(folder, backbone.state(), self._measured(report))
 
-            self.reporter.stage(f"train {parts['backbone']['name']} before the language model, seed {seed}")
+            self.reporter.begin(f"train {parts['backbone']['name']} before the language model, seed {seed}")
             backbone.restore(
                 load_model(self._stage("learned", self.keys.learned(seed), build, every_process=True).path)
             )
@@ -100,10 +100,10 @@ class TextStages(ScoringStages):
         model, backbone = untuned(
             self.spec, split, tokenizer, self._trie(split, tokenizer), llm, collaborative, seed, learn
         )
-        if not model.reader.packs:
+        if not model.hidden_states.packs:
             self.reporter.message(
-                f"{model.reader.architecture} does not take recbench's attention: prompts are padded and every prefix "
-                "of a search is read anew, which gives the same results more slowly"
+                f"{model.hidden_states.architecture} does not take recbench's attention: prompts are padded and every "
+                "prefix of a search is read anew, which gives the same results more slowly"
             )
         return model, backbone
 
@@ -152,7 +152,7 @@ class TextStages(ScoringStages):
             ]
             tiny.train_tokenizer([*history, *texts], options["vocabulary"], folder)
 
-        self.reporter.stage("train tokenizer")
+        self.reporter.begin("train tokenizer")
         return load.load_tokenizer(str(self._stage("tokenizer", key, build).path))
 
     def _llm_folder(self) -> str:
@@ -163,7 +163,7 @@ class TextStages(ScoringStages):
         if not load.is_gguf(place):
             return place if "/" in place and not Path(place).expanduser().exists() else str(Path(place).expanduser())
         key = {"gguf": self.spec.parts["llm"]["fingerprint"], "code": bench_code()}
-        self.reporter.stage("convert GGUF")
+        self.reporter.begin("convert GGUF")
         return str(self._stage("llm", key, lambda folder: load.convert_gguf(place, folder)).path)
 
 

@@ -81,7 +81,7 @@ def fit(
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             recent = {"loss": losses[-1][1]} if losses else {}
             recent |= watched() if watched else {}
-            plan.reporter.step(state.global_step, state.max_steps, **recent)
+            plan.reporter.advance(state.global_step, state.max_steps, **recent)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
             if logs and "loss" in logs:

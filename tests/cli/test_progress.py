@@ -15,12 +15,12 @@ def test_log_lines_come_at_most_every_few_seconds(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     stream = io.StringIO()
     log = progress.LogReporter(stream)
-    log.stage("train x", 100)
+    log.begin("train x", 100)
     for step in range(1, 101):
         clock[0] += 0.25
-        log.step(step, 100, loss=2.5)
+        log.advance(step, 100, loss=2.5)
     log.message("epoch 1 of 1")
-    log.stage("rank", 10)
+    log.begin("rank", 10)
     log.close()
     lines = [line[9:] for line in stream.getvalue().splitlines()]
     assert lines == [
@@ -38,9 +38,9 @@ def test_log_lines_come_at_most_every_few_seconds(monkeypatch: pytest.MonkeyPatc
 
 def test_bar_keeps_messages(capsys: pytest.CaptureFixture[str]) -> None:
     bar = progress.BarReporter()
-    bar.stage("train [x]", 2)
-    bar.step(1, 2, loss=1.0)
-    bar.step(2, 2, loss=1.0)
+    bar.begin("train [x]", 2)
+    bar.advance(1, 2, loss=1.0)
+    bar.advance(2, 2, loss=1.0)
     bar.message("epoch [1] of 1")
     bar.close()
     err = capsys.readouterr().err
@@ -51,7 +51,7 @@ def test_bar_keeps_messages(capsys: pytest.CaptureFixture[str]) -> None:
 def test_other_processes_are_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("RANK", "1")
     with progress.reporter() as found:
-        found.stage("x")
+        found.begin("x")
         found.message("y")
     assert capsys.readouterr().err == ""
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from recbench.data.options import PATH, ProtocolOptions
 from recbench.errors import DataError, UsageError
-from recbench.interfaces import DataSource, Plugin, Reporter
+from recbench.interfaces import DataSource, Reporter, SourcePlugin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ class Csv(DataSource[CsvOptions]):
         from recbench.data.files import read_table
         from recbench.data.protocol import Interactions, split_interactions
 
-        reporter.stage("prepare csv")
+        reporter.begin("prepare csv")
         path, *more = self._paths()
         own = ("user", "item", "timestamp") if more else ("user", "item", "timestamp", "title")
         table = read_table(path, own)
@@ -101,9 +101,8 @@ def _titles(table: Table) -> tuple[dict[str, str], int]:
     return titles, len(conflicts)
 
 
-plugin = Plugin(
-    kind="source",
+plugin = SourcePlugin(
+    implementation=Csv,
     summary="your own interactions: user, item, timestamp, title",
-    implementation="recbench_plugins.sources.csv:Csv",
     options=CsvOptions,
 )

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from recbench.data.options import ProtocolOptions
 from recbench.errors import RecbenchError
-from recbench.interfaces import DataSource, Plugin, Reporter
+from recbench.interfaces import DataSource, Reporter, SourcePlugin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ class Ml100k(DataSource[Ml100kOptions]):
         from recbench.data.files import read_table, verify
         from recbench.data.protocol import Interactions, split_interactions
 
-        reporter.stage("prepare ml-100k")
+        reporter.begin("prepare ml-100k")
         ratings, movies = _paths()
         verify([ratings, movies], dataset("ml-100k").sha256)
         table = read_table(ratings, ("user_id:token", "item_id:token", "timestamp:float"), delimiter="\t")
@@ -84,10 +84,9 @@ def _paths() -> tuple[Path, Path]:
     return folder / "ml-100k.inter", folder / "ml-100k.item"
 
 
-plugin = Plugin(
-    kind="source",
+plugin = SourcePlugin(
+    implementation=Ml100k,
     summary="MovieLens 100K with titles, from RecBole's wheel",
-    implementation="recbench_plugins.sources.ml_100k:Ml100k",
     options=Ml100kOptions,
     paper="Harper and Konstan, The MovieLens Datasets, TiiS 2015, https://doi.org/10.1145/2827872",
 )

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from recbench.data.options import PATH, SourceOptions
 from recbench.errors import DataError, UsageError
-from recbench.interfaces import DataSource, Plugin, Reporter
+from recbench.interfaces import DataSource, Reporter, SourcePlugin
 
 if TYPE_CHECKING:
     from recbench.data.files import Table
@@ -81,7 +81,7 @@ class Prepared(DataSource[PreparedOptions]):
         from recbench.types import Split
 
         files = self._files()
-        reporter.stage(f"prepare {files.train.parent.name}")
+        reporter.begin(f"prepare {files.train.parent.name}")
         raw = read_titles(files.titles)
         ids, _ = encode(raw)
         index = {int(name): i for i, name in enumerate(ids)}
@@ -242,10 +242,9 @@ def _sample(train: list[Window], cut: int, table: Table, windows: list[Window], 
     return np.sort(np.array(chosen, dtype=np.int32))
 
 
-plugin = Plugin(
-    kind="source",
+plugin = SourcePlugin(
+    implementation=Prepared,
     summary="a directory in the format of the MSL release: titles and ready windows",
-    implementation="recbench_plugins.sources.prepared:Prepared",
     options=PreparedOptions,
     paper="Wang et al., MSL: Not All Tokens Are What You Need for Tuning LLM as a Recommender, SIGIR 2025",
 )

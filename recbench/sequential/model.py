@@ -1,19 +1,12 @@
-"""What SASRec and the methods built on it share: RecBole's transformer, trained by the bench's loop.
-
-No method of its own. Known differences to RecBole (1.2.1), for all of them: its trainer, configuration and evaluator
-are not used (the configuration evaluates the command line and sets CUDA_VISIBLE_DEVICES, the evaluator fails on numpy
-2); training windows and loss are ours, every target is ranked against the whole catalogue, the padding item takes part
-in no softmax, and the epoch is chosen on validation NDCG@10.
-"""
+"""A sequence model on the bench's loop: what a method built on it overrides."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import Field, model_validator
-
-from recbench.interfaces import Fit, FitReport, Options, ScoringBackbone, ScoringLoss
+from recbench.interfaces import Fit, FitReport, ScoringBackbone, ScoringLoss
+from recbench.sequential.options import TransformerOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,46 +14,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from recbench.training.scores import ScoreBatch
-    from recbench.types import Sequences, Split
+    from recbench.types import Histories, Split
 
 CHUNK = 4096  # cases encoded at a time
-
-
-class TransformerOptions(Options):
-    """Sizes of the transformer; defaults are RecBole's."""
-
-    layers: int = Field(2, ge=1, description="transformer layers")
-    heads: int = Field(2, ge=1, description="attention heads; must divide hidden")
-    hidden: int = Field(64, ge=1, description="width of item embeddings")
-    inner: int = Field(256, ge=1, description="width of the feed-forward layers")
-    dropout: float = Field(0.5, ge=0, lt=1, description="on embeddings and layers")
-    attention_dropout: float = Field(0.5, ge=0, lt=1, description="on attention weights")
-
-    @model_validator(mode="after")
-    def _divisible(self) -> TransformerOptions:
-        if self.hidden % self.heads:
-            raise ValueError(f"heads={self.heads} does not divide hidden={self.hidden}")
-        return self
-
-    def settings(self, longest: int) -> dict[str, Any]:
-        """The same under RecBole's names, for sequences of at most ``longest`` items."""
-        return {
-            "n_layers": self.layers,
-            "n_heads": self.heads,
-            "hidden_size": self.hidden,
-            "inner_size": self.inner,
-            "hidden_dropout_prob": self.dropout,
-            "attn_dropout_prob": self.attention_dropout,
-            "MAX_ITEM_LIST_LENGTH": longest,
-        }
-
-
-class SequenceOptions(TransformerOptions):
-    """Options of SASRec and the methods built on it."""
-
-    output: Literal["tied", "separate"] = Field(
-        "tied", description="items are scored by their input embeddings, or by a matrix of their own with a bias"
-    )
 
 
 S = TypeVar("S", bound=TransformerOptions)
@@ -90,20 +46,21 @@ class SequenceModel(ScoringBackbone[S]):
         self.loss = fit.loss
         self.prepare(split, fit)
         self.module.to(fit.device)
-        columns = self.inputs(split.train)
+        columns = self.inputs(split.train.histories())
         columns |= {"target": torch.from_numpy(split.train.target).long(), "row": torch.arange(len(split.train))}
 
         def collate(rows: list[int]) -> dict[str, Any]:
             chosen = torch.tensor(rows)
             return {"batch": {name: column[chosen] for name, column in columns.items()}}
 
-        return train(self.module, range(len(split.train)), collate, fit, purpose=self.purpose)
+        rows: Any = range(len(split.train))
+        return train(self.module, rows, collate, fit, purpose=self.purpose)
 
     # ---- what a method overrides ------------------------------------------------------------------------------
 
     def build(self, split: Split) -> None:
         """Make ``self.module``; the global generator is seeded."""
-        from recbench_plugins.backbones.recbole_network import Causal, Network
+        from recbench.sequential.network import Causal, Network
 
         separate = getattr(self.options, "output", "tied") == "separate"
         settings = self.options.settings(split.train.history.shape[1])
@@ -112,7 +69,7 @@ class SequenceModel(ScoringBackbone[S]):
     def prepare(self, split: Split, fit: Fit) -> None:
         """Take what the method needs from data and lessons, and add its own modules to ``self.module``."""
 
-    def inputs(self, cases: Sequences) -> dict[str, Tensor]:
+    def inputs(self, cases: Histories) -> dict[str, Tensor]:
         """What :meth:`states` reads, N rows each: ``items`` [N, H], from 1 and left-aligned, and ``lengths`` [N]."""
         items, lengths = left_aligned(cases)
         return {"items": items, "lengths": lengths}
@@ -132,7 +89,7 @@ class SequenceModel(ScoringBackbone[S]):
 
     def objective(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The loss of a training batch."""
-        from recbench.training.answers import global_mean
+        from recbench.training.devices import global_mean
 
         assert self.loss is not None, f"{type(self).__name__} is trained with a loss"
         scored = self.score_batch(batch)
@@ -154,7 +111,7 @@ class SequenceModel(ScoringBackbone[S]):
 
     # ---- the trained model ------------------------------------------------------------------------------------
 
-    def scores(self, cases: Sequences) -> npt.NDArray[np.float32]:
+    def scores(self, cases: Histories) -> npt.NDArray[np.float32]:
         """[N, items] inner products."""
         import torch
 
@@ -163,7 +120,7 @@ class SequenceModel(ScoringBackbone[S]):
             grid = torch.nn.functional.linear(self._encoded(cases), items, bias)
         return grid.float().cpu().numpy()
 
-    def user_vectors(self, cases: Sequences) -> npt.NDArray[np.float32]:
+    def user_vectors(self, cases: Histories) -> npt.NDArray[np.float32]:
         """[N, d] last states."""
         return self._encoded(cases).float().cpu().numpy()
 
@@ -183,7 +140,7 @@ class SequenceModel(ScoringBackbone[S]):
         self.module.load_state_dict({n: torch.from_numpy(v.copy()) for n, v in state.items()})
         self.module.eval()
 
-    def _encoded(self, cases: Sequences) -> Tensor:
+    def _encoded(self, cases: Histories) -> Tensor:
         import torch
 
         self.module.eval()
@@ -198,7 +155,7 @@ class SequenceModel(ScoringBackbone[S]):
             )
 
 
-def left_aligned(cases: Sequences) -> tuple[Tensor, Tensor]:
+def left_aligned(cases: Histories) -> tuple[Tensor, Tensor]:
     """RecBole's layout: items from 1, oldest first at column 0, zeros behind; and the lengths."""
     import numpy as np
     import torch

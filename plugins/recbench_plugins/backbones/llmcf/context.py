@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recbench.sequential import left_aligned
 from recbench.types import Sequences
-from recbench_plugins.backbones.recbole import left_aligned
 
 MEMORY = ("users", "items", "lengths", "times", "targets", "cots", "titles")
 CHUNK = 1024  # cases that are compared with all explained windows at a time
@@ -26,7 +26,7 @@ def memory(train: Sequences, lessons: Mapping[str, Any]) -> dict[str, Tensor]:
         [M, 2, width] of the declined and the taken item; and ``titles`` [items + 1, width], zeros first.
     """
     windows = train.take(lessons["rows"])
-    items, lengths = left_aligned(windows)
+    items, lengths = left_aligned(windows.histories())
     pair = np.stack([lessons["declined"], windows.target], axis=1)
     return {
         "users": torch.from_numpy(windows.users).long(),

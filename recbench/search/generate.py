@@ -50,6 +50,11 @@ def generate(
         return_dict_in_generate=True,
         output_scores=scores,
     )
+
+    def following(_batch: int, row: torch.Tensor) -> list[int]:
+        assert allowed is not None
+        return allowed(row[width:].tolist())
+
     own = model.causal.generation_config
     # Whatever a call leaves unset is filled from the model's own configuration: an Instruct model then samples.
     model.causal.generation_config = config
@@ -58,7 +63,7 @@ def generate(
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
             generation_config=config,
-            prefix_allowed_tokens_fn=allowed and (lambda _, row: allowed(row[width:].tolist())),
+            prefix_allowed_tokens_fn=following if allowed else None,
         )
     finally:
         model.causal.generation_config = own

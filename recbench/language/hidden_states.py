@@ -14,7 +14,7 @@ from recbench.language import packed
 SHORTEST = 16  # tokens of a shared beginning that are worth a row of their own
 
 
-class Reader:
+class HiddenStates:
     """Reads rows packed where the architecture takes our attention, else padded.
 
     Attributes:
@@ -73,10 +73,10 @@ class Reader:
             seen = torch.arange(shared + width, device=device) <= last[..., None]
             return packed.Places.of(at, seen)
 
-        layout = packed.Layout(
+        plan = packed.AttentionPlan(
             places(torch.arange(len(ids), device=device)), keys, wanted=wanted, chosen=places(wanted)
         )
-        return packed.read(self.decoder, ids, position, layout, self.shortens)
+        return packed.read(self.decoder, ids, position, plan, self.shortens)
 
     def _padded(self, ids: Tensor, lengths: Tensor, shared: int, wanted: Tensor) -> Tensor:
         """The same by transformers' own means, every row with all its tokens."""
@@ -93,7 +93,7 @@ class Reader:
 
 
 def pack(rows: Sequence[list[int]], most: Sequence[int] | None = None) -> tuple[list[int], list[int], int]:
-    """Rows as :meth:`Reader.rows` takes them: ``(ids, lengths, shared)``.
+    """Rows as :meth:`HiddenStates.rows` takes them: ``(ids, lengths, shared)``.
 
     Args:
         rows: tokens, at least one each.
@@ -112,14 +112,14 @@ def common_start(rows: Sequence[list[int]]) -> int:
     return next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
 
 
-def _agrees(reader: Reader, causal: Any, own: str) -> bool:
+def _agrees(states: HiddenStates, causal: Any, own: str) -> bool:
     """Whether two rows that share a beginning get the hidden states that they get alone: packed, as a tree, and padded.
 
     The difference must be small against what the beginning does to the last token.
     """
-    from recbench.language.trees import Trees
+    from recbench.language.prefix_decoder import PrefixDecoder
 
-    decoder, device = reader.decoder, next(causal.parameters()).device
+    decoder, device = states.decoder, next(causal.parameters()).device
     vocabulary = causal.get_input_embeddings().num_embeddings
     begin = [(7 * n + 3) % vocabulary for n in range(5)]
     rows = [[*begin, 11 % vocabulary, 5 % vocabulary], [*begin, 13 % vocabulary, 2 % vocabulary, 5 % vocabulary]]
@@ -133,8 +133,8 @@ def _agrees(reader: Reader, causal: Any, own: str) -> bool:
     try:
         with torch.no_grad():
             ids = torch.tensor([*begin, *rows[0][5:], *rows[1][5:]], device=device)
-            found = [reader.rows(ids, torch.tensor([2, 3], device=device), 5, torch.tensor([6, 9], device=device))]
-            tree = Trees(reader)([row[:-1] for row in rows], 1)
+            found = [states.rows(ids, torch.tensor([2, 3], device=device), 5, torch.tensor([6, 9], device=device))]
+            tree = PrefixDecoder(states)([row[:-1] for row in rows], 1)
             one, none = np.ones(2, np.int64), np.zeros((2, 0), bool)
             both = np.arange(2)
             found.append(tree.feed(both, one * rows[0][-1], 0 * one, none, 0 * one, both)[0])

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recbench.language.prefix_decoder import Paths, PrefixDecoder, Tree
 from recbench.language.textmodel import TextModel
-from recbench.language.trees import Paths, Tree, Trees
 from recbench.prompts.trie import ROOT
+from recbench.search.log_probabilities import log_probabilities
 from recbench.types import PAD
-from recbench_plugins.decoders.beam_search import log_probabilities
 
 Found = list[tuple[float, int]]
 """A user's finished items: (score, item), best first; equal scores in the trie's order."""
@@ -54,7 +54,7 @@ class _User:
 
     def best(self, count: int) -> list[tuple[float, int, _Prefix]]:
         """Take out the best open prefixes that still matter, at most ``count``."""
-        found = []
+        found: list[tuple[float, int, _Prefix]] = []
         while self.open and len(found) < count and self.open[0][0] <= self.bound:
             found.append(heapq.heappop(self.open))
         return found
@@ -99,13 +99,13 @@ class BestFirst:
         self.end = np.where(fanout == 1, trie.first[:-1] + 1, np.arange(len(trie)))
         while (self.end != (further := self.end[self.end])).any():
             self.end = further
-        self.trees = Trees(model.reader)
+        self.prefixes = PrefixDecoder(model.hidden_states)
         self.longest = max(map(len, model.encoder.answers))
 
     @torch.inference_mode()
     def __call__(self, prompts: Sequence[Sequence[int]], forbidden: Sequence[set[int]]) -> list[Found]:
         """The best ``depth`` items after each prompt, without those in ``forbidden``; fewer where there are no more."""
-        tree = self.trees(prompts, self.longest)
+        tree = self.prefixes(prompts, self.longest)
         users = [_User(self.depth, items) for items in forbidden]
         roots = np.full(len(users), ROOT)
         if self.over_vocabulary or len(self.trie.children(ROOT)) > 1:

@@ -113,7 +113,8 @@ class Network(nn.Module):
         separate: bool = False,
     ) -> None:
         super().__init__()
-        self.model: Any = kind(_FIELDS | dict(settings), SimpleNamespace(num=lambda _field: items + 1))
+        self.model: Any
+        self.model = kind(_FIELDS | dict(settings), SimpleNamespace(num=lambda _field: items + 1))
         self.output = nn.Linear(settings["hidden_size"], items) if separate else None
         self.objective, self.items = objective, items
         for layer in self.model.trm_encoder.layer:

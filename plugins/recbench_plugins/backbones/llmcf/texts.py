@@ -52,12 +52,12 @@ def explain(model: TextModel, split: Split, options: Any, seed: int, reporter: R
     decisions = [(m, outcome) for m in range(len(rows)) for outcome in (0, 1)]
     prompts = [question([titles[i] for i in histories[m]], titles[offered[m, o]], o) for m, o in decisions]
     with _writer(model, options.writer):
-        reporter.stage(f"explain {len(prompts)} decisions", len(prompts))
+        reporter.begin(f"explain {len(prompts)} decisions", len(prompts))
         written = write(model, prompts, options, seed, reporter)
         vectors = text_means(model, titles)
         asked, outcomes = text_means(model, STEPS), text_means(model, OUTCOMES)
         flat = [text for candidates in written for text in candidates]
-        reporter.stage(f"read {len(flat)} explanations")
+        reporter.begin(f"read {len(flat)} explanations")
         found = text_means(model, flat).reshape(len(decisions), options.candidates, -1)
     past = np.stack([vectors[items].mean(axis=0) for items in histories])
     past /= np.linalg.norm(past, axis=1, keepdims=True)
@@ -146,7 +146,7 @@ def write(model: TextModel, prompts: Sequence[str], options: Any, seed: int, rep
             for place, n in enumerate(chosen):
                 first = place * options.candidates
                 answers[n] = [text.strip() for text in found[first : first + options.candidates]]
-            reporter.step(min(start + len(chosen), len(order)), len(order))
+            reporter.advance(min(start + len(chosen), len(order)), len(order))
     finally:
         model.causal.generation_config = own
     return answers

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recbench.language.prefix_decoder import PrefixDecoder
 from recbench.language.textmodel import TextModel
-from recbench.language.trees import Trees
 from recbench.prompts.trie import ROOT
-from recbench_plugins.decoders.beam_search import log_probabilities
-from recbench_plugins.decoders.best_first import BestFirst
+from recbench.search.best_first import BestFirst
+from recbench.search.log_probabilities import log_probabilities
 
 
 @torch.inference_mode()
@@ -35,9 +35,12 @@ def item_scores(
         raise IndexError(f"Items are numbered from 0 to {len(model.encoder.answers) - 1}.")
     trie, answers = model.encoder.trie, model.encoder.answers
     paths = {int(i): trie.path(answers[int(i)]) for i in np.unique(asked)}
-    tree = Trees(model.reader)(prompts, max((len(path) for path in paths.values()), default=1))
+    tree = PrefixDecoder(model.hidden_states)(prompts, max((len(path) for path in paths.values()), default=1))
     # by title: what is read of it (up to the last node that is asked), and which of its nodes are asked
-    rows, tokens, offsets, wanted, nodes, labels, title = [], [], [], [], [], [], []
+    rows: list[int] = []
+    tokens: list[int] = []
+    offsets: list[int] = []
+    wanted, nodes, labels, title = [], [], [], []
     roots: list[int] = []  # titles whose first token is asked, by prompt
     for number, item in enumerate(asked.flatten().tolist()):
         path = paths[item]
@@ -63,7 +66,7 @@ def item_scores(
         scores[roots] += values.reshape(len(prompts), -1)[row, edge]
     if tokens:
         offset = np.array(offsets)
-        none = np.zeros((len(tokens), 0), bool)
+        none = np.zeros((len(tokens), 0), np.bool_)
         hidden, _ = tree.feed(np.array(rows), np.array(tokens), offset, none, offset, np.array(wanted))
         values = log_probabilities(model, hidden, np.array(nodes), over_vocabulary)
         start = np.cumsum([0, *trie.fanout(np.array(nodes))[:-1]])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from recbench.interfaces import Reporter
-from recbench.types import PAD, Ranking, Sequences
+from recbench.types import PAD, Histories, Ranking
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
@@ -21,7 +21,7 @@ MOST = 1024  # users at a time on CUDA: beyond that only memory grows
 
 def rank(
     model: TextModel,
-    cases: Sequences,
+    cases: Histories,
     depth: int,
     exclude_history: bool,
     reporter: Reporter,
@@ -45,11 +45,11 @@ def rank(
     items = np.full((len(cases), depth), PAD, np.int32)
     scores = np.full((len(cases), depth), -np.inf, np.float32)
     longest = max(map(len, prompts), default=0) + max(map(len, model.encoder.answers))
-    packs = model.reader.packs_up_to(longest)
-    if model.reader.packs and not packs:
+    packs = model.hidden_states.packs_up_to(longest)
+    if model.hidden_states.packs and not packs:
         reporter.message(
             f"prompt and title need up to {longest} tokens, more than the model's sliding window of "
-            f"{model.reader.window}: every prefix is read anew, which is slow (llm.max_tokens shortens prompts)"
+            f"{model.hidden_states.window}: every prefix is read anew, which is slow (llm.max_tokens shortens prompts)"
         )
     if batch == "auto":
         on_cuda = packs and model.head.weight.device.type == "cuda"
@@ -63,7 +63,7 @@ def rank(
             kept = found[:depth]
             items[row, : len(kept)] = [item for _, item in kept]
             scores[row, : len(kept)] = [score for score, _ in kept]
-        reporter.step(min(start + batch, len(order)), len(order))
+        reporter.advance(min(start + batch, len(order)), len(order))
     return Ranking(items, scores)
 
 

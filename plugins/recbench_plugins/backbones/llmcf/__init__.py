@@ -4,10 +4,10 @@ Paper: Sun et al., "Large Language Models Enhanced Collaborative Filtering", CIK
 https://arxiv.org/abs/2403.17688. Original code: github.com/Jeryi-Sun/LLM-CF (``retrieval_task``,
 ``SASREC_aug``).
 
-How it works: the teacher explains, step by step, decisions of a share of the training windows (``llmcf_texts.py``). For
+How it works: the teacher explains, step by step, decisions of a share of the training windows (``texts.py``). For
 a case, the windows of the most similar histories are looked up; their features, explanations and outcomes, and then the
 case's own features, pass through a small causal transformer, whose last state is added to SASRec's
-(``llmcf_context.py``).
+(``context.py``).
 
 Known differences, and the options that choose:
 
@@ -36,21 +36,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from recbench.interfaces import Fit, Lessons, Plugin, Reporter, Teacher
-from recbench_plugins.backbones.recbole import SequenceModel, SequenceOptions
+from recbench.interfaces import BackbonePlugin, Fit, Lessons, Reporter, Teacher
+from recbench.sequential import SequenceModel, SequenceOptions
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
     from recbench.training.scores import ScoreBatch
-    from recbench.types import Sequences, Split
-
-_TEXT: dict[str, Any] = {"lessons": True}  # marks options of the texts
+    from recbench.types import Histories, Split
 
 
 class LLMCFOptions(SequenceOptions):
     """Options of ``--model llmcf``; sizes are those of its code."""
+
+    # how SASRec reads the texts: no option of those asks the teacher anything
+    later = frozenset(SequenceOptions.model_fields) | {"weight", "rec_weight", "retrieval"}
 
     layers: int = Field(1, ge=1, description="transformer layers")
     inner: int = Field(64, ge=1, description="width of the feed-forward layers")
@@ -61,16 +62,14 @@ class LLMCFOptions(SequenceOptions):
     retrieval: Literal["corrected", "official"] = Field(
         "corrected", description="windows of the user at the same time are left out, or may be found by themselves"
     )
-    share: float = Field(
-        0.1, gt=0, le=1, description="share of the training windows that are explained", json_schema_extra=_TEXT
-    )
-    candidates: int = Field(3, ge=1, description="explanations written, the best is kept", json_schema_extra=_TEXT)
-    temperature: float = Field(0.6, gt=0, description="of the writing", json_schema_extra=_TEXT)
-    top_k: int = Field(50, ge=1, description="tokens that may be drawn in writing", json_schema_extra=_TEXT)
-    tokens: int = Field(256, ge=1, description="longest explanation", json_schema_extra=_TEXT)
-    batch_size: int = Field(32, ge=1, description="windows explained at a time", json_schema_extra=_TEXT)
+    share: float = Field(0.1, gt=0, le=1, description="share of the training windows that are explained")
+    candidates: int = Field(3, ge=1, description="explanations written, the best is kept")
+    temperature: float = Field(0.6, gt=0, description="of the writing")
+    top_k: int = Field(50, ge=1, description="tokens that may be drawn in writing")
+    tokens: int = Field(256, ge=1, description="longest explanation")
+    batch_size: int = Field(32, ge=1, description="windows explained at a time")
     writer: Literal["tuned", "base"] = Field(
-        "tuned", description="the teacher, or its pretrained model without the adapters", json_schema_extra=_TEXT
+        "tuned", description="the teacher, or its pretrained model without the adapters"
     )
 
     @model_validator(mode="after")
@@ -96,7 +95,7 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         Raises:
             UsageError: ``writer=base`` with a model that has no adapters.
         """
-        from recbench_plugins.backbones.llmcf_texts import explain
+        from recbench_plugins.backbones.llmcf.texts import explain
 
         return explain(teacher.model, split, self.options, seed, reporter)
 
@@ -104,11 +103,11 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         """Add the transformer over examples, unless it is switched off."""
         if self.options.weight == self.options.rec_weight == 0:
             return
-        from recbench_plugins.backbones.llmcf_context import memory
+        from recbench_plugins.backbones.llmcf.context import memory
 
         self._add_context(memory(split.train, fit.lessons), len(split.users))
 
-    def inputs(self, cases: Sequences) -> dict[str, Tensor]:
+    def inputs(self, cases: Histories) -> dict[str, Tensor]:
         """Also ``users`` [N] and ``examples`` [N, 4], those of the most similar histories."""
         import torch
 
@@ -141,7 +140,7 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         """Load a state dict, which holds the explained windows too."""
         import torch
 
-        from recbench_plugins.backbones.llmcf_context import MEMORY
+        from recbench_plugins.backbones.llmcf.context import MEMORY
 
         self.build(split)
         if "context.users" in state:
@@ -151,7 +150,7 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         self.module.eval()
 
     def _add_context(self, kept: Mapping[str, Tensor], users: int) -> None:
-        from recbench_plugins.backbones.llmcf_context import Context
+        from recbench_plugins.backbones.llmcf.context import Context
 
         self.module.context = Context(kept, users, self.options.hidden, self.options.rec_weight > 0)
 
@@ -159,12 +158,10 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         return self.module.model.encode(self.embed(items), items, lengths)
 
 
-plugin = Plugin(
-    kind="backbone",
+plugin = BackbonePlugin(
+    implementation=LLMCF,
     summary="SASRec with a language model's explanations of similar users' decisions in context",
-    implementation="recbench_plugins.backbones.llmcf:LLMCF",
     options=LLMCFOptions,
-    signal="scores",
     default_loss="ce",
     default_decoder="topk",
     requires={"teacher": "bigrec"},

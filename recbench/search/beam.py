@@ -1,4 +1,4 @@
-"""The search itself: batched over users, on token trees."""
+"""Constrained beam search: batched over users, on token trees."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
+from recbench.language.prefix_decoder import Paths, PrefixDecoder, Tree
 from recbench.language.textmodel import TextModel
-from recbench.language.trees import Paths, Tree, Trees
 from recbench.prompts.trie import ROOT
-from recbench.training.answers import segment_logsumexp, union_of
+from recbench.search.log_probabilities import log_probabilities
 from recbench.types import PAD
 
 Found = list[tuple[float, int]]
 """A user's finished items: (score, item), best first."""
 
-AT_ONCE = 1024  # states whose logits over the whole vocabulary are held at a time
 AHEAD = 16  # forced tokens that are read in the same pass as the choice before them, where they have to be scored
 
 
@@ -68,7 +66,7 @@ class BeamSearch:
         after = np.where(self.forced, trie.first[:-1] + 1, np.arange(len(trie)))
         while (self.forced != (longer := self.forced + self.forced[after])).any():
             self.forced, after = longer, after[after]
-        self.trees = Trees(model.reader)
+        self.prefixes = PrefixDecoder(model.hidden_states)
         self.longest = max(map(len, model.encoder.answers))
 
     @torch.inference_mode()
@@ -81,7 +79,7 @@ class BeamSearch:
         # forbidden items take up beams until they finish: so many more are kept that none is missed
         k = self.beams + max(len(items - {PAD}) for items in forbidden)
         users = len(prompts)
-        tree = self.trees(prompts, self.longest)
+        tree = self.prefixes(prompts, self.longest)
         state = _Beams.none(users, k, 0)
         state.node[:, 0], state.score[:, 0] = ROOT, 0.0
         finished: list[list[tuple[float, int, int]]] = [[] for _ in range(users)]
@@ -200,7 +198,7 @@ class BeamSearch:
             done[u] = len(pool) == self.beams and best[u] <= pool[-1][0]
         keep = ~done[user[live]]
         live, live_rank = live[keep], live_rank[keep]
-        new = _Beams.none(*state.node.shape, state.seen.shape[2])
+        new = _Beams.none(len(state.node), state.node.shape[1], state.seen.shape[2])
         u, old = user[live], slot[live]
         new.node[u, live_rank], new.score[u, live_rank] = child[live], score[live]
         for name in ("seen", "known", "ahead"):
@@ -208,30 +206,3 @@ class BeamSearch:
         # the token of a node whose next step is known has been fed
         new.pending[u, live_rank] = np.where(state.known[u, old] > 0, 0, state.pending[u, old] + 1)
         return new
-
-
-def log_probabilities(
-    model: TextModel, hidden: Tensor, nodes: npt.NDArray[np.int64], over_vocabulary: bool
-) -> npt.NDArray[np.float64]:
-    """[edges] log-probability of every valid token of ``nodes``, whose predicting states are ``hidden``."""
-    indptr, tokens = model.encoder.trie.allowed(nodes)
-    device = hidden.device
-    position = torch.from_numpy(np.repeat(np.arange(len(nodes)), np.diff(indptr))).to(device)
-    allowed = torch.from_numpy(tokens.astype(np.int64)).to(device)
-    head = model.head
-    if over_vocabulary:
-        parts = []
-        for start in range(0, len(nodes), AT_ONCE):  # a row of logits is as long as the vocabulary
-            logits = head(hidden[start : start + AT_ONCE]).float()
-            edges = slice(int(indptr[start]), int(indptr[min(start + AT_ONCE, len(nodes))]))
-            row = position[edges] - start
-            parts.append(logits[row, allowed[edges]] - logits.logsumexp(1)[row])
-        values = torch.cat(parts)
-    else:
-        union, column = union_of(allowed, head.weight.shape[0])
-        bias = None if head.bias is None else head.bias[union].float()
-        # in fp32 whatever the model's precision: bf16 would make ties of close scores
-        dense = torch.nn.functional.linear(hidden.float(), head.weight[union].float(), bias)
-        values = dense[position, column]
-        values = values - segment_logsumexp(values, position, len(nodes))[position]
-    return values.double().cpu().numpy()

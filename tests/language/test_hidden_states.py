@@ -12,8 +12,8 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recbench.language.reader import SHORTEST, Reader, pack
-from recbench.language.trees import Paths, Tree, Trees
+from recbench.language.hidden_states import SHORTEST, HiddenStates, pack
+from recbench.language.prefix_decoder import Paths, PrefixDecoder, Tree
 
 SMALL: dict[str, Any] = {"vocab_size": 300, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 LLAMA: dict[str, Any] = SMALL | {"intermediate_size": 96, "num_key_value_heads": 2, "pad_token_id": 0}
@@ -48,8 +48,8 @@ def causal(name: str, **more: Any) -> Any:
 
 
 @cache
-def reader(name: str) -> Reader:
-    return Reader(causal(name))
+def reader(name: str) -> HiddenStates:
+    return HiddenStates(causal(name))
 
 
 def alone(model: Any, row: list[int]) -> torch.Tensor:
@@ -113,7 +113,7 @@ def test_gradients_equal_those_of_padded_rows() -> None:
 def test_checkpointed_layers_see_the_same_layout() -> None:
     """Gradient checkpointing runs every layer again in the backward pass, the shortened last one too."""
     model = causal("Llama", attention_dropout=0.0, max_position_embeddings=256)
-    read = Reader(model)
+    read = HiddenStates(model)
     ids, lengths, shared = pack([[*range(3, 23), 7, 8], [*range(3, 23), 9]])
     gradients = []
     for checkpointed in (False, True):
@@ -129,11 +129,11 @@ def test_checkpointed_layers_see_the_same_layout() -> None:
 
 def test_beyond_a_sliding_window_rows_are_padded() -> None:
     model = causal("Mistral", sliding_window=8)
-    read = Reader(model)
+    read = HiddenStates(model)
     assert read.packs_up_to(8)
     assert not read.packs_up_to(9)
-    assert isinstance(Trees(read)([[1, 2, 3]], 5), Tree)
-    assert isinstance(Trees(read)([[1, 2, 3]], 6), Paths)
+    assert isinstance(PrefixDecoder(read)([[1, 2, 3]], 5), Tree)
+    assert isinstance(PrefixDecoder(read)([[1, 2, 3]], 6), Paths)
     row = list(range(1, 21))
     found = read.rows(torch.tensor(row), torch.tensor([20]), 0, torch.tensor([19]))
     near(found, alone(model, row)[-1:])
@@ -147,7 +147,7 @@ def test_beyond_a_sliding_window_rows_are_padded() -> None:
 def test_a_tree_gives_what_its_paths_give(name: str, beginning: list[int], ends: list[list[int]], data: Any) -> None:
     """Runs of tokens behind any known path, in several passes, with forgetting and leaving rows between them."""
     prompts = [[*beginning, *end] for end in ends]
-    start = Trees(reader(name))
+    start = PrefixDecoder(reader(name))
     for _ in range(2):  # the second time the beginning is remembered
         with torch.no_grad():
             tree = start(prompts, 40)
