@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recbench import registry
-from recbench.plan import Plan
+from recbench.planning import Plan
 from recbench.results import Cases, Dataset, Labels, PluginCode
 from recbench.spec.model import Method, Recommender, Spec
 from recbench.spec.options import TrainBudget

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from recbench.errors import DataError
 from recbench.results import read
-from recbench.run import RECORD, STORE, WANTED
+from recbench.experiment import LOCAL, RECORD, STORE
 from recbench.steps.store import LIVE, LOCKS, PARTIAL, Store, explained, read_meta
 
 OLDER = "artefacts"
@@ -119,7 +119,7 @@ def _users(runs: Path, needs: Mapping[str, list[str]]) -> dict[str, set[str]]:
         for path in [folder / RECORD, *folder.glob("record-*.json")]:
             if path.is_file():
                 names |= _recorded(path)
-        names |= _listed(folder / WANTED)
+        names |= _listed(folder / LOCAL)
         for name in _closure(names, needs):
             found.setdefault(name, set()).add(folder.name)
     return found
@@ -129,13 +129,13 @@ def _recorded(path: Path) -> set[str]:
     try:
         return {step.folder for seed in read(path).seeds for step in seed.steps}
     except DataError:
-        return set()  # a damaged record reaches nothing; WANTED may still
+        return set()  # a damaged record reaches nothing; its list of steps may still
 
 
 def _listed(path: Path) -> set[str]:
     try:
-        return set(map(str, json.loads(path.read_bytes())))
-    except (OSError, ValueError, TypeError):
+        return set(map(str, json.loads(path.read_bytes())["steps"]))
+    except (OSError, ValueError, TypeError, KeyError):
         return set()
 
 

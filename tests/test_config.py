@@ -10,7 +10,7 @@ import pytest
 from recbench.config import Request, RunSpec
 from recbench.errors import UsageError
 from recbench.keys import Keys
-from recbench.run import plan
+from recbench.experiment import plan
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from recbench.config import Request, RunSpec
 from recbench.description import run_id
 from recbench.interfaces import SilentReporter
 from recbench.results import RunRecord, read
-from recbench.run import plan, run
+from recbench.experiment import plan, run
 
 SETS = (
     "llm.hidden=32", "llm.layers=1", "llm.heads=2", "llm.intermediate=32", "llm.vocabulary=400", "train.samples=163",

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from recbench.cli.progress import reporter
+from recbench.progress import reporter
 from recbench.cli.tidy import tidied
 from recbench.errors import UsageError
 from recbench.language.facts import describe_llm
-from recbench.plan import Plan, located, measured
+from recbench.planning import Plan, located, measured
 from recbench.results import RunRecord, write
-from recbench.run import run
+from recbench.experiment import run
 from recbench.spec.model import Spec
 from recbench.spec.request import Request
 from recbench.spec.resolve import data_option

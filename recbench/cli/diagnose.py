@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from recbench.cli.options import request_options
-from recbench.cli.progress import reporter
+from recbench.progress import reporter
 from recbench.cli.request import ask
 from recbench.cli.text import columns
 from recbench.errors import UsageError

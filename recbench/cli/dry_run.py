@@ -9,8 +9,8 @@ from typing import Any
 
 from recbench.cli.text import columns, duration
 from recbench.description import run_id
-from recbench.plan import Plan
-from recbench.run import STORE
+from recbench.planning import Plan
+from recbench.experiment import STORE
 from recbench.spec.model import LanguageModel, Method, Recommender
 from recbench.spec.request import Request
 from recbench.steps.estimate import Estimates, Outlook

@@ -10,7 +10,7 @@ import click
 
 from recbench import processes
 from recbench.cli.options import request_options
-from recbench.cli.progress import reporter
+from recbench.progress import reporter
 from recbench.cli.request import ask
 from recbench.cli.text import columns, duration
 from recbench.errors import RecbenchError
@@ -31,8 +31,8 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
     """
     request = ask(flags, sets, config)
     from recbench.description import command_of, shareable
-    from recbench.plan import plan
-    from recbench.run import run as execute
+    from recbench.planning import plan
+    from recbench.experiment import run as execute
 
     found = plan(request)
     if dry_run:
@@ -56,7 +56,7 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
 def report(record: RunRecord, runs: Path) -> None:
     """Print a record's figures and rebuild the local page."""
     from recbench.cli.runs import build_page
-    from recbench.run import RECORD
+    from recbench.experiment import RECORD
 
     _print_table(_rows(record))
     click.echo(f"record: {runs / record.run / RECORD}")

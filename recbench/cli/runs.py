@@ -7,7 +7,7 @@ from pathlib import Path
 from recbench.errors import DataError, UsageError, did_you_mean
 from recbench.files import write_atomic
 from recbench.results import RunRecord, read
-from recbench.run import RECORD
+from recbench.experiment import RECORD
 
 PAGES = "pages"
 

@@ -56,7 +56,7 @@ def _seed(record: RunRecord, seed: int | None) -> SeedResult:
 
 def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, Ranking, Sequences]:
     from recbench.data.prepare import load_split
-    from recbench.run import STORE
+    from recbench.experiment import STORE
     from recbench.spec.model import Spec
     from recbench.steps.artefacts import load_ranking
     from recbench.steps.setting import Setting

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recbench.cli.options import folder_option
-from recbench.cli.progress import reporter
+from recbench.progress import reporter
 from recbench.cli.request import flag_of, set_layer
 from recbench.cli.text import columns, duration
 from recbench.cli.tidy import tidied

@@ -10,7 +10,7 @@ import click
 
 from recbench import processes
 from recbench.cli.options import request_options
-from recbench.cli.progress import reporter
+from recbench.progress import reporter
 from recbench.cli.request import ask
 from recbench.cli.text import columns
 
@@ -36,8 +36,8 @@ def tune(
     request = ask(flags, sets, config)
     from recbench.cli.tidy import tidied
     from recbench.description import command_of, shareable
-    from recbench.plan import plan
-    from recbench.run import run as execute
+    from recbench.planning import plan
+    from recbench.experiment import run as execute
     from recbench.spec.request import seeds_text
     from recbench.tuning import parse_grid
     from recbench.tuning import tune as search

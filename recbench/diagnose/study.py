@@ -20,9 +20,9 @@ from recbench.diagnose import figures
 from recbench.errors import DataError, UsageError
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter
-from recbench.plan import Plan, plan
+from recbench.planning import Plan, plan
 from recbench.process import begin
-from recbench.run import STORE
+from recbench.experiment import STORE
 from recbench.spec.model import Method
 from recbench.spec.request import Request
 from recbench.steps.executor import Serial

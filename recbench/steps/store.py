@@ -83,6 +83,19 @@ class Store:
         self._check_files(path, meta)
         return Built(path, True, float(meta["seconds"]))
 
+    def opened(self, folder: str) -> Built | None:
+        """A finished step by its folder's name, whatever would be built today.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        path = self.root / folder
+        if not path.is_dir():
+            return None
+        meta = read_meta(path)
+        self._check_files(path, meta)
+        return Built(path, True, float(meta["seconds"]))
+
     def build(
         self,
         step: Step,
@@ -184,7 +197,7 @@ class Store:
         """Keep ``prune`` away from these steps while the block runs."""
         path = self.root / LIVE / f"{socket.gethostname()}@{os.getpid()}.json"
         names = sorted({step.folder for step in steps})
-        write_atomic(path, json.dumps(names).encode())
+        write_atomic(path, json.dumps({"steps": names}).encode())
         try:
             yield
         finally:

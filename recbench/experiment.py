@@ -18,10 +18,11 @@ from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError
 from recbench.files import digest, reason, sweep_temporaries, write_atomic
 from recbench.interfaces import FitReport, Reporter
-from recbench.plan import Plan
+from recbench.planning import Plan
 from recbench.process import begin, device_words
 from recbench.results import RunRecord, SeedResult, StepRecord, environment, read
 from recbench.results import write as write_record
+from recbench.spec.model import Spec
 from recbench.spec.request import seeds_text
 from recbench.steps.artefacts import load_report
 from recbench.steps.executor import Serial
@@ -32,7 +33,7 @@ from recbench.steps.store import Store
 
 STORE = "steps"
 RECORD = "record.json"
-WANTED = "steps.json"
+LOCAL = "local.json"
 KEPT = 10  # places of a ranked list that a record keeps
 
 
@@ -45,7 +46,7 @@ def run(
     is run again, and never stands in one record with a new one.
 
     Args:
-        plan: from :func:`recbench.plan.plan`.
+        plan: from :func:`recbench.planning.plan`.
         seeds: the seeds; a method whose result does not depend on them runs once, as seed 0.
         runs: folder of runs; steps go to ``runs/steps``.
         command: how to run it again, for the record, without its seeds.
@@ -64,13 +65,13 @@ def run(
         reporter.message(f"{plan.spec.recommender.backbone.name} does not depend on the seed: it runs once")
     graphs = {seed: graph(plan.spec, seed) for seed in chosen}
     folder, store = runs / run_id(plan.spec), Store(runs / STORE)
-    with _using(store, folder, graphs, reporter):
+    with _using(plan.spec, store, folder, graphs, reporter):
         one = _Run(plan, folder, Serial(store, reporter, again), command, again)
         return one.all(graphs)
 
 
 @contextmanager
-def _using(store: Store, folder: Path, graphs: Mapping[int, Graph], reporter: Reporter) -> Iterator[None]:
+def _using(spec: Spec, store: Store, folder: Path, graphs: Mapping[int, Graph], reporter: Reporter) -> Iterator[None]:
     """Clean up after others, and keep others from cleaning up what this run needs."""
     if not processes.is_main():
         yield
@@ -82,8 +83,15 @@ def _using(store: Store, folder: Path, graphs: Mapping[int, Graph], reporter: Re
     for path in [*store.sweep(), *sweep_temporaries(folder)]:
         reporter.message(f"removed what an interrupted run left: {path.name}")
     steps = [step for one in graphs.values() for step in one]
-    # an interrupted run has no record yet: this is what tells that its steps are wanted
-    write_atomic(folder / WANTED, json.dumps(sorted({step.folder for step in steps})).encode())
+    llm = spec.recommender.language_model
+    local = {
+        # an interrupted run has no record yet: this is what tells that its steps are wanted
+        "steps": sorted({step.folder for step in steps}),
+        # a record holds no path of this machine, and loading a model again needs its place
+        "llm": llm.place if llm and not llm.tiny else None,
+        "data": spec.dataset.paths,
+    }
+    write_atomic(folder / LOCAL, (json.dumps(local, indent=1) + "\n").encode())
     with store.using(steps):
         yield
 
