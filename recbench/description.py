@@ -183,7 +183,9 @@ def shareable(command: str, plan: Plan) -> str:
     for number, word in enumerate(words[:-1]):
         if word in ("--data-dir", "--llm") and Path(words[number + 1]).expanduser().exists():
             words[number + 1] = Path(words[number + 1]).expanduser().resolve().name
-    for path in (path for part in (plan.spec.dataset, *plan.spec.recommender.methods()) for path in part.paths.values()):
+    for path in (
+        path for part in (plan.spec.dataset, *plan.spec.recommender.methods()) for path in part.paths.values()
+    ):
         words = [word.replace(path, Path(path).name) for word in words]
     return shlex.join(words)
 

@@ -74,9 +74,7 @@ def _with_llm(recommender: Recommender) -> Recommender:
     if llm is None or llm.tiny:
         return recommender
     facts = describe_llm(llm.place, getattr(llm.options, "revision", ""))
-    return recommender.with_llm(
-        name=facts.name, place=facts.place, fingerprint=facts.fingerprint, commit=facts.commit
-    )
+    return recommender.with_llm(name=facts.name, place=facts.place, fingerprint=facts.fingerprint, commit=facts.commit)
 
 
 def located(spec: Spec, data: Mapping[str, str], llm: str | None) -> Spec:

@@ -24,7 +24,9 @@ def begin(spec: Spec) -> None:
         if not torch.cuda.is_available():
             raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu.")
     if machine.processes != processes.world():
-        raise UsageError(f"machine.processes={machine.processes} but {processes.world()} started: torchrun starts more.")
+        raise UsageError(
+            f"machine.processes={machine.processes} but {processes.world()} started: torchrun starts more."
+        )
     if machine.threads > (cores := 4 * (os.cpu_count() or 1)):
         raise UsageError(f"machine.threads={machine.threads}: this machine takes {cores} threads at most.")
     processes.join(machine.device)

@@ -36,7 +36,9 @@ WANTED = "steps.json"
 KEPT = 10  # places of a ranked list that a record keeps
 
 
-def run(plan: Plan, seeds: Sequence[int], runs: Path, command: str, reporter: Reporter, again: bool = False) -> RunRecord:
+def run(
+    plan: Plan, seeds: Sequence[int], runs: Path, command: str, reporter: Reporter, again: bool = False
+) -> RunRecord:
     """Run every seed that is not finished yet.
 
     A finished seed counts if it was made by the steps that the plan has today: one that other code or other data made
@@ -171,7 +173,9 @@ class _Run:
 
     # ---- the record -------------------------------------------------------------------------------------------
 
-    def _finished(self, base: Mapping[str, Any], graphs: Mapping[int, Graph], quiet: bool = False) -> dict[int, SeedResult]:
+    def _finished(
+        self, base: Mapping[str, Any], graphs: Mapping[int, Graph], quiet: bool = False
+    ) -> dict[int, SeedResult]:
         """The recorded seeds that today's steps made; what other code made is set aside."""
         path = self.folder / RECORD
         if not path.exists():
@@ -235,5 +239,3 @@ def _assembled(base: Mapping[str, Any], done: Mapping[int, SeedResult]) -> RunRe
     seeds = sorted(done)
     command = f"{base['command']} --seeds {seeds_text(seeds)}"
     return RunRecord(**{**base, "command": command}, seeds=tuple(done[seed] for seed in seeds))
-
-

@@ -11,6 +11,7 @@ import click
 _COUNT = click.IntRange(min=1)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+
 class Folder(click.Path):
     """A path whose ``~`` is the user's home, whoever typed it."""
 

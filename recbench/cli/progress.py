@@ -30,7 +30,7 @@ def reporter() -> Iterator[Reporter]:
 
 
 class LogReporter:
-    """One line for each stage, message and, at most every five seconds, step."""
+    """One line for each beginning and message and, at most every five seconds, for what is done."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -38,8 +38,11 @@ class LogReporter:
         self._said = 0.0
 
     def begin(self, name: str, total: int | None = None) -> None:
-        """Close the stage before and name the new one."""
-        self.close()
+        """Close what was before, and name what begins; the same name again only tells how many parts it has."""
+        if name == self._watch.name:
+            self._watch.total = total
+            return
+        self.end()
         self._watch.begin(name, total)
         self._said = time.monotonic()
         self._write(name)
@@ -59,7 +62,11 @@ class LogReporter:
         self._write(f"  {text}")
 
     def close(self) -> None:
-        """Say how long the stage took, where it took long or had steps."""
+        """Nothing more will be said."""
+        self.end()
+
+    def end(self) -> None:
+        """Say how long it took, where it took long or had parts."""
         if self._watch.name and (self._watch.done or self._watch.seconds() >= 1):
             steps = f"{self._watch.steps()}, " if self._watch.done else ""
             self._write(f"  {self._watch.name}: {steps}{duration(self._watch.seconds())}")
@@ -70,7 +77,7 @@ class LogReporter:
 
 
 class BarReporter:
-    """A bar with the stage, its steps, the loss and the time left; messages scroll above it."""
+    """A bar with what is under way, how much is done, the loss and the time left; messages scroll above it."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -90,8 +97,12 @@ class BarReporter:
         self._bar.start()
 
     def begin(self, name: str, total: int | None = None) -> None:
-        """A new bar; the old one becomes a line."""
-        self._end()
+        """A new bar; the old one becomes a line. The same name again only tells how many parts it has."""
+        if name == self._watch.name and self._task is not None:
+            self._watch.total = total
+            self._bar.update(self._task, total=total)
+            return
+        self.end()
         self._watch.begin(name, total)
         self._task = self._bar.add_task(name, total=total, values="")
 
@@ -110,10 +121,11 @@ class BarReporter:
 
     def close(self) -> None:
         """Remove the bar."""
-        self._end()
+        self.end()
         self._bar.stop()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """The bar becomes a line."""
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
@@ -123,7 +135,7 @@ class BarReporter:
 
 
 class _Watch:
-    """Where a stage stands."""
+    """How far something is."""
 
     def __init__(self) -> None:
         self.begin("", None)

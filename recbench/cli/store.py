@@ -28,7 +28,9 @@ def store(ctx: click.Context, runs: Path) -> None:
     rows = [["size", "age", "runs", "step", "what"]]
     for entry in entries:
         used = "in use" if entry.live else str(len(entry.runs)) if entry.runs else "none"
-        rows.append([size_text(entry.size), duration(entry.age), used, entry.path.name, entry.title or "of an older recbench"])
+        rows.append(
+            [size_text(entry.size), duration(entry.age), used, entry.path.name, entry.title or "of an older recbench"]
+        )
     click.echo(columns(rows))
     loose = [entry for entry in entries if not entry.wanted]
     click.echo(f"\n{len(entries)} steps, {size_text(sum(entry.size for entry in entries))}")

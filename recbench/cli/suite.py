@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 COMMANDS = {
     "list": ("recbench.cli.suite:list_", "The suites that come with recbench."),
     "run": ("recbench.cli.suite_run:run", "Run every cell of a suite; what is finished is not run again."),
-    "plan": ("recbench.cli.suite_run:plan", "Every distinct step of a suite, whether it is there, and how to build it."),
+    "plan": (
+        "recbench.cli.suite_run:plan",
+        "Every distinct step of a suite, whether it is there, and how to build it.",
+    ),
     "report": ("recbench.cli.suite:report", "Measured beside published, with tests."),
     "add": ("recbench.cli.suite:add", "Take a finished suite into the committed records."),
 }

@@ -85,7 +85,10 @@ def plan(as_json: bool, runs: Path, **flags: Any) -> None:
             click.echo(json.dumps(row, ensure_ascii=False))
         return
     head = ["step", "state", "estimate", "cells", "what"]
-    table = [[r["step"], r["state"], duration(r["seconds"]) if r["seconds"] else "", str(len(r["cells"])), r["title"]] for r in rows]
+    table = [
+        [r["step"], r["state"], duration(r["seconds"]) if r["seconds"] else "", str(len(r["cells"])), r["title"]]
+        for r in rows
+    ]
     click.echo(columns([head, *table]))
     left = [look for look in found.steps if look.state in ("to do", "damaged")]
     total = duration(sum(look.seconds for look in left)) if left else "nothing"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from recbench.types import CaseResults, Floats, Ints
 
+
 class RankMetric(Method[O], ABC):
     """A number for each test case, from the rank of its target alone (NDCG@10)."""
 

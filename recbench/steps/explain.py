@@ -29,7 +29,11 @@ def changed(step: Step, role: str, stored: Path | None) -> str:
         old, new = meta.get("modules", {}), step.code.modules
         names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
         return f"other code ({', '.join(names[:3])}{' and others' * (len(names) > 3)} changed since)"
-    for field, what in (("versions", "other library versions"), ("revisions", "another revision"), ("facts", "other data or options")):
+    for field, what in (
+        ("versions", "other library versions"),
+        ("revisions", "another revision"),
+        ("facts", "other data or options"),
+    ):
         if names := _differing(meta.get(field, {}), step.identity[field]):
             return f"{what} ({', '.join(names[:3])})"
     return f"other steps ({role})"

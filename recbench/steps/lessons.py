@@ -38,7 +38,9 @@ class LessonsTaken(Step):
     def title(self) -> str:
         """Who asks whom."""
         assert self.recommender.teacher is not None
-        return f"{self.recommender.backbone.name} asks {self.recommender.teacher.backbone.name}, seed {self.setting.seed}"
+        return (
+            f"{self.recommender.backbone.name} asks {self.recommender.teacher.backbone.name}, seed {self.setting.seed}"
+        )
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:

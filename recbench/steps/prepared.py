@@ -46,7 +46,7 @@ class Prepared(Step):
 
     def build(self, folder: Path, work: Work) -> Split:
         """Read, window, split, audit."""
-        split = prepare(self.dataset.make(), work.reporter)
+        split = prepare(self.dataset.make(), work.reporter, self.dataset.files)
         save_split(split, folder)
         return split
 

@@ -51,7 +51,9 @@ class Setting:
         """The validation windows that are ranked."""
         return subsample(split.valid, self.evaluate.validation_cases)
 
-    def rank(self, decoder: Decoder, model: Any, cases: Histories, depth: int, reporter: Reporter, items: int) -> Ranking:
+    def rank(
+        self, decoder: Decoder, model: Any, cases: Histories, depth: int, reporter: Reporter, items: int
+    ) -> Ranking:
         """The best ``depth`` of ``items`` items for each case, checked.
 
         Raises:
@@ -105,6 +107,9 @@ class Quiet:
         """Ignore it."""
 
     def advance(self, done: int, total: int | None = None, **values: float) -> None:
+        """Ignore it."""
+
+    def end(self) -> None:
         """Ignore it."""
 
     def message(self, text: str) -> None:

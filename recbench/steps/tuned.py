@@ -98,5 +98,8 @@ def pace_of(recommender: Recommender, setting: Setting) -> tuple[Mapping[str, An
     assert recommender.llm is not None
     assert recommender.loss is not None
     like = {"backbone": recommender.backbone.name, "loss": recommender.loss.name, "llm": recommender.llm.name}
-    like |= {"threads": str(setting.machine.threads), "batch": str(recommender.train.batch_size if recommender.train else 0)}
+    like |= {
+        "threads": str(setting.machine.threads),
+        "batch": str(recommender.train.batch_size if recommender.train else 0),
+    }
     return like, work_of(recommender.train), 3e-3 if recommender.llm.tiny else 1.0

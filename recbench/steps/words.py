@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 
 def words(dataset: DataSet, name: str) -> Template:
     """The template ``name`` worded for the data set."""
-    return template(name, dataset.called)
+    return template(name, dataset.called, dataset.plain()["options"])

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from recbench.budget import PRESETS
+
 from recbench.pages import load_records
 from recbench.results import read
 

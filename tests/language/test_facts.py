@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 
 from recbench.errors import RecbenchError, UsageError
@@ -55,6 +55,10 @@ def test_planning_loads_no_torch() -> None:
     assert done.stdout == "False\n", done.stderr
 
 
+WRITTEN = ["models/small", "./models/small", "{here}/models/small", "models/link", "models/small/"]
+
+
+@pytest.mark.parametrize("text", WRITTEN)
 def test_a_folder(tmp_path: Path, text: str) -> None:
     """However it is written: called by its last folder, loaded from an absolute place."""
     folder = make_model(Path("models/small"))
