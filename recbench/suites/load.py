@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recbench.documents import Document, read_yaml
 from recbench.errors import UsageError, did_you_mean, short
-from recbench.spec.request import SET, Layer, combine
+from recbench.spec.request import FLAGS, SET, Layer, combine
 from recbench.suites.applies import reads_titles, without_effect
 from recbench.suites.published import read_published
 from recbench.suites.suite import Cell, Comparison, Suite
@@ -72,8 +72,10 @@ def load(text: str) -> Suite:
     file = read_yaml(path, f"suite {text}")
     reading = _Reading(file, _validated(file))
     found = reading.content
+    cells = reading.cells()
+    comparisons = reading.comparisons([cell.name for cell in cells])
     published = read_published(path.parent / found.published, reading.at("published")) if found.published else {}
-    return Suite(path.stem, text, found.title or path.stem, reading.cells(), reading.comparisons(), published)
+    return Suite(path.stem, text, found.title or path.stem, cells, comparisons, published)
 
 
 def _validated(file: Document) -> _File:
@@ -82,13 +84,15 @@ def _validated(file: Document) -> _File:
     try:
         return _File.model_validate({k: v for k, v in file.value.items() if v is not None})
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        errors = error.errors(include_url=False)
+        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
         where, key = _at(file, *first["loc"]), ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             known = _Comparison if first["loc"][0] == "comparisons" else _File
             name = str(first["loc"][-1])
             raise UsageError(f"{where}: unknown key {short(name)}: {did_you_mean(name, known.model_fields)}") from None
         problem = first["msg"].removeprefix("Input ").replace("valid dictionary", "mapping").replace("valid ", "")
+        problem = problem.replace("Field required", "is missing")
         raise UsageError(f"{where}: {key} {problem}.") from None
 
 
@@ -137,6 +141,11 @@ class _Reading:
         """The cells that one entry stands for, each with the defaults that its method does not have."""
         entry, where = self.content.cells[number], self.at("cells", number)
         defaults, own = dict(self.content.defaults.model_extra or {}), dict(entry.model_extra or {})
+        for place, given in ((("defaults",), defaults), (("cells", number), own)):
+            for key in given:
+                if key.replace("-", "_") not in (*FLAGS, SET):
+                    hint = did_you_mean(key, (*FLAGS, SET, *_Cells.model_fields))
+                    raise UsageError(f"{self.at(*place, key)}: unknown key {short(key)}: {hint}")
         if own.get(SET, {}) is None:
             defaults.pop(SET, None)
         said = {**defaults, **own}
@@ -198,13 +207,12 @@ class _Reading:
             raise UsageError(f"{where}: the name {short(pattern)} cannot be filled in: {error}.") from None
         return "".join(pieces)
 
-    def comparisons(self) -> tuple[Comparison, ...]:
-        """The declared comparisons.
+    def comparisons(self, cells: list[str]) -> tuple[Comparison, ...]:
+        """The declared comparisons of the cells of these names.
 
         Raises:
             UsageError: one names something that is not a cell.
         """
-        cells = [cell.name for cell in self.cells()]
         for number, declared in enumerate(self.content.comparisons):
             for name in (declared.of, *declared.over):
                 if name not in cells:
