@@ -22,9 +22,9 @@ def load(llm: str, threads: int, trained: bool) -> tuple[Any, Any]:
     from recbench.config import Request
     from recbench.stages import Stages
 
+    from recbench.experiment import begin, plan
     from recbench.interfaces import SilentReporter
     from recbench.results import Store
-    from recbench.experiment import begin, plan
 
     sets = ("train.samples=6400", "train.epochs=1", "evaluate.validation_cases=50", f"machine.threads={threads}")
     spec = plan(Request(model="bigrec", loss="msl", llm=llm, sets=sets))

@@ -94,7 +94,7 @@ class Run:
 def run(
     model: str,
     *,
-    set: Mapping[str, Mapping[str, Any]] | None = None,  # noqa: A002 - as in files and on the command line
+    set: Mapping[str, Mapping[str, Any]] | None = None,
     runs: str | Path = "runs",
     again: bool = False,
     progress: Progress = True,
@@ -224,9 +224,8 @@ def evaluate(rankings: Sequence[Sequence[Any]], data: Split, cases: Sequences | 
     Raises:
         UsageError: another number of lists than cases, an unknown item, or an item twice in a list.
     """
-    from recbench.lists import results_of
-
     from recbench.evaluation import seed_means
+    from recbench.lists import results_of
 
     found = results_of(rankings, data, data.test if cases is None else cases)
     return {name: float(values[0]) for name, values in seed_means(found).items()}

@@ -14,12 +14,12 @@ from filelock import FileLock
 from recbench import processes, registry
 from recbench.description import command_of, shareable
 from recbench.errors import RecbenchError, UsageError, did_you_mean
+from recbench.experiment import STORE, run
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, plan
 from recbench.process import begin
 from recbench.results import RunRecord
-from recbench.experiment import STORE, run
 from recbench.spec.request import Layer, Request, combine
 from recbench.steps.estimate import Estimates, Outlook
 from recbench.steps.executor import Serial

@@ -12,8 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from recbench.errors import DataError
-from recbench.results import read
 from recbench.experiment import LOCAL, RECORD, STORE
+from recbench.results import read
 from recbench.steps.store import LIVE, LOCKS, PARTIAL, Store, explained, read_meta
 
 OLDER = "artefacts"

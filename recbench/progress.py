@@ -10,10 +10,19 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from recbench import processes
-from recbench.cli.text import duration
 from recbench.interfaces import Reporter, SilentReporter
 
 EVERY = 5.0  # seconds between two lines about steps
+
+
+@contextmanager
+def chosen(progress: bool | Reporter) -> Iterator[Reporter]:
+    """The reporter that was asked for: True is :func:`reporter`, False says nothing."""
+    if progress is True:
+        with reporter() as found:
+            yield found
+    else:
+        yield SilentReporter() if progress is False else progress
 
 
 @contextmanager
@@ -22,11 +31,16 @@ def reporter() -> Iterator[Reporter]:
     if not processes.is_main():
         yield SilentReporter()
         return
-    chosen: LogReporter | BarReporter = BarReporter() if sys.stderr.isatty() else LogReporter(sys.stderr)
+    found: LogReporter | BarReporter = BarReporter() if _shows_bars() else LogReporter(sys.stderr)
     try:
-        yield chosen
+        yield found
     finally:
-        chosen.close()
+        found.close()
+
+
+def _shows_bars() -> bool:
+    """Whether a bar can be drawn: on a terminal, and in a notebook."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
 class LogReporter:
@@ -132,6 +146,15 @@ class BarReporter:
             if self._watch.done or self._watch.seconds() >= 1:
                 steps = f"{self._watch.steps()}, " if self._watch.done else ""
                 self.message(f"{self._watch.name}: {steps}{duration(self._watch.seconds())}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 class _Watch:

@@ -14,10 +14,10 @@ from recbench import processes
 from recbench.documents import yaml_value
 from recbench.errors import UsageError
 from recbench.evaluation.ranks import ndcg
+from recbench.experiment import STORE
 from recbench.interfaces import Reporter, SilentReporter
 from recbench.planning import Plan, plan
 from recbench.process import begin
-from recbench.experiment import STORE
 from recbench.spec.request import Request, Tuning
 from recbench.steps.executor import Serial
 from recbench.steps.graph import seeds_of, validation

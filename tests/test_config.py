@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from recbench.config import Request, RunSpec
-from recbench.errors import UsageError
 from recbench.keys import Keys
+
+from recbench.errors import UsageError
 from recbench.experiment import plan
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from recbench.progress import reporter
-from recbench.cli.tidy import tidied
 from recbench.errors import UsageError
+from recbench.experiment import run
 from recbench.language.facts import describe_llm
 from recbench.planning import Plan, located, measured
+from recbench.progress import reporter
 from recbench.results import RunRecord, write
-from recbench.experiment import run
 from recbench.spec.model import Spec
 from recbench.spec.request import Request
 from recbench.spec.resolve import data_option
+from recbench.tidy import tidied
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from recbench.cli.progress import reporter
 from recbench.cli.request import set_layer
 from recbench.cli.text import columns
 from recbench.data.facts import fact_rows
 from recbench.data.prepare import entry, open_source, prepare
 from recbench.errors import UsageError
+from recbench.progress import reporter
 from recbench.spec.request import SET, Request
 from recbench.spec.resolve import data_option
 

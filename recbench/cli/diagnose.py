@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from recbench.cli.options import request_options
-from recbench.progress import reporter
 from recbench.cli.request import ask
 from recbench.cli.text import columns
 from recbench.errors import UsageError
+from recbench.progress import reporter
 
 TAUS = "0.5,1,1.5,2,4"
 
@@ -37,8 +37,8 @@ def diagnose(
     6: NDCG@10 on validation over temperatures (all seeds). 8: valid logits next to a Gaussian.
     """
     temperatures = _numbers("--taus", taus, float)
-    from recbench.cli.tidy import tidied
     from recbench.diagnose.study import FIGURES, study
+    from recbench.tidy import tidied
 
     wanted = _numbers("--figures", figures, int) if figures is not None else []
     for number in wanted:

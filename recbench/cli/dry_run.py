@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recbench.cli.text import columns, duration
+from recbench.cli.text import columns
 from recbench.description import run_id
-from recbench.planning import Plan
 from recbench.experiment import STORE
+from recbench.planning import Plan
+from recbench.progress import duration
 from recbench.spec.model import LanguageModel, Method, Recommender
 from recbench.spec.request import Request
 from recbench.steps.estimate import Estimates, Outlook

@@ -42,7 +42,7 @@ def leaderboard() -> None:
 )
 def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
     """Copy the records of RUNs into the committed ones; a record of the same run is replaced."""
-    from recbench.cli.runs import find
+    from recbench.lookup import find
     from recbench.results import read, write
 
     chosen = [read(find(name, runs)) for name in names]

@@ -10,10 +10,10 @@ import click
 
 from recbench import processes
 from recbench.cli.options import request_options
-from recbench.progress import reporter
 from recbench.cli.request import ask
-from recbench.cli.text import columns, duration
+from recbench.cli.text import columns
 from recbench.errors import RecbenchError
+from recbench.progress import duration, reporter
 
 if TYPE_CHECKING:
     from recbench.results import RunRecord
@@ -31,8 +31,8 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
     """
     request = ask(flags, sets, config)
     from recbench.description import command_of, shareable
-    from recbench.planning import plan
     from recbench.experiment import run as execute
+    from recbench.planning import plan
 
     found = plan(request)
     if dry_run:
@@ -41,7 +41,7 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
         if processes.is_main():
             click.echo(describe_plan(found, request, runs))
         return
-    from recbench.cli.tidy import tidied
+    from recbench.tidy import tidied
 
     command = shareable(command_of(request, found), found)
     with tidied(runs), reporter() as progress:

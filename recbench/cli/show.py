@@ -32,7 +32,7 @@ def show(name: str, user: str | None, seed: int | None, case: int | None, limit:
 
     RUN is a run's id, the beginning of one, or its folder.
     """
-    from recbench.cli.runs import find
+    from recbench.lookup import find
     from recbench.results import read
 
     path = find(name, runs)

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from recbench.cli.options import folder_option
-from recbench.cli.text import columns, duration
+from recbench.cli.text import columns
+from recbench.progress import duration
 
 _runs = folder_option("--runs", "runs", "Folder of runs.")
 

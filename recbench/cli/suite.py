@@ -130,8 +130,8 @@ def _manifest(found: Suite, dataset: str | None, folder: Path) -> Path:
 
 
 def _records(manifest: Path, records: Path | None, runs: Path) -> dict[str, RunRecord]:
-    from recbench.results import read
     from recbench.experiment import RECORD
+    from recbench.results import read
 
     try:
         cells: dict[str, Any] = json.loads(manifest.read_bytes())["cells"]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recbench.cli.options import folder_option
-from recbench.progress import reporter
 from recbench.cli.request import flag_of, set_layer
-from recbench.cli.text import columns, duration
-from recbench.cli.tidy import tidied
+from recbench.cli.text import columns
 from recbench.errors import RecbenchError
+from recbench.progress import duration, reporter
+from recbench.tidy import tidied
 
 if TYPE_CHECKING:
     from recbench.cells import Planned, SuitePlan

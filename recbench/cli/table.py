@@ -22,7 +22,7 @@ def table(dataset: str | None, runs: Path) -> None:
 
     The page in RUNS/pages says more: every comparison, cost, budget and command.
     """
-    from recbench.cli.runs import read_all
+    from recbench.lookup import read_all
     from recbench.pages.content import marks
     from recbench.pages.rows import METRIC, sections
 

@@ -10,9 +10,9 @@ import click
 
 from recbench import processes
 from recbench.cli.options import request_options
-from recbench.progress import reporter
 from recbench.cli.request import ask
 from recbench.cli.text import columns
+from recbench.progress import reporter
 
 
 @click.command()
@@ -34,11 +34,11 @@ def tune(
     The record of --run says what was tried: the grid is part of its spec.
     """
     request = ask(flags, sets, config)
-    from recbench.cli.tidy import tidied
     from recbench.description import command_of, shareable
-    from recbench.planning import plan
     from recbench.experiment import run as execute
+    from recbench.planning import plan
     from recbench.spec.request import seeds_text
+    from recbench.tidy import tidied
     from recbench.tuning import parse_grid
     from recbench.tuning import tune as search
 

@@ -16,7 +16,7 @@ LABELS = {
     "users_left_out": "users left out (fewer than 4 interactions)",
     "namesakes": "items that share a title",
     "entities_decoded": "titles with HTML entities, decoded",
-    "empty_titles": "empty titles (the item's id stands in)",
+    "empty_titles": "empty titles (the item's id is used)",
     "namesake_titles": "titles that several items share",
     "namesake_items": "items whose title another item has already",
     "items_with_several_titles": "items with several titles (the first counts)",

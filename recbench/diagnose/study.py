@@ -18,11 +18,11 @@ from recbench import processes, registry
 from recbench.description import run_id
 from recbench.diagnose import figures
 from recbench.errors import DataError, UsageError
+from recbench.experiment import STORE
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, plan
 from recbench.process import begin
-from recbench.experiment import STORE
 from recbench.spec.model import Method
 from recbench.spec.request import Request
 from recbench.steps.executor import Serial

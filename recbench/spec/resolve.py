@@ -53,7 +53,7 @@ def resolve(request: Request, device: str, processes: int, source: str, defaults
     if preset not in PRESETS:
         raise UsageError(f"Unknown preset {preset!r}: {did_you_mean(preset, PRESETS)}")
     layers = Layers(request)
-    dataset = _dataset(request, layers, source, defaults)
+    data = dataset(request, layers, source, defaults)
     recommender = _Resolver(request, layers, preset, device).recommender()
     evaluate = layers.options("evaluate", EvaluateOptions, [(f"preset {preset}", PRESETS[preset]["evaluate"])])
     detected = [("detected", {"device": device, "processes": processes})]
@@ -64,7 +64,7 @@ def resolve(request: Request, device: str, processes: int, source: str, defaults
     assert recommender.decoder is not None
     if objection := recommender.decoder.options.objection(evaluate.depth):
         raise UsageError(objection)
-    spec = Spec(dataset=dataset, recommender=recommender, evaluate=evaluate, machine=machine, tuning=request.tuning)
+    spec = Spec(dataset=data, recommender=recommender, evaluate=evaluate, machine=machine, tuning=request.tuning)
     return Resolved(spec, layers.origins, preset, _without_effect(request, recommender))
 
 
@@ -76,7 +76,8 @@ def _without_effect(request: Request, recommender: Recommender) -> tuple[str, ..
     return tuple(f"{flag} has no effect: {request.model} is not trained" for flag in said)
 
 
-def _dataset(request: Request, layers: Layers, source: str, defaults: Mapping[str, Any]) -> DataSet:
+def dataset(request: Request, layers: Layers, source: str, defaults: Mapping[str, Any]) -> DataSet:
+    """The data set of a request, by its source and the options of datasets.yaml."""
     plugin = registry.get("source", source)
     given = [] if request.data_dir is None else [(request.origin("data_dir"), data_option(request, source))]
     options = layers.options("dataset", plugin.options, [("datasets.yaml", defaults), *given])
