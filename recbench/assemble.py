@@ -66,7 +66,7 @@ def untuned(
     pretrained = PretrainedOptions(**parts["llm"]["options"]) if parts["llm"]["name"] != TINY else None
     seed_everything(seed, "language model weights")
     if pretrained:
-        lm = load.load_pretrained(llm, pretrained, device)
+        lm = load.load_pretrained(llm, parts["llm"].get("commit"), pretrained, device)
     else:
         lm = tiny.build(TinyOptions(**parts["llm"]["options"]), tokenizer)
     text = lm.get_input_embeddings()

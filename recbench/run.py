@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import platform
 import re
 import time
@@ -23,8 +22,7 @@ from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError, UsageError
 from recbench.files import reason, sweep_temporaries, write_atomic
 from recbench.interfaces import Reporter
-from recbench.language.load import check_source
-from recbench.language.options import TINY
+from recbench.language.facts import describe_llm
 from recbench.results import RunRecord, SeedResult, Store, environment, peak_memory_bytes, read
 from recbench.results import write as write_record
 from recbench.stages import TEXTS, Stages, source_of
@@ -41,8 +39,6 @@ def plan(request: Request) -> RunSpec:
         UsageError: anything about the request that cannot be.
         DataError: a raw file is missing.
     """
-    if request.llm != TINY:
-        check_source(request.llm)
     found = entry(request.dataset)
     request = replace(request, processes=processes.world())
     spec = resolve(request, found.source, found.options)
@@ -53,8 +49,11 @@ def plan(request: Request) -> RunSpec:
         label = place.name if place.is_dir() else place.stem
         label = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-._") or "own"
         spec = spec.with_facts("dataset", label=label if label not in datasets() else f"own-{label}")
-    if spec.llm and (local := Path(request.llm).expanduser()).exists() and request.llm != TINY:
-        spec = spec.with_llm_facts(fingerprint=fingerprint(local))
+    if spec.llm:
+        llm = describe_llm(request.llm, spec.llm["options"].get("revision", ""))
+        known = {"fingerprint": llm.fingerprint, "commit": llm.commit}
+        spec = spec.with_llm_facts(**{fact: value for fact, value in known.items() if value is not None})
+        spec = replace(spec, places={**spec.places, "llm": llm.place})
     return spec
 
 
@@ -235,19 +234,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RecbenchError(f"--runs {folder.parent}: {reason(error)}.") from error
-
-
-def fingerprint(path: Path) -> str:
-    """sha256 over names, sizes and 64 evenly spaced pieces of a model's files: tells models apart in a second."""
-    sha = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file())
-    for file in files:
-        size = file.stat().st_size
-        sha.update(f"{file.name if path.is_dir() else ''}:{size}".encode())
-        with file.open("rb") as stream:
-            for piece in range(64):
-                stream.seek(max(size - (1 << 20), 0) * piece // 63)
-                sha.update(stream.read(1 << 20))
-                if size <= 1 << 20:
-                    break
-    return sha.hexdigest()

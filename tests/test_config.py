@@ -134,5 +134,6 @@ def test_what_cannot_be_is_refused(
 def test_lora_targets_may_be_a_plain_list(own: dict[str, Any], tmp_path: Path, written: str) -> None:
     (tmp_path / "lm").mkdir()
     (tmp_path / "lm" / "config.json").write_text("{}")
+    (tmp_path / "lm" / "model.safetensors").write_text("")
     found = spec(own, "bigrec", f"llm.lora_targets={written}", llm=str(tmp_path / "lm"), loss="msl")
     assert list(found.parts["llm"]["options"]["lora_targets"]) == ["query", "value"]

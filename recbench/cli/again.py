@@ -15,10 +15,10 @@ from recbench.cli.progress import reporter
 from recbench.cli.tidy import tidied
 from recbench.config import RunSpec
 from recbench.errors import UsageError
-from recbench.language.load import check_source
+from recbench.language.facts import describe_llm
 from recbench.language.options import TINY
 from recbench.results import RunRecord, write
-from recbench.run import fingerprint, run
+from recbench.run import run
 from recbench.stages import source_of
 
 
@@ -92,11 +92,10 @@ def _llm(record: RunRecord, places: Mapping[str, str]) -> dict[str, str]:
         place = next((words[i + 1] for i, word in enumerate(words[:-1]) if word == "--llm"), None)
     if place is None:
         raise UsageError(f"its language model is a local one: say where with --llm {llm['name']}=PATH.")
-    check_source(place)
-    local = Path(place).expanduser()
-    if "fingerprint" in llm and (not local.exists() or fingerprint(local) != llm["fingerprint"]):
+    facts = describe_llm(place, llm.get("commit", ""))
+    if any(llm.get(fact) != getattr(facts, fact) for fact in ("fingerprint", "commit")):
         raise UsageError(f"--llm {llm['name']}={place} is not the model that the record was made from.")
-    return {"llm": place}
+    return {"llm": facts.place}
 
 
 def _seeds(seeds: list[int]) -> str:

@@ -132,7 +132,7 @@ class TextStages(ScoringStages):
 
         parts, options = self.spec.parts, self.spec.parts["llm"]["options"]
         if parts["llm"]["name"] != TINY:
-            return load.load_tokenizer(self._llm_folder(), options["revision"])
+            return load.load_tokenizer(self._llm_folder(), parts["llm"].get("commit"))
         texts = list(split.catalog.titles)
         key = {
             "data": self.keys.data(),
@@ -158,10 +158,11 @@ class TextStages(ScoringStages):
     def _llm_folder(self) -> str:
         """Where the pretrained model is: the given folder or hub name, or the converted GGUF file."""
         from recbench.language import load
+        from recbench.language.facts import is_gguf
 
         place = self.spec.places["llm"]
-        if not load.is_gguf(place):
-            return place if "/" in place and not Path(place).expanduser().exists() else str(Path(place).expanduser())
+        if "fingerprint" not in self.spec.parts["llm"] or not is_gguf(place):
+            return place
         key = {"gguf": self.spec.parts["llm"]["fingerprint"], "code": bench_code()}
         self.reporter.stage("convert GGUF")
         return str(self._stage("llm", key, lambda folder: load.convert_gguf(place, folder)).path)
