@@ -42,11 +42,11 @@ def catalogues(threads: int, sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1
     from recbench.interfaces import Options
     from recbench.language import tiny
     from recbench.language.load import load_tokenizer
-    from recbench.language.options import TinyOptions
     from recbench.language.textmodel import TextModel
     from recbench.prompts.encode import Encoder
     from recbench.prompts.templates import template
     from recbench.search.beam import BeamSearch
+    from recbench.spec.llm import TinyOptions
     from recbench.types import Catalog
     from recbench_plugins.backbones.bigrec import BIGRec
 

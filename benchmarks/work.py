@@ -20,10 +20,11 @@ BEAMS = 10
 def load(llm: str, threads: int, trained: bool) -> tuple[Any, Any]:
     """The model and its data (ml-100k); ``tiny`` trained by MSL on 6,400 windows, or any model as it is."""
     from recbench.config import Request
+    from recbench.stages import Stages
+
+    from recbench.experiment import begin, plan
     from recbench.interfaces import SilentReporter
     from recbench.results import Store
-    from recbench.run import begin, plan
-    from recbench.stages import Stages
 
     sets = ("train.samples=6400", "train.epochs=1", "evaluate.validation_cases=50", f"machine.threads={threads}")
     spec = plan(Request(model="bigrec", loss="msl", llm=llm, sets=sets))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -175,7 +175,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class CaseResults:
-    """The truth every number is computed from: one rank per test case and seed.
+    """The truth every number is computed from: one rank, and one top list, per test case and seed.
 
     Attributes:
         users: [N] user index of each case.
@@ -184,6 +184,9 @@ class CaseResults:
         history_length: [N].
         popularity: [N] how often the target occurs in training.
         seeds: the S seeds.
+        depth: how many items each list was asked to have.
+        top: [S, N, K] the first 10 items of each list, ``PAD`` where there is none; None where they were not kept.
+        item_popularity: [items] how often each item occurs in training; None where it was not kept.
     """
 
     users: Ints
@@ -192,3 +195,18 @@ class CaseResults:
     history_length: Ints
     popularity: Ints
     seeds: tuple[int, ...]
+    depth: int = 10
+    top: Ints | None = None
+    item_popularity: Ints | None = None
+
+    def take(self, cases: npt.NDArray[np.bool_]) -> CaseResults:
+        """The results of some of the cases, given as a [N] mask."""
+        return replace(
+            self,
+            users=self.users[cases],
+            ranks=self.ranks[:, cases],
+            cold=self.cold[cases],
+            history_length=self.history_length[cases],
+            popularity=self.popularity[cases],
+            top=None if self.top is None else self.top[:, cases],
+        )

@@ -23,8 +23,8 @@ def compare(names: tuple[str, ...], metric: str, runs: Path) -> None:
     """
     if len(names) < 2:
         raise UsageError(f"compare needs two runs or more; only {names[0]!r} was given.")
-    from recbench.cli.runs import find
-    from recbench.leaderboard import against, compare_records, rows_of
+    from recbench.lookup import find
+    from recbench.pages import against, compare_records, rows_of
     from recbench.results import read
 
     records = [read(find(name, runs)) for name in names]

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from recbench.cli.places import dataset_options, dataset_sets
-from recbench.cli.progress import reporter
 from recbench.cli.text import columns
 from recbench.data.prepare import entry, prepare
+from recbench.progress import reporter
 
 
 @click.command()

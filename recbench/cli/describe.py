@@ -62,7 +62,7 @@ def describe(kind: str, name: str | None) -> None:
     elif kind == "llm":
         if name not in LLMS:
             raise UsageError(f"Unknown llm {name!r}: {did_you_mean(name, LLMS)}")
-        from recbench.language.options import options_of
+        from recbench.spec.llm import options_of
 
         _print(options_of(name), "llm")
     else:

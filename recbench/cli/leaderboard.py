@@ -42,7 +42,7 @@ def leaderboard() -> None:
 )
 def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
     """Copy the records of RUNs into the committed ones; a record of the same run is replaced."""
-    from recbench.cli.runs import find
+    from recbench.lookup import find
     from recbench.results import read, write
 
     chosen = [read(find(name, runs)) for name in names]
@@ -70,7 +70,7 @@ def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
 @click.pass_context
 def build_pages(ctx: click.Context, records: Path, out: Path, html: bool, only_check: bool) -> None:
     """Write one page for each data set, from the records and nothing else."""
-    from recbench.leaderboard import build, check
+    from recbench.pages import build, check
 
     if not records.is_dir():
         raise UsageError(f"--records {records} is no folder.")

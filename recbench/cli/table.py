@@ -22,9 +22,9 @@ def table(dataset: str | None, runs: Path) -> None:
 
     The page in RUNS/pages says more: every comparison, cost, budget and command.
     """
-    from recbench.cli.runs import read_all
-    from recbench.leaderboard.content import marks
-    from recbench.leaderboard.rows import METRIC, sections
+    from recbench.lookup import read_all
+    from recbench.pages.content import marks
+    from recbench.pages.rows import METRIC, sections
 
     records, broken = read_all(runs)
     for sentence in broken:

@@ -57,19 +57,26 @@ def open_source(name: str, options: Mapping[str, Any]) -> DataSource[Any]:
     return source
 
 
-def prepare(name: str, options: Mapping[str, Any], reporter: Reporter) -> Split:
+def prepare(source: DataSource[Any], reporter: Reporter, expected: Mapping[str, str] | None = None) -> Split:
     """Read, window, split and audit a data set.
+
+    Args:
+        source: an opened one.
+        reporter: progress.
+        expected: sha256 by file name that the result is going to be named after: the source's ``inputs``.
 
     Returns:
         The split; its facts hold the preparation's and the audit's counts.
 
     Raises:
-        UsageError: an unknown data set or option.
-        DataError: the raw files or the resulting split are not what they should be.
+        DataError: the raw files or the resulting split are not what they should be, or a file changed meanwhile.
     """
-    source = open_source(name, options)
     split = source.prepare(reporter)
-    return replace(split, facts={**split.facts, **audit(split)})
+    if expected is not None and split.sources != expected:
+        changed = sorted(n for n in {*split.sources, *expected} if split.sources.get(n) != expected.get(n))
+        raise DataError(f"{', '.join(changed)} changed while it was read: run it again.")
+    repeats = getattr(source.options, "repeated_windows", "refused") == "counted"
+    return replace(split, facts={**split.facts, **audit(split, repeats)})
 
 
 def save_split(split: Split, folder: Path) -> None:

@@ -1,6 +1,20 @@
-"""Per-case ranks to metrics and slices; numpy only."""
+"""Per-case ranks and top lists to metrics and slices; numpy only."""
 
-from recbench.evaluation.metrics import METRICS, evaluate, seed_means
-from recbench.evaluation.slices import head_threshold, slices
+from recbench.evaluation.metrics import Metric, available, evaluate, metric, metrics, seed_means
+from recbench.evaluation.ranks import mean_of_items, ndcg, within
+from recbench.evaluation.slices import Slice, masks, slices
 
-__all__ = ["METRICS", "evaluate", "head_threshold", "seed_means", "slices"]
+__all__ = [
+    "Metric",
+    "Slice",
+    "available",
+    "evaluate",
+    "masks",
+    "mean_of_items",
+    "metric",
+    "metrics",
+    "ndcg",
+    "seed_means",
+    "slices",
+    "within",
+]

@@ -1,80 +1,181 @@
-"""NDCG, hit rate and reciprocal rank of a single relevant item, from its rank.
-
-With one relevant item a case's ideal DCG is 1, so NDCG@k is 1 / log2(rank + 1) within the depth (Järvelin and
-Kekäläinen, TOIS 2002, with the log2(rank + 1) discount), HR@k is whether rank <= k, and MRR@k is 1 / rank.
-"""
+"""Every installed metric on a run's results: by name, by case, by seed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from recbench.types import CaseResults, Floats, Ints
-
-Metric = Callable[[Ints], Floats]
-
-
-def _at(depth: int, gain: Callable[[Floats], Floats]) -> Metric:
-    def metric(ranks: Ints) -> Floats:
-        ranks = np.asarray(ranks)
-        within = (ranks >= 1) & (ranks <= depth)
-        # rank 0 (beyond the decoder's depth) is set to 1 first, so that no gain divides by zero
-        return np.where(within, gain(np.where(within, ranks, 1).astype(np.float64)), 0.0)
-
-    return metric
+from recbench import registry
+from recbench.errors import RecbenchError, UsageError, did_you_mean
+from recbench.interfaces import CatalogueMetric, ListMetric, MetricPlugin, RankMetric, TopLists
+from recbench.types import CaseResults, Floats
 
 
-def _ndcg(ranks: Floats) -> Floats:
-    return 1.0 / np.log2(ranks + 1.0)
+@dataclass(frozen=True)
+class Metric:
+    """A metric at one depth.
+
+    Attributes:
+        family: the entry point's name.
+        depth: what stands after the @; 0 for a metric without one, which sees whole lists.
+        plugin: its descriptor.
+    """
+
+    family: str
+    depth: int
+    plugin: MetricPlugin
+
+    @property
+    def name(self) -> str:
+        """As in tables: ``NDCG@10``."""
+        return f"{self.family}@{self.depth}" if self.depth else self.family
+
+    @property
+    def of_ranks(self) -> bool:
+        """Whether it needs nothing but ranks."""
+        return isinstance(self._implementation, RankMetric)
+
+    @property
+    def by_case(self) -> bool:
+        """Whether it is a number for each test case, so that users can be compared."""
+        return not isinstance(self._implementation, CatalogueMetric)
+
+    @property
+    def _implementation(self) -> Any:
+        return self.plugin.implementation(self.plugin.options())
+
+    def objection(self, results: CaseResults) -> str:
+        """Why it cannot be computed from these results, as the end of a sentence; empty if it can."""
+        if self.depth > results.depth:
+            return f"{self.name} needs lists of {self.depth} items and these have {results.depth} (evaluate.depth)"
+        if self.of_ranks:
+            return ""
+        if results.top is None or results.item_popularity is None:
+            return f"{self.name} needs the top lists, which a record of an older recbench does not have"
+        kept = results.top.shape[2]
+        if self.depth > kept and kept < len(results.item_popularity):
+            return f"{self.name} needs lists of {self.depth} items, of which records keep {kept}"
+        return ""
+
+    def values(self, results: CaseResults) -> Floats:
+        """[S, N] its value for each seed and case.
+
+        Raises:
+            UsageError: it cannot be computed from these results, or is one number for a whole run.
+            RecbenchError: the metric's own code fails or returns something else.
+        """
+        if not self.by_case:
+            raise UsageError(f"{self.name} is one number for a whole run: no test over users compares it.")
+        self._check(results)
+        if self.of_ranks:
+            return self._called(results.ranks.shape, results.ranks, self.depth or results.depth)
+        n = (len(results.users),)
+        return np.stack([self._called(n, lists) for lists in self._lists(results)])
+
+    def by_seed(self, results: CaseResults) -> Floats:
+        """[S] its mean over cases for each seed (or the seed's one number); NaN where there are no cases.
+
+        Raises:
+            UsageError, RecbenchError: as :meth:`values`.
+        """
+        if not len(results.users):
+            return np.full(len(results.seeds), math.nan)
+        if self.by_case:
+            return self.values(results).mean(axis=1)
+        self._check(results)
+        return np.array([float(self._called((), lists)) for lists in self._lists(results)])
+
+    def _check(self, results: CaseResults) -> None:
+        if objection := self.objection(results):
+            raise UsageError(objection + ".")
+
+    def _lists(self, results: CaseResults) -> list[TopLists]:
+        assert results.top is not None
+        assert results.item_popularity is not None
+        cut = self.depth or results.top.shape[2]
+        return [TopLists(items[:, :cut], results.users, results.item_popularity) for items in results.top]
+
+    def _called(self, shape: tuple[int, ...], *arguments: Any) -> Floats:
+        """The plugin's own method, whose mistakes are named after it."""
+        who = f"metric {self.family!r} of {registry.origin('metric', self.family)}"
+        implementation = self._implementation
+        method = implementation.values if self.by_case else implementation.value
+        try:
+            found = np.asarray(method(*arguments), dtype=np.float64)
+        except Exception as error:
+            raise RecbenchError(f"The {who} failed: {type(error).__name__}: {error}") from error
+        if found.shape != shape or not np.isfinite(found).all():
+            raise RecbenchError(
+                f"The {who} returned values of shape {found.shape} or not finite, where {shape} are due."
+            )
+        return found
 
 
-def _hit(ranks: Floats) -> Floats:
-    return np.ones_like(ranks)
+def metrics() -> list[Metric]:
+    """Every installed metric at each depth that its descriptor names, in the order of tables.
+
+    Raises:
+        RecbenchError: one cannot be imported; names it.
+    """
+    plugins = sorted(((registry.get("metric", name), name) for name in registry.names("metric")), key=_place)
+    return [Metric(name, depth, p) for p, name in plugins if _sound(p, name) for depth in p.depths or (0,)]
 
 
-def _reciprocal(ranks: Floats) -> Floats:
-    return 1.0 / ranks
+def metric(name: str) -> Metric:
+    """The metric called ``name``: an installed family, @ and any depth.
+
+    Raises:
+        UsageError: there is none of that name; suggests the nearest.
+    """
+    family, at, digits = name.partition("@")
+    if family in registry.names("metric") and (digits.isdecimal() and len(digits) < 7 and int(digits) if at else True):
+        plugin = registry.get("metric", family)
+        if _sound(plugin, family) and bool(at) == bool(plugin.depths):
+            return Metric(family, int(digits) if at else 0, plugin)
+    raise UsageError(f"There is no metric {name!r}; {did_you_mean(name, [m.name for m in metrics()])}")
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        "NDCG@10": _at(10, _ndcg),
-        "HR@10": _at(10, _hit),
-        "NDCG@5": _at(5, _ndcg),
-        "HR@5": _at(5, _hit),
-        "MRR@10": _at(10, _reciprocal),
-    }
-)
-"""Metric name -> function from ranks of any shape (1 best, 0 beyond depth) to values in [0, 1] of the same shape."""
+def available(results: CaseResults) -> list[Metric]:
+    """The metrics of :func:`metrics` that can be computed from these results."""
+    return [found for found in metrics() if not found.objection(results)]
 
 
-def evaluate(ranks: Ints, users: Ints | None = None) -> dict[str, float]:
-    """The headline metrics: the mean over test cases (and over seeds where there are several).
+def evaluate(results: CaseResults, by_user: bool = False) -> dict[str, float]:
+    """The mean of every available metric over seeds and test cases, NaN where there are no cases.
 
     Args:
-        ranks: [N] or [S, N] rank of each case's target, 1 is best, 0 beyond the decoder's depth.
-        users: [N] user of each case; given, every metric is also reported as ``"<metric> by user"``, the mean over
-            users of each user's own mean (a different number: active users have more cases).
-
-    Returns:
-        Metric name -> mean, NaN where there are no cases.
+        results: ranks, and top lists where they were kept.
+        by_user: also report each metric as ``"<metric> by user"``, the mean over users of each user's own mean (a
+            different number: active users have more cases).
     """
-    ranks = np.atleast_2d(ranks)
-    result = {}
-    for name, metric in METRICS.items():
-        values = metric(ranks).mean(axis=0)
-        result[name] = float(values.mean()) if len(values) else float("nan")
-    if users is not None:
-        _, index = np.unique(users, return_inverse=True)
-        counts = np.bincount(index)
-        for name, metric in METRICS.items():
-            means = np.bincount(index, weights=metric(ranks).mean(axis=0)) / counts
-            result[f"{name} by user"] = float(means.mean()) if len(means) else float("nan")
-    return result
+    chosen = available(results)
+    found = {m.name: float(m.by_seed(results).mean()) for m in chosen}
+    if by_user and len(results.users):
+        _, index = np.unique(results.users, return_inverse=True)
+        for m in (m for m in chosen if m.by_case):
+            means = np.bincount(index, weights=m.values(results).mean(axis=0)) / np.bincount(index)
+            found[f"{m.name} by user"] = float(means.mean())
+    return found
 
 
 def seed_means(results: CaseResults) -> dict[str, Floats]:
-    """Metric name -> [S] mean over cases for each seed: what the spread over seeds is computed from."""
-    return {name: metric(results.ranks).mean(axis=1) for name, metric in METRICS.items()}
+    """Metric name -> [S] its value for each seed: what the spread over seeds is computed from."""
+    return {m.name: m.by_seed(results) for m in available(results)}
+
+
+def _place(entry: tuple[Any, str]) -> tuple[int, str]:
+    return getattr(entry[0], "order", 0), entry[1]
+
+
+def _sound(plugin: Any, name: str) -> bool:
+    kinds = (RankMetric, ListMetric, CatalogueMetric)
+    made = plugin.implementation
+    if isinstance(plugin, MetricPlugin) and isinstance(made, type) and issubclass(made, kinds):
+        return True
+    raise RecbenchError(
+        f"The metric {name!r} of {registry.origin('metric', name)} must be a MetricPlugin whose implementation is a "
+        "RankMetric, a ListMetric or a CatalogueMetric."
+    )

@@ -1,17 +1,16 @@
-"""The same metrics on parts of the test set: cold and warm targets, head and tail, length of history."""
+"""The same metrics on parts of the test set."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from recbench.evaluation.metrics import evaluate
+from recbench import registry
+from recbench.errors import RecbenchError
+from recbench.evaluation.metrics import Metric, available
 from recbench.types import CaseResults
-
-HISTORY_BINS = ((0, 4), (5, 9), (10, None))
 
 
 class Slice(NamedTuple):
@@ -21,47 +20,40 @@ class Slice(NamedTuple):
     metrics: dict[str, float]
 
 
-def head_threshold(train_counts: npt.NDArray[np.integer], share: float = 0.2) -> int:
-    """The training count from which an item belongs to the head: the ``share`` most popular items.
+def masks(results: CaseResults) -> dict[str, npt.NDArray[np.bool_]]:
+    """Part's name -> [N] its cases, for every installed slice that these results allow, in the order of tables.
 
-    The usual "short head" definition (Abdollahpouri et al., RecSys 2017, take 20 % of the items): sort the catalogue
-    by training count and take the top ``share`` of it. Items that tie with the last of them are in the head too, so
-    that the definition does not depend on item order; an item never seen in training is never in the head.
+    Raises:
+        RecbenchError: a slice's own code fails or returns something else; names it.
+    """
+    plugins: list[tuple[Any, str]] = [(registry.get("slice", name), name) for name in registry.names("slice")]
+    found: dict[str, npt.NDArray[np.bool_]] = {}
+    for plugin, name in sorted(plugins, key=lambda p: (getattr(p[0], "order", 0), p[1])):
+        who = f"slice {name!r} of {registry.origin('slice', name)}"
+        try:
+            parts = dict(plugin.implementation(plugin.options()).masks(results))
+        except Exception as error:
+            raise RecbenchError(f"The {who} failed: {type(error).__name__}: {error}") from error
+        for part, mask in parts.items():
+            if np.asarray(mask).dtype != np.bool_ or np.shape(mask) != results.users.shape or part in found:
+                raise RecbenchError(f"The {who} must return boolean masks over the cases under names of their own.")
+            found[part] = np.asarray(mask)
+    return found
+
+
+def slices(results: CaseResults, chosen: list[Metric] | None = None) -> dict[str, Slice]:
+    """Metrics by part of the test set, averaged over cases and seeds: ``all``, then every installed slice.
 
     Args:
-        train_counts: [items] occurrences in training, e.g. ``Split.train_counts()``.
-        share: part of the catalogue's items, in (0, 1].
+        results: ranks, and top lists where they were kept.
+        chosen: the metrics; None: all that are available.
+
+    Raises:
+        RecbenchError: as :func:`masks`.
     """
-    if not len(train_counts):
-        return 1
-    size = max(1, round(share * len(train_counts)))
-    return max(1, int(np.sort(train_counts)[::-1][size - 1]))
-
-
-def slices(
-    results: CaseResults,
-    head: int | None = None,
-    history_bins: Sequence[tuple[int, int | None]] = HISTORY_BINS,
-) -> dict[str, Slice]:
-    """Metrics by slice, averaged over cases and seeds.
-
-    Args:
-        results: ranks of every case.
-        head: smallest training count of a head item (see ``head_threshold``). None: no head and tail slices, since
-            the cases alone do not tell the popularity of items that are nobody's target.
-        history_bins: inclusive (shortest, longest) number of history items; None is unbounded.
-
-    Returns:
-        ``all``, ``cold``, ``warm``, ``head``, ``tail`` (everything not in the head, cold targets included) and
-        ``history 5-9`` and so on, in that order.
-    """
-    cold = np.asarray(results.cold, dtype=bool)
-    masks = {"all": np.ones_like(cold), "cold": cold, "warm": ~cold}
-    if head is not None:
-        masks["head"] = results.popularity >= head
-        masks["tail"] = results.popularity < head
-    for low, high in history_bins:
-        longest = np.iinfo(np.int32).max if high is None else high
-        name = f"history {low}+" if high is None else f"history {low}-{high}"
-        masks[name] = (results.history_length >= low) & (results.history_length <= longest)
-    return {name: Slice(int(mask.sum()), evaluate(results.ranks[:, mask])) for name, mask in masks.items()}
+    chosen = available(results) if chosen is None else chosen
+    parts = {"all": np.ones(len(results.users), bool), **masks(results)}
+    return {
+        name: Slice(int(mask.sum()), {m.name: float(m.by_seed(results.take(mask)).mean()) for m in chosen})
+        for name, mask in parts.items()
+    }

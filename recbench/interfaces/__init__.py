@@ -9,6 +9,15 @@ from recbench.interfaces.backbones import USER, BackbonePlugin, Piece, ScoringBa
 from recbench.interfaces.decoders import Decoder, DecoderPlugin, ScoringDecoder, TextDecoder
 from recbench.interfaces.fitting import Fit, FitReport, Reporter, SilentReporter, TrainOptions
 from recbench.interfaces.losses import Loss, LossPlugin, Positions, PreferenceLoss, ScoringLoss
+from recbench.interfaces.measures import (
+    CatalogueMetric,
+    ListMetric,
+    MetricPlugin,
+    RankMetric,
+    SlicePlugin,
+    Slicer,
+    TopLists,
+)
 from recbench.interfaces.options import BatchSize, Options
 from recbench.interfaces.plugin import Plugin, Signal
 from recbench.interfaces.sources import DataSource, SourcePlugin
@@ -19,6 +28,8 @@ DESCRIPTORS: dict[str, type[Plugin]] = {
     "loss": LossPlugin,
     "decoder": DecoderPlugin,
     "source": SourcePlugin,
+    "metric": MetricPlugin,
+    "slice": SlicePlugin,
 }
 """The descriptor class of each kind; the entry points of a kind are the group ``recbench.`` and its plural."""
 KINDS = tuple(DESCRIPTORS)
@@ -31,28 +42,35 @@ __all__ = [
     "USER",
     "BackbonePlugin",
     "BatchSize",
+    "CatalogueMetric",
     "DataSource",
     "Decoder",
     "DecoderPlugin",
     "Fit",
     "FitReport",
     "Lessons",
+    "ListMetric",
     "Loss",
     "LossPlugin",
+    "MetricPlugin",
     "Options",
     "Piece",
     "Plugin",
     "Positions",
     "PreferenceLoss",
+    "RankMetric",
     "Reporter",
     "ScoringBackbone",
     "ScoringDecoder",
     "ScoringLoss",
     "Signal",
     "SilentReporter",
+    "SlicePlugin",
+    "Slicer",
     "SourcePlugin",
     "Teacher",
     "TextBackbone",
     "TextDecoder",
+    "TopLists",
     "TrainOptions",
 ]

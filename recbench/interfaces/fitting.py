@@ -23,6 +23,9 @@ class Reporter(Protocol):
     def advance(self, done: int, total: int | None = None, **values: float) -> None:
         """``done`` of its parts are finished; ``values`` such as loss."""
 
+    def end(self) -> None:
+        """It is finished."""
+
     def message(self, text: str) -> None:
         """A line worth keeping."""
 
@@ -34,6 +37,9 @@ class SilentReporter:
         """Ignore it."""
 
     def advance(self, done: int, total: int | None = None, **values: float) -> None:
+        """Ignore it."""
+
+    def end(self) -> None:
         """Ignore it."""
 
     def message(self, text: str) -> None:

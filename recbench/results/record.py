@@ -1,33 +1,42 @@
-"""The record of a run: one spec, several seeds, every test case's rank; the truth behind every number.
+"""The record of a run: one spec, several seeds, every test case's rank and top list; the truth behind every number.
 
-One compact JSON file, one line for each part and seed. A checksum over the content tells an edited record from a
-generated one: a record is regenerated, never edited.
+``results.saved`` reads and writes it as one JSON file. What protects it:
+
+* The checksum tells an edited or damaged file from a generated one. It is no signature: whoever changes a record can
+  compute it again.
+* :func:`recbench.results.verify` holds a record against itself: each rank must be where the target stands in the kept
+  top list, popularity and cold must follow from the training counts. Every reader applies it. A forger who also
+  rewrites the lists and targets passes.
+* Only running a seed again (``recbench leaderboard rerun``) shows that the lists are the model's.
+
+A record of format 1 (recbench up to 0.3) has no lists, so only its ranges can be checked.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from recbench.errors import DataError
-from recbench.files import canonical, write_atomic
-from recbench.results.packing import PackedInts
-from recbench.types import CaseResults
+from recbench.results.packing import PackedInts, PackedLists
+from recbench.results.verify import verify
+from recbench.types import CaseResults, Ints
 
-FORMAT: Final = 1
-_CHECKSUM = "sha256"
-_PER_LINE = "seeds"
+FORMAT: Final = 2
+Phase = Literal["data", "training", "decoding"]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Logged = Annotated[
     float | None, BeforeValidator(lambda v: None if isinstance(v, float) and not math.isfinite(v) else v)
 ]
 _Share = Annotated[float, Field(ge=0, le=1)]
+_FileName = r"^\w[\w.+=,@~-]{0,199}$"  # no separator, no leading dot, nothing invisible
+
+
+def _none() -> Ints:
+    return np.zeros(0, np.int32)
 
 
 class _Part(BaseModel):
@@ -38,18 +47,34 @@ class _Part(BaseModel):
 class Dataset(_Part):
     """The data: its name (also its page's file name), a label to read, and the sha256 of every source file."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
     label: str
     sources: dict[str, str] = {}
 
 
 class Labels(_Part):
-    """How a row of the page calls the parts; an empty loss, decoder or LM is shown as a dash."""
+    """What a row of the page calls the parts; an empty loss, decoder or LM is shown as a dash."""
 
     method: str
     loss: str = ""
     decoder: str = ""
     llm: str = ""
+
+
+class PluginCode(_Part):
+    """A plugin that took part, and the code that it was.
+
+    Attributes:
+        kind, name: as in ``recbench list``.
+        distribution, version: the package that registers it.
+        code: hex digest of its code.
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    code: Annotated[str, Field(pattern=r"^[0-9a-f]*$")]
 
 
 class Cases(_Part):
@@ -62,6 +87,8 @@ class Cases(_Part):
         cold: [N] 1 where the target never occurs in training.
         history_length: [N] items in the history.
         popularity: [N] how often the target occurs in training.
+        target: [N] item index; empty in a record of format 1.
+        item_popularity: [items] how often each item occurs in training; empty in a record of format 1.
     """
 
     digest: Annotated[str, Field(min_length=8)]
@@ -70,17 +97,28 @@ class Cases(_Part):
     cold: PackedInts
     history_length: PackedInts
     popularity: PackedInts
+    target: PackedInts = Field(default_factory=_none)
+    item_popularity: PackedInts = Field(default_factory=_none)
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Cases:
-        for name in ("cold", "history_length", "popularity"):
-            if len(getattr(self, name)) != len(self.users):
-                raise ValueError(f"{name} has {len(getattr(self, name))} cases but users has {len(self.users)}")
-        if not len(self.users):
-            raise ValueError("there are no test cases")
-        if not np.isin(self.cold, (0, 1)).all():
-            raise ValueError("cold has a value other than 0 and 1")
-        return self
+
+class StepRecord(_Part):
+    """One step of the run.
+
+    Attributes:
+        role: what it was for, e.g. ``teacher model``.
+        kind: what it is, e.g. ``model``.
+        phase: where its seconds count.
+        folder: its folder in the store; empty where none was kept.
+        seconds: wall clock; a reused step has the time that it took when it was built.
+        reused: whether it was taken from the store.
+    """
+
+    role: str
+    kind: str
+    phase: Phase
+    folder: Annotated[str, Field(pattern=_FileName[:-1] + "|^$")] = ""
+    seconds: _Seconds
+    reused: bool = False
 
 
 class SeedResult(_Part):
@@ -89,15 +127,14 @@ class SeedResult(_Part):
     Attributes:
         seed: its number.
         ranks: [N] rank of each case's target, 1 is best, 0 beyond the decoder's depth.
-        invalid_share: share of generated titles that are no item, before grounding; None where it cannot happen.
+        top: [N, K] the first ``KEPT`` (10) items of each list, ``PAD`` where there is none; None in format 1.
+        invalid_share: share of generated titles that are not in the catalogue, before grounding; None where the decoder
+            cannot generate one.
         validation: validation NDCG@10 after each epoch.
         best_epoch: the epoch (from 1) that validation chose; 0: not trained.
-        steps: optimisation steps.
+        steps_trained: optimisation steps.
         losses: (step, loss) as logged; None where it was not finite.
-        seconds: wall-clock seconds by stage: ``prepare`` is data, ``rank`` is decoding, all others count as training.
-            A stage taken from the store has the time that it took when it was built.
-        reused: the stages taken from the store.
-        stages: the folder of each stage in the store, by stage name.
+        steps: the steps that made it.
         watched: the loss's own values at the end of training (MSL: tau).
         peak_memory_bytes: largest resident set; None: not measured.
         started: when, as ISO 8601 text.
@@ -106,37 +143,63 @@ class SeedResult(_Part):
 
     seed: Annotated[int, Field(ge=0)]
     ranks: PackedInts
+    top: PackedLists | None = None
     invalid_share: _Share | None = None
     validation: tuple[_Logged, ...] = ()
     best_epoch: Annotated[int, Field(ge=0)] = 0
-    steps: Annotated[int, Field(ge=0)] = 0
+    steps_trained: Annotated[int, Field(ge=0)] = 0
     losses: tuple[tuple[int, _Logged], ...] = ()
-    seconds: dict[str, _Seconds] = {}
-    reused: tuple[str, ...] = ()
-    stages: dict[str, str] = {}
+    steps: tuple[StepRecord, ...] = ()
     watched: dict[str, float] = {}
     peak_memory_bytes: Annotated[int, Field(ge=0)] | None = None
     started: str = ""
     environment: dict[str, Any] = {}
+
+    def seconds(self, phase: Phase) -> float | None:
+        """Wall-clock seconds of one phase; None where no step was recorded."""
+        return sum(step.seconds for step in self.steps if step.phase == phase) if self.steps else None
+
+
+class _Named(BaseModel):
+    name: str
+
+
+class _Recommender(BaseModel):
+    backbone: _Named
+    llm: _Named | None = None
+    teacher: _Recommender | None = None
+
+
+class _Depth(BaseModel):
+    depth: Annotated[int, Field(ge=1, strict=True)]
+
+
+class _Outline(BaseModel):
+    """What records and pages themselves read of a spec; ``recbench.spec`` knows the rest."""
+
+    dataset: dict[str, Any]
+    recommender: _Recommender
+    evaluate: _Depth
 
 
 class RunRecord(_Part):
     """One run.
 
     Attributes:
-        format: version of this layout.
-        run: the run's id, unique in a folder of records.
-        spec: the resolved spec as plain values; a spec without an ``llm`` is a traditional recommender.
-        spec_hash: its canonical hash.
-        command: the exact command that reruns it.
+        format: 2; 1 for a record that an older recbench wrote, brought into this shape when it was read.
+        run: the run's id, unique in a folder of records, and its file's name.
+        spec: the resolved spec as plain values: ``dataset``, ``recommender``, ``evaluate``, ``machine``, ``tuning``.
+        spec_hash: first 16 hex digits of the sha256 of its canonical JSON.
+        command: the exact command that runs it again.
         dataset, labels, cases: see there.
         budget: name -> text, as shown on the page (training windows, epochs, preset ...).
         policies: name -> text: the protocol's choices (namesakes, history items ...).
+        plugins: the code that made it; empty in format 1.
         seeds: one entry for each seed, in the order run.
     """
 
-    format: Literal[1] = FORMAT
-    run: Annotated[str, Field(min_length=1)]
+    format: Literal[1, 2] = FORMAT
+    run: Annotated[str, Field(pattern=_FileName)]
     spec: dict[str, Any]
     spec_hash: Annotated[str, Field(min_length=8)]
     command: str
@@ -145,23 +208,36 @@ class RunRecord(_Part):
     budget: dict[str, str] = {}
     policies: dict[str, str] = {}
     cases: Cases
+    plugins: tuple[PluginCode, ...] = ()
     seeds: Annotated[tuple[SeedResult, ...], Field(min_length=1)]
+
+    @field_validator("spec")
+    @classmethod
+    def _outlined(cls, spec: dict[str, Any]) -> dict[str, Any]:
+        _Outline.model_validate(spec)
+        return spec
 
     @model_validator(mode="after")
     def _consistent(self) -> RunRecord:
-        n = len(self.cases.users)
-        for result in self.seeds:
-            if len(result.ranks) != n:
-                raise ValueError(f"seed {result.seed} has {len(result.ranks)} ranks for {n} cases")
-            if (result.ranks < 0).any():
-                raise ValueError(f"seed {result.seed} has a negative rank")
-        numbers = [result.seed for result in self.seeds]
-        if len(set(numbers)) != len(numbers):
-            raise ValueError("a seed occurs twice")
+        if found := verify(self):
+            raise ValueError(found[0])
         return self
 
+    @property
+    def depth(self) -> int:
+        """How many items the decoder was asked for."""
+        return int(self.spec["evaluate"]["depth"])
+
+    @property
+    def language_model(self) -> Mapping[str, Any] | None:
+        """The spec of the language model, the recommender's own or its teacher's; None for a traditional one."""
+        recommender = self.spec["recommender"]
+        found: Mapping[str, Any] | None = recommender.get("llm") or (recommender.get("teacher") or {}).get("llm")
+        return found
+
     def case_results(self) -> CaseResults:
-        """The ranks of all seeds, [S, N], with what is known of each case."""
+        """The ranks and top lists of all seeds with what is known of each case."""
+        kept = [result.top for result in self.seeds if result.top is not None]
         return CaseResults(
             users=self.cases.users,
             ranks=np.stack([result.ranks for result in self.seeds]),
@@ -169,82 +245,7 @@ class RunRecord(_Part):
             history_length=self.cases.history_length,
             popularity=self.cases.popularity,
             seeds=tuple(result.seed for result in self.seeds),
+            depth=self.depth,
+            top=np.stack(kept) if len(kept) == len(self.seeds) else None,
+            item_popularity=self.cases.item_popularity if len(self.cases.item_popularity) else None,
         )
-
-
-def to_json(record: RunRecord) -> str:
-    """The record as JSON, one line for each part and seed, with its checksum.
-
-    Raises:
-        DataError: a value that JSON has no word for (NaN or an object in the spec).
-    """
-    content = record.model_dump(mode="python")
-    try:
-        content = json.loads(canonical(content))
-    except (TypeError, ValueError) as error:
-        raise DataError(f"run {record.run} cannot be saved as a record: {error}") from error
-    lines = []
-    for name, value in content.items():
-        if name == _PER_LINE:
-            lines.append(f'"{name}": [\n' + ",\n".join(map(canonical, value)) + "\n]")
-        else:
-            lines.append(f"{json.dumps(name)}: {canonical(value)}")
-    lines.append(f'"{_CHECKSUM}": "{_digest(content)}"')
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def from_json(text: str | bytes, name: str) -> RunRecord:
-    """The record in ``text``; ``name`` is the file it came from, for the message.
-
-    Raises:
-        DataError: truncated, malformed, edited, of another format, or inconsistent with itself.
-    """
-    try:
-        content = json.loads(text)
-    except ValueError as error:  # also a wrong encoding
-        advice = "restore it, or run its command again with --again"
-        raise DataError(f"{name} is not a complete record ({error}); {advice}") from error
-    if not isinstance(content, dict) or "format" not in content:
-        raise DataError(f"{name} is not a record of a recbench run; a record is a JSON object with a 'format'")
-    if content["format"] != FORMAT:
-        raise DataError(
-            f"{name} has record format {content['format']!r} and this recbench reads {FORMAT}; regenerate it"
-        )
-    checksum = content.pop(_CHECKSUM, None)
-    if checksum != _digest(content):
-        raise DataError(f"{name} does not match its checksum: a record is regenerated, never edited")
-    try:
-        return RunRecord.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the record"
-        problem = first["msg"].removeprefix("Value error, ")
-        raise DataError(f"{name} is not a valid record: {where}: {problem}") from error
-
-
-def read(path: Path) -> RunRecord:
-    """The record in the file at ``path``.
-
-    Raises:
-        DataError: as ``from_json``, or the file cannot be read.
-    """
-    try:
-        text = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read the record {path}: {error.strerror}") from error
-    return from_json(text, str(path))
-
-
-def write(record: RunRecord, path: Path) -> None:
-    """Save the record at ``path``, all of it or nothing.
-
-    Raises:
-        RecbenchError: it cannot be written.
-    """
-    write_atomic(path, to_json(record).encode())
-
-
-def _digest(content: dict[str, Any]) -> str:
-    # a hand-made file may hold NaN, which json reads: it then fails the comparison instead of the dump
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from recbench.errors import UsageError
 from recbench.stats.resample import bootstrap_ratio, sign_flip_p, two_level_interval
-from recbench.types import CaseResults, Floats, Ints
+from recbench.types import CaseResults, Floats
 
 ALPHA, POWER_FACTOR = 0.05, 1.959964 + 0.841621  # normal quantiles of two-sided alpha .05 and of 80 % power
 RESAMPLES = 9_999
@@ -36,7 +36,8 @@ class Comparison:
         interval_two_level: the same with users and, independently for A and B, seeds resampled; with a single seed on a
             side it cannot contain that side's spread over seeds.
         p: two-sided permutation p, flipping the sign of a user's whole summed difference.
-        effect: Cohen's d_z, mean over sd of the users' mean differences; NaN with one user.
+        effect: Cohen's d_z of the users' summed differences, the quantities that ``p`` flips and the interval
+            resamples: their mean over their standard deviation; NaN with one user.
         wins, ties, losses: users whose own mean is higher, equal, lower under A.
         n_users, n_cases: size of the test set.
         seeds_a, seeds_b: the seeds of each.
@@ -69,7 +70,7 @@ class Comparison:
 def compare(
     a: CaseResults,
     b: CaseResults,
-    value: Callable[[Ints], Floats],
+    values: Callable[[CaseResults], Floats],
     metric: str = "NDCG@10",
     *,
     resamples: int = RESAMPLES,
@@ -78,8 +79,8 @@ def compare(
     """Compare A with B.
 
     Args:
-        a, b: ranks over the same cases in the same order; the seeds may differ in number.
-        value: the metric itself, e.g. ``METRICS["NDCG@10"]``: ranks of any shape -> values of that shape.
+        a, b: results over the same cases in the same order; the seeds may differ in number.
+        values: the metric itself, e.g. ``metric("NDCG@10").values``: results -> [S, N] a value for each seed and case.
         metric: its name, for the report.
         resamples: draws of each permutation test and bootstrap; the permutation test enumerates all sign patterns
             where there are no more than this (13 users with a difference, at the default).
@@ -89,7 +90,7 @@ def compare(
         UsageError: the two were not evaluated on the same cases, or on none.
     """
     _check_same_cases(a, b)
-    values_a, values_b = value(a.ranks), value(b.ranks)
+    values_a, values_b = values(a), values(b)
     _, index = np.unique(a.users, return_inverse=True)
     counts = np.bincount(index).astype(np.float64)
     sums_a, sums_b = _user_sums(values_a, index), _user_sums(values_b, index)
@@ -111,7 +112,7 @@ def compare(
         interval=interval,
         interval_two_level=two_level_interval(sums_a, sums_b, counts, resamples, streams[2]),
         p=sign_flip_p(sums, resamples, streams[0]),
-        effect=_effect(sums / counts),
+        effect=_effect(sums),
         wins=int((sums > 0).sum()),
         ties=int((sums == 0).sum()),
         losses=int((sums < 0).sum()),
@@ -141,10 +142,10 @@ def _user_sums(values: Floats, index: npt.NDArray[np.intp]) -> Floats:
     return np.stack([np.bincount(index, weights=row) for row in values]).astype(np.float64)
 
 
-def _effect(user_means: Floats) -> float:
-    if len(user_means) < 2:
+def _effect(sums: Floats) -> float:
+    if len(sums) < 2:
         return math.nan
-    mean, sd = float(user_means.mean()), float(user_means.std(ddof=1))
+    mean, sd = float(sums.mean()), float(sums.std(ddof=1))
     if sd < 1e-12:  # every user differs by the same amount
         return 0.0 if abs(mean) < 1e-12 else math.copysign(math.inf, mean)
     return mean / sd

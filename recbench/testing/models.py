@@ -29,11 +29,11 @@ def tiny_text_model(split: Split | None = None, backbone: TextBackbone[Any] | No
     from recbench.language import collaborative as tokens
     from recbench.language import tiny
     from recbench.language.load import load_tokenizer
-    from recbench.language.options import TinyOptions
     from recbench.language.textmodel import TextModel
     from recbench.prompts.encode import Encoder
     from recbench.prompts.templates import template
     from recbench.seeds import seed_everything
+    from recbench.spec.llm import TinyOptions
 
     split = split or tiny_split()
     backbone = backbone or TitlesOnly(Options())

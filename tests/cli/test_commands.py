@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from recbench.budget import PRESETS
-from recbench.leaderboard import load_records
+
+from recbench.pages import load_records
 from recbench.results import read
 
 

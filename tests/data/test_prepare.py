@@ -43,6 +43,24 @@ def test_prepare_adds_the_audit_to_the_facts(name, file):
     assert split.facts["namesake_items"] == 1
 
 
+def test_a_file_that_changed_after_it_was_hashed_is_refused(file):
+    inputs = open_source("csv", {"file": str(file)}).inputs()
+    prepare("csv", {"file": str(file)}, SilentReporter(), inputs)
+    file.write_text(file.read_text() + "u0,0,5000,Film\n")
+    with pytest.raises(DataError, match=r"own\.csv changed while it was read: run it again"):
+        prepare("csv", {"file": str(file)}, SilentReporter(), inputs)
+
+
+def test_repeated_windows_can_be_allowed(file):
+    rows = [f"u{u},{(i + u) % 6},{100 * u + i},Film {(i + u) % 6}" for u in range(6) for i in range(40)]
+    file.write_text("user,item,timestamp,title\n" + "\n".join(rows) + "\n")
+    options = {"file": str(file), "window": 3, "protocol": "leave_one_out"}
+    with pytest.raises(DataError, match=r"set dataset\.repeated_windows=counted"):
+        prepare("csv", options, SilentReporter())
+    facts = prepare("csv", {**options, "repeated_windows": "counted"}, SilentReporter()).facts
+    assert facts["test_windows_seen"] == 6
+
+
 def test_entry():
     assert entry("own").source == "own"
     with pytest.raises(UsageError, match="Unknown data set 'prepard': did you mean 'prepared'"):
@@ -54,6 +72,8 @@ def test_entry():
     [
         ({"fil": "x"}, "Data set 'csv' has no option 'fil': did you mean 'file'"),
         ({"core": "many"}, "Option 'core' of data set 'csv': .*, got 'many'"),
+        ({"noun": "songs"}, "noun and noun_one go together"),
+        ({"protocol": "random"}, "Option 'protocol' of data set 'csv': .*'sliding' or 'leave_one_out', got 'random'"),
         ({"window": 1}, "Option 'window' of data set 'csv': .*, got 1"),
         ({"namesakes": "mixed"}, "Option 'namesakes' of data set 'csv': .*'distinct' or 'merged', got 'mixed'"),
     ],

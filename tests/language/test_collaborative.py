@@ -11,7 +11,7 @@ from torch import nn
 from recbench.errors import UsageError
 from recbench.language.collaborative import find, install
 from recbench.language.load import attach_lora
-from recbench.language.options import PretrainedOptions
+from recbench.spec.llm import PretrainedOptions
 from recbench.testing import RandomScores, tiny_split, tiny_text_model
 from recbench_plugins.backbones.llara import LLaRA, LLaRAOptions
 

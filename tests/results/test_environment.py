@@ -26,7 +26,7 @@ def test_peak_memory_is_in_bytes() -> None:
 
 def test_nothing_here_imports_torch() -> None:
     code = (
-        "import sys, recbench.results as r, recbench.leaderboard, recbench.evaluation, recbench.stats;"
+        "import sys, recbench.results as r, recbench.pages, recbench.evaluation, recbench.stats;"
         "r.environment('cpu'); assert not {'torch', 'transformers', 'click', 'rich'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbench.errors import UsageError
-from recbench.evaluation import METRICS
+from recbench.evaluation import metric, ndcg
 from recbench.stats import Comparison, compare
 from recbench.stats.resample import bootstrap_ratio, sign_flip_p, two_level_interval
 from recbench.types import CaseResults
 
-NDCG = METRICS["NDCG@10"]
+NDCG = metric("NDCG@10").values
 
 
 def cases(users: np.ndarray, ranks: np.ndarray) -> CaseResults:
@@ -39,7 +39,7 @@ def random_pair(rng: np.random.Generator, users: int, n: int, seeds: int = 1, le
 @given(st.integers(2, 9), st.integers(0, 2**32 - 1))
 def test_p_is_the_exact_share_of_sign_patterns(users: int, seed: int) -> None:
     a, b = random_pair(np.random.default_rng(seed), users, 4 * users, seeds=2)
-    sums = np.bincount(a.users, weights=NDCG(a.ranks).mean(0) - NDCG(b.ranks).mean(0))
+    sums = np.bincount(a.users, weights=ndcg(a.ranks).mean(0) - ndcg(b.ranks).mean(0))
     flips = np.array(list(itertools.product([-1, 1], repeat=users))) @ sums
     expected = np.mean(np.abs(flips) >= abs(sums.sum()) - 1e-12)
     assert compare(a, b, NDCG).p == pytest.approx(expected)
@@ -125,14 +125,38 @@ def test_detectable_difference_has_its_power() -> None:
 def test_different_numbers_of_seeds_and_effect_by_hand() -> None:
     users = np.array([0, 0, 1, 2])
     a, b = cases(users, np.array([[1, 0, 1, 1], [1, 1, 1, 0]])), cases(users, np.array([0, 0, 1, 1]))
-    c = compare(a, b, METRICS["HR@10"], "HR@10")
-    user_means = np.array([0.75, 0, -0.5])
+    c = compare(a, b, metric("HR@10").values, "HR@10")
+    user_sums = np.array([1.5, 0, -0.5])
     assert c.difference == pytest.approx((1.5 + 0 - 0.5) / 4)
-    assert c.effect == pytest.approx(user_means.mean() / user_means.std(ddof=1))
+    assert c.effect == pytest.approx(user_sums.mean() / user_sums.std(ddof=1))
     assert (c.wins, c.ties, c.losses, c.n_users, c.n_cases) == (1, 1, 1, 3, 4)
     assert c.sd_a == pytest.approx(0.0)
     assert c.sd_b is None
     assert c.relative == pytest.approx(0.5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 9), st.integers(0, 2**32 - 1))
+def test_effect_is_of_the_same_estimand_as_the_difference(users: int, seed: int) -> None:
+    """Its sign is the difference's also where active users decide, and only the test's own sums enter it."""
+    a, b = random_pair(np.random.default_rng(seed), users, 6 * users)
+    c = compare(a, b, NDCG)
+    sums = np.bincount(a.users, weights=(ndcg(a.ranks) - ndcg(b.ranks)).mean(0))
+    if sums.std() > 1e-9:
+        assert c.effect == pytest.approx(sums.mean() / sums.std(ddof=1), abs=1e-9)
+        assert c.effect * c.difference >= 0
+
+
+def test_effect_has_the_sign_of_the_difference_where_users_weigh_differently() -> None:
+    # one user with six cases gains a little in each, two with one case lose much: more is gained than lost
+    users = np.array([0] * 6 + [1, 2])
+    a = cases(users, np.array([1] * 6 + [0, 0]))
+    b = cases(users, np.array([2] * 6 + [1, 1]))
+    c = compare(a, b, NDCG)
+    user_means = np.array([1 - ndcg(np.array(2)), -1, -1])
+    assert c.difference > 0
+    assert c.effect > 0
+    assert user_means.mean() < 0
 
 
 def test_one_user_has_no_interval() -> None:

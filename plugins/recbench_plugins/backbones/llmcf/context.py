@@ -86,6 +86,10 @@ class Context(nn.Module):
         )
         self.transformer.set_input_embeddings(nn.Identity())  # it reads vectors: a table would get no gradient
 
+    def _known(self, users: Tensor) -> Tensor:
+        """[B, width] of each user; zeros for -1, somebody who is not in the data."""
+        return self.user(users.clamp_min(0)) * (users >= 0)[:, None]
+
     def examples(self, users: Tensor, items: Tensor, times: Tensor, official: bool) -> Tensor:
         """[N, 4] the examples of each case: 2 m for the declined and 2 m + 1 for the taken item of window m.
 
@@ -152,7 +156,7 @@ class Context(nn.Module):
         tokens = torch.stack([features, self.text(cots), self.outcome(outcome)], dim=2)
         tokens = (tokens * known[..., None, None]).flatten(1, 2)
         # the case's own target is what is asked for: nothing stands in its place
-        parts = [self.user(batch["users"]), states, _mean(titles, batch["items"]), torch.zeros_like(states)]
+        parts = [self._known(batch["users"]), states, _mean(titles, batch["items"]), torch.zeros_like(states)]
         query = self.feature(torch.cat([*parts, titles[:1].expand_as(states)], dim=-1))
         sequence = torch.cat([tokens, query[:, None]], dim=1)
         hidden = self.transformer(inputs_embeds=sequence).last_hidden_state

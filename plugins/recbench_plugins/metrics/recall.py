@@ -1,0 +1,28 @@
+"""Recall: the share of a case's relevant items that are in the list.
+
+With one relevant item a case Recall@k is HR@k: shown at a depth at which the hit rate is not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recbench.evaluation import within
+from recbench.interfaces import MetricPlugin, Options, RankMetric
+from recbench.types import Floats, Ints
+
+
+class Recall(RankMetric[Options]):
+    """Whether rank <= depth."""
+
+    def values(self, ranks: Ints, depth: int) -> Floats:
+        """See :class:`recbench.interfaces.RankMetric`."""
+        return within(ranks, depth, np.ones_like)
+
+
+plugin = MetricPlugin(
+    summary="share of relevant items in the list; with one target it is HR",
+    implementation=Recall,
+    depths=(20,),
+    order=40,
+)

@@ -1,0 +1,1 @@
+"""Built-in slices of the test set."""

@@ -1,0 +1,109 @@
+"""Holding a record against itself; numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recbench.types import PAD, Ints
+
+if TYPE_CHECKING:
+    from recbench.results.record import RunRecord, SeedResult
+
+KEPT = 10
+"""How many items of each list a record keeps."""
+
+
+def verify(record: RunRecord) -> tuple[str, ...]:
+    """What in a record contradicts something else in it, a sentence each; empty where all of it agrees.
+
+    Ranks follow from top lists and targets, popularity and cold from the items' training counts. That shows a forged
+    rank, not a forged list: for that, run a seed again.
+    """
+    found = (*_of_cases(record), *_of_code(record))
+    return found or tuple(problem for result in record.seeds for problem in _of_seed(record, result))
+
+
+def _of_cases(record: RunRecord) -> Iterator[str]:
+    cases = record.cases
+    n, items = len(cases.users), len(cases.item_popularity)
+    for name in ("cold", "history_length", "popularity"):
+        if len(getattr(cases, name)) != n:
+            yield f"{name} has {len(getattr(cases, name))} cases but users has {n}"
+            return
+    if not n:
+        yield "there are no test cases"
+        return
+    if not np.isin(cases.cold, (0, 1)).all():
+        yield "cold has a value other than 0 and 1"
+    if min(int(column.min()) for column in (cases.users, cases.history_length, cases.popularity)) < 0:
+        yield "a user, a history length or a popularity is negative"
+    if record.format == 1:
+        return
+    if len(cases.target) != n:
+        yield f"target has {len(cases.target)} cases but users has {n}"
+    elif cases.target.min() < 0 or cases.target.max() >= items:
+        yield f"a target is not among the {items} items"
+    elif cases.item_popularity.min() < 0:
+        yield "an item's popularity is negative"
+    else:
+        expected = cases.item_popularity[cases.target]
+        if not np.array_equal(expected, cases.popularity):
+            yield f"{_first(expected != cases.popularity)} has another popularity than its target"
+        if not np.array_equal(expected == 0, cases.cold == 1):
+            yield f"{_first((expected == 0) != (cases.cold == 1))} is cold or warm against its target's popularity"
+
+
+def _of_code(record: RunRecord) -> Iterator[str]:
+    numbers = [result.seed for result in record.seeds]
+    if len(set(numbers)) != len(numbers):
+        yield "a seed occurs twice"
+    named = [(code.kind, code.name) for code in record.plugins]
+    if len(set(named)) != len(named):
+        yield "a plugin occurs twice"
+
+
+def _of_seed(record: RunRecord, result: SeedResult) -> Iterator[str]:
+    n, who = len(record.cases.users), f"seed {result.seed}"
+    if len(result.ranks) != n:
+        yield f"{who} has {len(result.ranks)} ranks for {n} cases"
+        return
+    if result.ranks.min() < 0:
+        yield f"{who} has a negative rank"
+    if result.ranks.max() > record.depth:
+        yield f"{who} has rank {result.ranks.max()} in lists of {record.depth}"
+    if record.format == 1:
+        return
+    items = len(record.cases.item_popularity)
+    if result.ranks.max() > items:
+        yield f"{who} has rank {result.ranks.max()} among {items} items"
+    least = min(KEPT, record.depth, items)
+    if result.top is None:
+        yield f"{who} has no top lists"
+    elif result.top.shape[0] != n or not least <= result.top.shape[1] <= min(KEPT, record.depth):
+        yield f"{who} has top lists of shape {result.top.shape} for {n} cases and a depth of {record.depth}"
+    elif result.top.min() < PAD or result.top.max() >= items:
+        yield f"{who} has an item in its top lists that is not among the {items} items"
+    else:
+        yield from _of_lists(who, result.top, record.cases.target, result.ranks)
+
+
+def _of_lists(who: str, top: Ints, target: Ints, ranks: Ints) -> Iterator[str]:
+    ordered = np.sort(top, axis=1)
+    twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != PAD)).any(axis=1)
+    if twice.any():
+        yield f"{who} has an item twice in the list of {_first(twice)}"
+    hit = top == target[:, None]
+    listed = np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, 0)
+    # a rank below the kept part is only known not to be in it
+    claimed = np.where(ranks <= top.shape[1], ranks, 0)
+    if (listed != claimed).any():
+        case = int(np.flatnonzero(listed != claimed)[0])
+        place = f"at place {listed[case]}" if listed[case] else "nowhere"
+        yield f"{who} has rank {ranks[case]} for case {case}, whose target stands {place} in its top list"
+
+
+def _first(mask: np.ndarray) -> str:
+    return f"case {int(np.flatnonzero(mask)[0])}"
