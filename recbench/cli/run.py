@@ -12,7 +12,7 @@ from recbench import processes
 from recbench.cli.options import request_options
 from recbench.cli.progress import reporter
 from recbench.cli.request import ask
-from recbench.cli.text import columns, duration, number
+from recbench.cli.text import columns, duration
 from recbench.errors import RecbenchError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def report(record: RunRecord, runs: Path) -> None:
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:
     from recbench.evaluation import seed_means
+    from recbench.pages.blocks import figure
 
     several = len(record.seeds) > 1
     numbers = ", ".join(str(s.seed) for s in record.seeds)
@@ -75,7 +76,7 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
         rows.append(("seeds", f"{numbers} (mean ± sd)" if several else numbers))
     rows.append(("test cases", f"{len(record.cases.users):,} ({record.cases.label})"))
     for name, means in seed_means(record.case_results()).items():
-        rows.append((name, f"{number(means.mean())}" + (f" ± {number(means.std(ddof=1))}" if several else "")))
+        rows.append((name, f"{figure(means.mean())}" + (f" ± {figure(means.std(ddof=1))}" if several else "")))
     invalid = [s.invalid_share for s in record.seeds if s.invalid_share is not None]
     if invalid:
         rows.append(("invalid titles", f"{sum(invalid) / len(invalid):.1%}"))

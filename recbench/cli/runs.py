@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from recbench.errors import DataError, UsageError, did_you_mean
-from recbench.files import write_atomic
 from recbench.results import RunRecord, read
 from recbench.run import RECORD
 
@@ -13,7 +12,7 @@ PAGES = "pages"
 
 
 def find(text: str, runs: Path) -> Path:
-    """The record file of a run: by path (of the file or its folder), id, or unique beginning of an id in ``runs``.
+    """The record file of a run in ``runs``: by path (of the file or its folder), id, or an id's beginning or hash.
 
     Raises:
         UsageError: there is none, or several.
@@ -26,12 +25,12 @@ def find(text: str, runs: Path) -> Path:
     known = sorted(p.parent.name for p in runs.glob(f"*/{RECORD}"))
     if text in known:
         return runs / text / RECORD
-    matching = [name for name in known if text and name.startswith(text)]
+    matching = [name for name in known if text and (name.startswith(text) or name.endswith(f"-{text}"))]
     if len(matching) > 1:
-        raise UsageError(f"{text!r} is the beginning of several runs in {runs}: {', '.join(matching)}.")
+        raise UsageError(f"{text!r} is the beginning or end of several runs in {runs}: {', '.join(matching)}.")
     if not matching:
         if path.is_dir():
-            raise UsageError(f"The folder {text} holds no {RECORD}: it is no finished run.")
+            raise UsageError(f"The folder {text} holds no {RECORD}: it is not a finished run.")
         hint = did_you_mean(text, known) if known else "there is no run yet"
         raise UsageError(f"Unknown run {text!r} in {runs}: {hint}")
     return runs / matching[0] / RECORD
@@ -54,13 +53,13 @@ def build_page(runs: Path, dataset: str) -> tuple[list[Path], list[str]]:
     Returns:
         The pages written, and a sentence for each record that cannot be read and was left out.
     """
-    from recbench.pages import html_page, markdown_page
+    from recbench.pages import html_page, markdown_page, write_page
 
     records, broken = read_all(runs)
     records = [record for record in records if record.dataset.name == dataset]
     pages = {f"{dataset}.md": markdown_page, f"{dataset}.html": html_page}
     written = []
     for name, page in pages.items():
-        write_atomic(runs / PAGES / name, page(records).encode())
+        write_page(runs / PAGES / name, page(records))
         written.append(runs / PAGES / name)
     return written, [f"left out of the page: {sentence}" for sentence in broken]

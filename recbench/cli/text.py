@@ -15,11 +15,6 @@ def columns(rows: Iterable[Sequence[str]], indent: str = "") -> str:
     return "\n".join((indent + line).rstrip() for line in lines)
 
 
-def number(value: float) -> str:
-    """A metric for reading: four decimals, fewer where it is 10 or more."""
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
-
-
 def duration(seconds: float) -> str:
     """Seconds as a person says them."""
     if seconds < 90:
