@@ -43,10 +43,10 @@ def leaderboard() -> None:
 def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
     """Copy the records of RUNs into the committed ones; a record of the same run is replaced."""
     from recbench.lookup import find
-    from recbench.results import read, write
+    from recbench.results import copy, read
 
-    chosen = [read(find(name, runs)) for name in names]
-    for record in chosen:
+    places = [find(name, runs) for name in names]
+    for record in map(read, places):
         path = records / f"{record.run}.json"
         if any(seed.environment.get("git_dirty") for seed in record.seeds):
             click.echo(f"recbench: warning: {record.run} was run with uncommitted changes in recbench.", err=True)
@@ -54,9 +54,8 @@ def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
             click.echo(
                 f"recbench: warning: {path} had {len(read(path).seeds)} seeds, now {len(record.seeds)}.", err=True
             )
-    for record in chosen:
-        write(record, records / f"{record.run}.json")
-        click.echo(f"added: {records / f'{record.run}.json'}")
+    for place in places:
+        click.echo(f"added: {copy(place, records)[0]}")
     click.echo("next: recbench leaderboard build")
 
 
@@ -73,15 +72,18 @@ def build_pages(ctx: click.Context, records: Path, out: Path, html: bool, only_c
     from recbench.pages import build, check
 
     if not records.is_dir():
-        raise UsageError(f"--records {records} is no folder.")
+        raise UsageError(f"--records {records} is not a folder.")
     formats = ("md", "html") if html else ("md",)
     if only_check:
         differing = check(records, out, formats)
         for path in differing:
             click.echo(f"recbench: {path} differs from its records: run recbench leaderboard build.", err=True)
         ctx.exit(1 if differing else 0)
-    for path in build(records, out, formats):
+    written, removed = build(records, out, formats)
+    for path in written:
         click.echo(f"built: {path}")
+    for path in removed:
+        click.echo(f"removed, since no record is of its data set: {path}")
 
 
 @click.command("rerun")
