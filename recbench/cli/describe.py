@@ -124,7 +124,7 @@ def known_differences(plugin: Plugin) -> str:
 
 
 def _group(name: str) -> type[Options]:
-    from recbench.budget import EvaluateOptions, MachineOptions, TrainBudget
+    from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
 
     found: dict[str, type[Options]] = {"evaluate": EvaluateOptions, "machine": MachineOptions}
     return found.get(name, TrainBudget)

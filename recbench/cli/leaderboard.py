@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recbench.cli.group import LazyGroup
+from recbench.cli.options import folder_option
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -89,12 +90,11 @@ def build_pages(ctx: click.Context, records: Path, out: Path, html: bool, only_c
 @click.command("rerun")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @_records
-@click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs/rerun"), show_default=True, help="Where to run."
-)
-@click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where a row's own data is.")
+@folder_option("--runs", "runs/rerun", "Where to run: a folder of its own, empty at first.")
+@click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where your own data is.")
 @click.option("--llm", "llms", multiple=True, metavar="NAME=PATH", help="Where a row's language model is.")
-@click.option("--again", is_flag=True, help="Compute anew what an earlier rerun finished.")
+@click.option("--update", is_flag=True, help="Write the new records in the place of the committed ones.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted rerun in the same folder.")
 @click.pass_context
 def rerun(
     ctx: click.Context,
@@ -103,20 +103,25 @@ def rerun(
     runs: Path,
     data_dirs: tuple[str, ...],
     llms: tuple[str, ...],
-    again: bool,
+    update: bool,
+    resume: bool,
 ) -> None:
-    """Run every committed record (or those called NAME) again, update it, and say whether the ranks are the same.
+    """Run every committed record (or those called NAME) again, and say whether the ranks are the same.
 
-    In a folder of its own, so that finished local runs are not taken for a rerun; an interrupted rerun continues.
+    Everything is computed anew, in a folder of its own. Exit code 1 means that a record differs or cannot be run.
     """
     from recbench.cli.again import Places, repeat
 
     places = Places(_pairs("--data-dir", data_dirs), _pairs("--llm", llms))
+    if not resume and runs.is_dir() and any(runs.iterdir()):
+        raise UsageError(f"--runs {runs} holds an earlier rerun: remove it, or go on with it by --resume.")
     failed = 0
     for path, record in _named(names, records):
         click.echo(f"{record.run}:")
         try:
-            click.echo("  " + repeat(record, path, places, runs, again))
+            verdict = repeat(record, path, places, runs, update)
+            click.echo(f"  {verdict.text}")
+            failed += not verdict.same
         except RecbenchError as error:
             failed += 1
             click.echo(f"recbench: skipped {record.run}: {' '.join(str(error).split())}", err=True)

@@ -93,7 +93,7 @@ def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]
 
 def _own(cell: Cell) -> dict[str, Any]:
     """What a cell's definition fixes, by the names of :func:`_made`."""
-    flags = {key: cell.flags[key] for key in ("model", "loss", "decoder") if key in cell.flags}
+    flags: dict[str, Any] = {key: cell.flags[key] for key in ("model", "loss", "decoder") if key in cell.flags}
     budget = {f"train.{TRAIN[key]}": cell.flags[key] for key in TRAIN if key in cell.flags}
     options = {
         f"{g}.{k}": v for g, given in cell.options.items() for k, v in given.items() if f"{g}.{k}" not in cell.grid
