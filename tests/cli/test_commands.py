@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from recbench.budget import PRESETS
+from recbench.spec.options import PRESETS
 
 from recbench.pages import load_records
 from recbench.results import read
