@@ -10,7 +10,7 @@ from recbench.results import RunRecord, read
 
 
 def find(text: str, runs: Path) -> Path:
-    """The record file of a run: by path (of the file or its folder), id, or unique beginning of an id in ``runs``.
+    """The record file of a run in ``runs``: by path (of the file or its folder), id, or an id's beginning or hash.
 
     Raises:
         UsageError: there is none, or several.
@@ -23,12 +23,12 @@ def find(text: str, runs: Path) -> Path:
     known = sorted(p.parent.name for p in runs.glob(f"*/{RECORD}"))
     if text in known:
         return runs / text / RECORD
-    matching = [name for name in known if text and name.startswith(text)]
+    matching = [name for name in known if text and (name.startswith(text) or name.endswith(f"-{text}"))]
     if len(matching) > 1:
-        raise UsageError(f"{text!r} is the beginning of several runs in {runs}: {', '.join(matching)}.")
+        raise UsageError(f"{text!r} is the beginning or end of several runs in {runs}: {', '.join(matching)}.")
     if not matching:
         if path.is_dir():
-            raise UsageError(f"The folder {text} holds no {RECORD}: it is no finished run.")
+            raise UsageError(f"The folder {text} holds no {RECORD}: it is not a finished run.")
         hint = did_you_mean(text, known) if known else "there is no run yet"
         raise UsageError(f"Unknown run {text!r} in {runs}: {hint}")
     return runs / matching[0] / RECORD

@@ -12,30 +12,39 @@ from recbench.errors import UsageError
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="A B...")
-@click.option("--metric", default="NDCG@10", show_default=True, help="NDCG@5, NDCG@10, HR@5, HR@10 or MRR@10.")
+@click.option("--metric", default="NDCG@10", show_default=True, metavar="NAME@K", help="See recbench list metrics.")
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
 )
 def compare(names: tuple[str, ...], metric: str, runs: Path) -> None:
-    """A minus B, with interval and tests over users; with more than two, each of the others minus A.
+    """A minus B, with interval and tests over users; with more runs, A minus each of the others.
 
-    A and B are run ids, unique beginnings of ids, run folders, or record files such as leaderboards/records/X.json.
+    A is the first run named, B the second and so on. Name a run by its id, the beginning of it, its folder, or a record
+    file such as leaderboards/records/X.json.
     """
     if len(names) < 2:
         raise UsageError(f"compare needs two runs or more; only {names[0]!r} was given.")
     from recbench.lookup import find
-    from recbench.pages import against, compare_records, rows_of
+    from recbench.pages import family, rows_of
+    from recbench.pages.code import code_text, unlike
     from recbench.results import read
 
     records = [read(find(name, runs)) for name in names]
     if len({*records[0].cases.users.tolist()}) < 2:
         raise UsageError(f"{records[0].run} has test cases of one user only, which allows no test over users.")
-    if len(records) == 2:
-        a, b = records
-        click.echo(columns([("A", a.run), ("B", b.run), *rows_of(compare_records(a, b, metric))]))
-        return
-    baseline, *others = records
-    tests = against(baseline, others, metric)
-    for number, (other, test) in enumerate(zip(others, tests, strict=True)):
-        rows = rows_of(test.comparison, p_holm=test.p_holm, family=len(tests))
-        click.echo(("\n" if number else "") + columns([("A", other.run), ("B", baseline.run), *rows]))
+    letters = [_letter(number) for number in range(len(records))]
+    tests = family([(records[0], other) for other in records[1:]], metric)
+    click.echo(columns([(letter, record.run) for letter, record in zip(letters, records, strict=True)]))
+    for letter, test in zip(letters[1:], tests, strict=True):
+        click.echo("\n" + columns(rows_of(test.comparison, "A", letter, test.p_holm, len(tests))))
+    click.echo()
+    for letter, record in zip(letters, records, strict=True):
+        made = [code_text(plugin) for plugin in record.plugins] or ["its record (format 1) does not say"]
+        click.echo("\n".join([f"code of {letter}:", *(f"  {text}" for text in made)]))
+    for sentence in unlike(list(zip(letters, records, strict=True))):
+        click.echo(f"recbench: warning: {sentence}.", err=True)
+
+
+def _letter(number: int) -> str:
+    """A to Z, then A2 to Z2 and so on."""
+    return chr(ord("A") + number % 26) + (str(number // 26 + 1) if number >= 26 else "")

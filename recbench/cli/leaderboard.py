@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recbench.cli.group import LazyGroup
+from recbench.cli.options import folder_option
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ def leaderboard() -> None:
 def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
     """Copy the records of RUNs into the committed ones; a record of the same run is replaced."""
     from recbench.lookup import find
-    from recbench.results import read, write
+    from recbench.results import copy, read
 
-    chosen = [read(find(name, runs)) for name in names]
-    for record in chosen:
+    places = [find(name, runs) for name in names]
+    for record in map(read, places):
         path = records / f"{record.run}.json"
         if any(seed.environment.get("git_dirty") for seed in record.seeds):
             click.echo(f"recbench: warning: {record.run} was run with uncommitted changes in recbench.", err=True)
@@ -54,9 +55,8 @@ def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
             click.echo(
                 f"recbench: warning: {path} had {len(read(path).seeds)} seeds, now {len(record.seeds)}.", err=True
             )
-    for record in chosen:
-        write(record, records / f"{record.run}.json")
-        click.echo(f"added: {records / f'{record.run}.json'}")
+    for place in places:
+        click.echo(f"added: {copy(place, records)[0]}")
     click.echo("next: recbench leaderboard build")
 
 
@@ -73,26 +73,28 @@ def build_pages(ctx: click.Context, records: Path, out: Path, html: bool, only_c
     from recbench.pages import build, check
 
     if not records.is_dir():
-        raise UsageError(f"--records {records} is no folder.")
+        raise UsageError(f"--records {records} is not a folder.")
     formats = ("md", "html") if html else ("md",)
     if only_check:
         differing = check(records, out, formats)
         for path in differing:
             click.echo(f"recbench: {path} differs from its records: run recbench leaderboard build.", err=True)
         ctx.exit(1 if differing else 0)
-    for path in build(records, out, formats):
+    written, removed = build(records, out, formats)
+    for path in written:
         click.echo(f"built: {path}")
+    for path in removed:
+        click.echo(f"removed, since no record is of its data set: {path}")
 
 
 @click.command("rerun")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @_records
-@click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs/rerun"), show_default=True, help="Where to run."
-)
-@click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where a row's own data is.")
+@folder_option("--runs", "runs/rerun", "Where to run: a folder of its own, empty at first.")
+@click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where your own data is.")
 @click.option("--llm", "llms", multiple=True, metavar="NAME=PATH", help="Where a row's language model is.")
-@click.option("--again", is_flag=True, help="Compute anew what an earlier rerun finished.")
+@click.option("--update", is_flag=True, help="Write the new records in the place of the committed ones.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted rerun in the same folder.")
 @click.pass_context
 def rerun(
     ctx: click.Context,
@@ -101,20 +103,25 @@ def rerun(
     runs: Path,
     data_dirs: tuple[str, ...],
     llms: tuple[str, ...],
-    again: bool,
+    update: bool,
+    resume: bool,
 ) -> None:
-    """Run every committed record (or those called NAME) again, update it, and say whether the ranks are the same.
+    """Run every committed record (or those called NAME) again, and say whether the ranks are the same.
 
-    In a folder of its own, so that finished local runs are not taken for a rerun; an interrupted rerun continues.
+    Everything is computed anew, in a folder of its own. Exit code 1 means that a record differs or cannot be run.
     """
     from recbench.cli.again import Places, repeat
 
     places = Places(_pairs("--data-dir", data_dirs), _pairs("--llm", llms))
+    if not resume and runs.is_dir() and any(runs.iterdir()):
+        raise UsageError(f"--runs {runs} holds an earlier rerun: remove it, or go on with it by --resume.")
     failed = 0
     for path, record in _named(names, records):
         click.echo(f"{record.run}:")
         try:
-            click.echo("  " + repeat(record, path, places, runs, again))
+            verdict = repeat(record, path, places, runs, update)
+            click.echo(f"  {verdict.text}")
+            failed += not verdict.same
         except RecbenchError as error:
             failed += 1
             click.echo(f"recbench: skipped {record.run}: {' '.join(str(error).split())}", err=True)

@@ -71,6 +71,7 @@ def report(record: RunRecord, runs: Path) -> None:
 
 def _rows(record: RunRecord) -> list[tuple[str, str]]:
     from recbench.evaluation import seed_means
+    from recbench.pages.blocks import figure
 
     several = len(record.seeds) > 1
     numbers = ", ".join(str(s.seed) for s in record.seeds)
@@ -79,7 +80,7 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
         rows.append(("seeds", f"{numbers} (mean ± sd)" if several else numbers))
     rows.append(("test cases", f"{len(record.cases.users):,} ({record.cases.label})"))
     for name, means in seed_means(record.case_results()).items():
-        rows.append((name, f"{means.mean():.4f}" + (f" ± {means.std(ddof=1):.4f}" if several else "")))
+        rows.append((name, f"{figure(means.mean())}" + (f" ± {figure(means.std(ddof=1))}" if several else "")))
     invalid = [s.invalid_share for s in record.seeds if s.invalid_share is not None]
     if invalid:
         rows.append(("invalid titles", f"{sum(invalid) / len(invalid):.1%}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,7 +23,7 @@ COMMANDS = {
         "recbench.cli.suite_run:plan",
         "Every distinct step of a suite, whether it is there, and how to build it.",
     ),
-    "report": ("recbench.cli.suite:report", "Measured beside published, with tests."),
+    "report": ("recbench.cli.suite:report", "Measured next to published, with tests."),
     "add": ("recbench.cli.suite:add", "Take a finished suite into the committed records."),
 }
 FOLDER = "suites"
@@ -49,7 +49,7 @@ def list_() -> None:
 @click.argument("name", metavar="NAME|FILE.yaml")
 @click.option("--dataset", metavar="NAME", help="Where the suite ran on several data sets.")
 @click.option("--records", type=click.Path(path_type=Path), metavar="DIR", help="Committed records instead of runs.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.md", help="Write the page there.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.md|.html", help="Write the page there.")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 if --out differs.")
 @_runs
 @click.pass_context
@@ -62,28 +62,27 @@ def report(
     only_check: bool,
     runs: Path,
 ) -> None:
-    """Print each cell's figures beside the published ones, and the suite's comparisons with their tests."""
-    from recbench.files import write_atomic
-    from recbench.pages.suite import suite_page
+    """Print each cell's figures next to the published ones, and the suite's comparisons with their tests.
+
+    --out writes Markdown or HTML, as its suffix says.
+    """
+    from recbench.pages.build import render, write_page
+    from recbench.pages.suite import MARKERS, suite_content
     from recbench.suites import load
 
     found = load(name)
+    if only_check and out is None:
+        raise UsageError("--check needs --out, the page to compare with.")
     manifest = _manifest(found, dataset, records or runs)
-    text = suite_page(found, _records(manifest, records, runs))
-    if only_check:
-        if out is None:
-            raise UsageError("--check needs --out, the page to compare with.")
-        if not out.is_file() or out.read_text(encoding="utf-8") != text:
-            click.echo(
-                f"recbench: {out} differs from its records: run recbench suite report without --check.", err=True
-            )
-            ctx.exit(1)
-        return
+    text = render(suite_content(found, _records(manifest, records, runs)), out or Path("page.md"), MARKERS)
     if out is None:
         click.echo(text.rstrip())
-        return
-    write_atomic(out, text.encode())
-    click.echo(f"built: {out}")
+    elif not only_check:
+        write_page(out, text)
+        click.echo(f"built: {out}")
+    elif not out.is_file() or out.read_bytes() != text.encode():
+        click.echo(f"recbench: {out} differs from its records: run recbench suite report without --check.", err=True)
+        ctx.exit(1)
 
 
 @click.command("add")
@@ -98,19 +97,27 @@ def report(
 )
 @_runs
 def add(name: str, dataset: str | None, records: Path, runs: Path) -> None:
-    """Copy the records of a suite's cells, and the list of which cell each is, into the committed ones."""
-    from recbench.files import write_atomic
-    from recbench.results import write
+    """Copy the records of a suite's cells, and the list of which cell each is, into the committed ones.
+
+    A record that the folder "records" next to them has already is not copied again.
+    """
+    from recbench.pages.build import write_page
+    from recbench.pages.records import place_of
+    from recbench.results import copy, read
     from recbench.suites import load
 
     found = load(name)
     path = _manifest(found, dataset, runs)
-    for record in _records(path, None, runs).values():
+    for place in _places(path, None, runs).values():
+        record = read(place)
         if any(seed.environment.get("git_dirty") for seed in record.seeds):
             click.echo(f"recbench: warning: {record.run} was run with uncommitted changes in recbench.", err=True)
-        write(record, records / f"{record.run}.json")
-        click.echo(f"added: {records / f'{record.run}.json'}")
-    write_atomic(records / FOLDER / path.name, path.read_bytes())
+        there = place_of(record.run, records)
+        if there.parent != records and there.read_bytes() == place.read_bytes():
+            click.echo(f"there already: {there}")
+        else:
+            click.echo(f"added: {copy(place, records)[0]}")
+    write_page(records / FOLDER / path.name, path.read_text(encoding="utf-8"))
     click.echo(
         f"next: recbench suite report {found.source} --records {records} --out FILE.md; recbench leaderboard build"
     )
@@ -130,20 +137,26 @@ def _manifest(found: Suite, dataset: str | None, folder: Path) -> Path:
 
 
 def _records(manifest: Path, records: Path | None, runs: Path) -> dict[str, RunRecord]:
-    from recbench.experiment import RECORD
     from recbench.results import read
 
+    return {cell: read(path) for cell, path in _places(manifest, records, runs).items()}
+
+
+def _places(manifest: Path, records: Path | None, runs: Path) -> dict[str, Path]:
+    """Cell -> its record's file, all of which are there."""
+    from recbench.experiment import RECORD
+    from recbench.pages.records import place_of
+
     try:
-        cells: dict[str, Any] = json.loads(manifest.read_bytes())["cells"]
+        cells: dict[str, str] = json.loads(manifest.read_bytes())["cells"]
         if not cells:
             raise ValueError("it names no cell")
         places = {
-            cell: (records / f"{run}.json") if records is not None else (runs / run / RECORD)
-            for cell, run in cells.items()
+            cell: place_of(run, records) if records is not None else runs / run / RECORD for cell, run in cells.items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{manifest} is truncated or damaged: run the suite again.") from error
     missing = [cell for cell, path in places.items() if not path.is_file()]
     if missing:
         raise RecbenchError(f"{places[missing[0]]} is missing, the record of cell {missing[0]!r}: run the suite again.")
-    return {cell: read(path) for cell, path in places.items()}
+    return places

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recbench.cli.text import columns
 from recbench.errors import UsageError, did_you_mean
 
-VERSUS = ("vs best", "vs best traditional")
+if TYPE_CHECKING:
+    from recbench.pages.rows import Section
+
+WIDTH = 16  # of a name; the page has whole ones
 
 
 @click.command()
@@ -20,10 +27,10 @@ VERSUS = ("vs best", "vs best traditional")
 def table(dataset: str | None, runs: Path) -> None:
     """Print the runs of DATASET (the only one there, else ml-100k), best first, with the declared test's marks.
 
-    The page in RUNS/pages says more: every comparison, cost, budget and command.
+    The last column is the end of the run's id, by which other commands find it. The page in RUNS/pages says more: every
+    metric, comparison, cost, budget and command.
     """
     from recbench.lookup import read_all
-    from recbench.pages.content import marks
     from recbench.pages.rows import METRIC, sections
 
     records, broken = read_all(runs)
@@ -36,21 +43,42 @@ def table(dataset: str | None, runs: Path) -> None:
     if not found:
         hint = did_you_mean(dataset, names) if names else "there is no run yet" if runs.is_dir() else "it is no folder"
         raise UsageError(f"No run of data set {dataset!r} in {runs}: {hint}")
+    short = shortened([record.run for record in records])
     for section in sections(found):
         click.echo(f"{dataset}: {section.n_cases:,} test cases of {section.n_users:,} users ({section.label})")
-        lines = [["#", "method", "loss", "decoder", "LM", "seeds", METRIC, "HR@10", *VERSUS, "run"]]
-        for row in section.rows:
-            labels = row.record.labels
-            words = [labels.method, labels.loss, labels.decoder, labels.llm]
-            lines.append(
-                [str(row.rank), *(word or "–" for word in words), str(len(row.record.seeds))]
-                + [_number(*row.metrics[name]) for name in (METRIC, "HR@10")]
-                + [*marks(row), row.record.run]
-            )
-        click.echo(columns(lines))
-    click.echo("▲ ▼ significantly better or worse on NDCG@10 (users permuted, Holm); = no difference shown")
+        click.echo(columns(_lines(section, short)))
+    click.echo(f"▲ ▼ significantly better or worse on {METRIC} (users permuted, Holm) than the best row (best) and")
+    click.echo("the best row without a language model (trad); = no difference shown")
     click.echo("page: " + "  ".join(str(runs / "pages" / f"{dataset}.{kind}") for kind in ("md", "html")))
 
 
-def _number(mean: float, spread: float | None) -> str:
-    return f"{mean:.4f}" if spread is None else f"{mean:.4f} ± {spread:.4f}"
+def shortened(runs: Sequence[str]) -> dict[str, str]:
+    """Run -> the hash at the end of its id where that tells it from the others, else the whole id."""
+    ends = {run: run.rpartition("-")[2] for run in runs}
+    counts = Counter(ends.values())
+    return {r: end if re.fullmatch("[0-9a-f]{8}", end) and counts[end] == 1 else r for r, end in ends.items()}
+
+
+def _lines(section: Section, short: dict[str, str]) -> list[list[str]]:
+    from recbench.pages.dataset import marks
+    from recbench.pages.rows import METRIC
+
+    lines = [["#", "method", "loss", "decoder", "LM", "seeds", METRIC, "best", "trad", "run"]]
+    for row in section.rows:
+        labels = row.record.labels
+        mean, spread = row.metrics[METRIC]
+        lines.append(
+            [
+                str(row.rank),
+                *(_cut(word) for word in (labels.method, labels.loss, labels.decoder, labels.llm)),
+                str(len(row.record.seeds)),
+                f"{mean:.4f}" if spread is None else f"{mean:.4f} ± {spread:.4f}",
+                *marks(row),
+                short[row.record.run],
+            ]
+        )
+    return lines
+
+
+def _cut(word: str) -> str:
+    return "–" if not word else word if len(word) <= WIDTH else word[: WIDTH - 1] + "…"

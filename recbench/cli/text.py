@@ -13,8 +13,3 @@ def columns(rows: Iterable[Sequence[str]], indent: str = "") -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join((indent + line).rstrip() for line in lines)
-
-
-def number(value: float) -> str:
-    """A metric for reading: four decimals, fewer where it is 10 or more."""
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,6 +17,7 @@ from recbench import registry
 from recbench.data.audit import audit
 from recbench.data.catalog import Entry, dataset, datasets
 from recbench.errors import DataError, UsageError, did_you_mean
+from recbench.files import write_atomic
 from recbench.interfaces import DataSource, Reporter
 from recbench.types import Catalog, Sequences, Split
 
@@ -80,7 +81,7 @@ def prepare(source: DataSource[Any], reporter: Reporter, expected: Mapping[str, 
 
 
 def save_split(split: Split, folder: Path) -> None:
-    """Write ``split.npz`` (arrays) and ``split.json`` (the rest) into ``folder``, each at once under its final name."""
+    """Write ``split.npz`` (arrays) and ``split.json`` (the rest) into ``folder``, each whole or not at all."""
     arrays = {f"{part}.{column}": getattr(getattr(split, part), column) for part in _PARTS for column in _COLUMNS}
     if split.sample is not None:
         arrays["sample"] = split.sample
@@ -91,18 +92,10 @@ def save_split(split: Split, folder: Path) -> None:
         "facts": dict(split.facts),
         "sources": dict(split.sources),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("split.npz", "split.json"):
-        partial = folder / f".{name}.{os.getpid()}.partial"
-        try:
-            with partial.open("wb") as file:
-                if name == "split.npz":
-                    np.savez_compressed(file, **arrays)
-                else:
-                    file.write(json.dumps(texts, ensure_ascii=False, indent=1).encode())
-            partial.replace(folder / name)
-        finally:
-            partial.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_atomic(folder / "split.npz", buffer.getvalue())
+    write_atomic(folder / "split.json", json.dumps(texts, ensure_ascii=False, indent=1).encode())
 
 
 def load_split(folder: Path) -> Split:

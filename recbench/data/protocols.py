@@ -52,7 +52,7 @@ def _sliding(users: Ints, items: Ints, times: Longs, window: int) -> tuple[Parts
 def _leave_one_out(users: Ints, items: Ints, times: Longs, window: int) -> tuple[Parts, dict[str, Any]]:
     """The last item of each user for the test, the one before it for validation, windows of the rest for training.
 
-    A user with fewer than 4 interactions has no training window beside the two, and is left out.
+    A user with fewer than 4 interactions would have no training window, and is left out.
     """
     order = np.lexsort((np.arange(len(users)), times, users))
     users, items, times = users[order], items[order], times[order]

@@ -120,8 +120,9 @@ def metrics() -> list[Metric]:
     Raises:
         RecbenchError: one cannot be imported; names it.
     """
-    plugins = sorted(((registry.get("metric", name), name) for name in registry.names("metric")), key=_place)
-    return [Metric(name, depth, p) for p, name in plugins if _sound(p, name) for depth in p.depths or (0,)]
+    plugins = {name: _plugin(name) for name in registry.names("metric")}
+    placed = sorted(plugins.items(), key=lambda entry: (entry[1].order, entry[0]))
+    return [Metric(name, depth, plugin) for name, plugin in placed for depth in plugin.depths or (0,)]
 
 
 def metric(name: str) -> Metric:
@@ -132,8 +133,8 @@ def metric(name: str) -> Metric:
     """
     family, at, digits = name.partition("@")
     if family in registry.names("metric") and (digits.isdecimal() and len(digits) < 7 and int(digits) if at else True):
-        plugin = registry.get("metric", family)
-        if _sound(plugin, family) and bool(at) == bool(plugin.depths):
+        plugin = _plugin(family)
+        if bool(at) == bool(plugin.depths):
             return Metric(family, int(digits) if at else 0, plugin)
     raise UsageError(f"There is no metric {name!r}; {did_you_mean(name, [m.name for m in metrics()])}")
 
@@ -166,15 +167,11 @@ def seed_means(results: CaseResults) -> dict[str, Floats]:
     return {m.name: m.by_seed(results) for m in available(results)}
 
 
-def _place(entry: tuple[Any, str]) -> tuple[int, str]:
-    return getattr(entry[0], "order", 0), entry[1]
-
-
-def _sound(plugin: Any, name: str) -> bool:
-    kinds = (RankMetric, ListMetric, CatalogueMetric)
-    made = plugin.implementation
+def _plugin(name: str) -> MetricPlugin:
+    plugin: Any = registry.get("metric", name)
+    made, kinds = plugin.implementation, (RankMetric, ListMetric, CatalogueMetric)
     if isinstance(plugin, MetricPlugin) and isinstance(made, type) and issubclass(made, kinds):
-        return True
+        return plugin
     raise RecbenchError(
         f"The metric {name!r} of {registry.origin('metric', name)} must be a MetricPlugin whose implementation is a "
         "RankMetric, a ListMetric or a CatalogueMetric."

@@ -1,18 +1,18 @@
-"""Committed records to pages: pure functions, nothing of today's date or this machine."""
+"""Records to pages: pure functions, nothing of today's date or this machine."""
 
-from recbench.pages.build import build, check
-from recbench.pages.compare import against, compare_records, rows_of
-from recbench.pages.html import html_page
-from recbench.pages.page import markdown_page
-from recbench.pages.records import load_records
+from recbench.pages.build import build, check, html_page, markdown_page, write_page
+from recbench.pages.compare import compare_records, family, rows_of
+from recbench.pages.records import load_records, place_of
 
 __all__ = [
-    "against",
     "build",
     "check",
     "compare_records",
+    "family",
     "html_page",
     "load_records",
     "markdown_page",
+    "place_of",
     "rows_of",
+    "write_page",
 ]

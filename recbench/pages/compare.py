@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from recbench.errors import UsageError, did_you_mean
-from recbench.evaluation import METRICS
+from recbench.errors import UsageError
+from recbench.evaluation import metric as metric_of
 from recbench.results import RunRecord
 from recbench.stats import Comparison, compare, holm
 
@@ -22,29 +22,38 @@ class Tested(NamedTuple):
 
 
 def compare_records(a: RunRecord, b: RunRecord, metric: str = "NDCG@10") -> Comparison:
-    """Run A against run B on one metric; see ``recbench.stats.compare``.
+    """A minus B on one metric; see ``recbench.stats.compare``.
 
     Raises:
-        UsageError: an unknown metric, or the two were evaluated on different test cases.
+        UsageError: an unknown metric, one that a record does not allow or that is no number for each case, or the two
+            were evaluated on different test cases.
     """
-    if metric not in METRICS:
-        raise UsageError(f"there is no metric {metric!r}; {did_you_mean(metric, METRICS)}")
+    chosen, results = metric_of(metric), (a.case_results(), b.case_results())
     if a.dataset.name != b.dataset.name or a.cases.digest != b.cases.digest:
         raise UsageError(
             f"{a.run} ({_test_set(a)}) and {b.run} ({_test_set(b)}) were evaluated on different test cases; "
             "compare runs of one test set"
         )
-    return compare(a.case_results(), b.case_results(), METRICS[metric], metric)
+    for record, result in zip((a, b), results, strict=True):
+        if objection := chosen.objection(result):
+            raise UsageError(f"{record.run}: {objection}.")
+    return compare(*results, chosen.values, metric)
 
 
-def against(baseline: RunRecord, others: Sequence[RunRecord], metric: str = "NDCG@10") -> list[Tested]:
-    """Each of ``others`` against ``baseline``: one family, Holm-corrected together, in the order given.
+def family(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str = "NDCG@10", declared: int = 0) -> list[Tested]:
+    """A minus B for each pair: one family, Holm-corrected together, in the order given.
+
+    Args:
+        pairs: (A, B), those that can be compared.
+        metric: its name.
+        declared: size of the family where more was declared than can be compared yet: a missing p could be 1.
 
     Raises:
-        UsageError: as ``compare_records``.
+        UsageError: as :func:`compare_records`.
     """
-    comparisons = [compare_records(other, baseline, metric) for other in others]
-    adjusted = holm([comparison.p for comparison in comparisons])
+    comparisons = [compare_records(a, b, metric) for a, b in pairs]
+    missing = max(declared - len(pairs), 0)
+    adjusted = holm([c.p for c in comparisons] + [1.0] * missing)[: len(pairs)]
     return [Tested(comparison, float(p)) for comparison, p in zip(comparisons, adjusted, strict=True)]
 
 
@@ -60,29 +69,42 @@ def rows_of(
         family: number of comparisons declared together.
     """
     c = comparison
-    low, high = c.interval
-    wide_low, wide_high = c.interval_two_level
     corrected = c.p if p_holm is None else p_holm
     verdict = "different" if corrected <= ALPHA else "no difference shown"
     return [
         (f"{c.metric} of {name_a}", f"{c.mean_a:.4f}{_spread(c.sd_a)} over {_seeds(c.seeds_a)}"),
         (f"{c.metric} of {name_b}", f"{c.mean_b:.4f}{_spread(c.sd_b)} over {_seeds(c.seeds_b)}"),
-        ("difference", f"{c.difference:+.4f}"),
-        ("relative difference", "undefined" if math.isnan(c.relative) else f"{c.relative:+.1%}"),
-        ("95 % interval (users)", f"{low:+.4f} to {high:+.4f}"),
-        ("95 % interval (users and seeds)", f"{wide_low:+.4f} to {wide_high:+.4f}"),
+        (f"{name_a} minus {name_b}", f"{c.difference:+.4f}"),
+        ("relative difference", number(c.relative, "+.1%")),
+        ("95 % interval (users)", interval(c.interval)),
+        ("95 % interval (users and seeds)", interval(c.interval_two_level)),
         ("permutation p", f"{p_text(c.p)} (two-sided, whole users flipped)"),
-        ("p after Holm", f"{p_text(corrected)} ({family} comparison{'' if family == 1 else 's'} declared): {verdict}"),
-        ("effect size d_z", "undefined" if math.isnan(c.effect) else f"{c.effect:+.2f}"),
-        ("users won, tied, lost", f"{c.wins:,}, {c.ties:,}, {c.losses:,}"),
-        ("test set", f"{c.n_cases:,} cases of {c.n_users:,} users"),
-        ("detectable difference", f"{c.detectable:.4f} (80 % power at alpha .05)"),
+        ("p after Holm", f"{p_text(corrected)} ({counted(family, 'comparison')} declared): {verdict}"),
+        ("effect size d_z", number(c.effect, "+.2f")),
+        (f"users higher, equal, lower in {name_a}", f"{c.wins:,}, {c.ties:,}, {c.losses:,}"),
+        ("test set", f"{counted(c.n_cases, 'case')} of {counted(c.n_users, 'user')}"),
+        ("detectable difference", f"{number(c.detectable, '.4f')} (80 % power at alpha .05)"),
     ]
 
 
 def p_text(p: float) -> str:
     """A p-value for reading: three decimals, and never 0."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def number(value: float, form: str, none: str = "undefined") -> str:
+    """A number for reading; ``none`` where there is none (one user, a mean of 0)."""
+    return none if math.isnan(value) else f"{value:{form}}"
+
+
+def interval(ends: tuple[float, float], none: str = "undefined") -> str:
+    """An interval for reading; ``none`` with one user."""
+    return none if math.isnan(ends[0]) else f"{ends[0]:+.4f} to {ends[1]:+.4f}"
+
+
+def counted(n: int, word: str) -> str:
+    """``1 comparison``, ``2 comparisons``."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def _spread(sd: float | None) -> str:
@@ -94,5 +116,7 @@ def _seeds(seeds: tuple[int, ...]) -> str:
 
 
 def _test_set(record: RunRecord) -> str:
-    note = f", {record.cases.label}" if record.cases.label else ""
-    return f"{record.dataset.name}, {len(record.cases.users):,} cases{note}"
+    options = record.spec["dataset"].get("options")
+    protocol = options.get("protocol") if isinstance(options, dict) else None
+    words = [record.dataset.name, *([f"protocol {protocol}"] if protocol else []), f"{len(record.cases.users):,} cases"]
+    return ", ".join([*words, record.cases.label] if record.cases.label else words)

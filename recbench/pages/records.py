@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
 from recbench.errors import DataError
 from recbench.results import RunRecord, read
+
+SHARED = "records"
 
 
 def load_records(folder: Path) -> list[RunRecord]:
@@ -30,3 +33,27 @@ def by_dataset(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
     for record in sorted(records, key=lambda record: (record.dataset.name, record.run)):
         pages.setdefault(record.dataset.name, []).append(record)
     return pages
+
+
+def place_of(run: str, folder: Path) -> Path:
+    """The file of a run that a table in ``folder`` shows: there, or in the folder ``records`` next to it.
+
+    A record that is a row of the leaderboard as well as of a table is committed once. Where neither is there, the
+    answer is the first.
+    """
+    first, second = (place / f"{run}.json" for place in (Path(folder), Path(folder).parent / SHARED))
+    return second if second.is_file() and not first.is_file() else first
+
+
+def command_of(record: RunRecord) -> str:
+    """The record's command as one line that a shell reads as that command and nothing else.
+
+    Every word is quoted anew, so a ``;`` or ``$(...)`` in a record made by somebody else is an argument.
+    """
+    try:
+        words = shlex.split(record.command)
+    except ValueError:
+        words = []
+    if not words or words[0] not in ("recbench", "torchrun"):
+        return "# the record holds no command of recbench"
+    return shlex.join(" ".join(word.split()) if "\n" in word or "\r" in word else word for word in words)

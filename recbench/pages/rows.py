@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recbench.evaluation import evaluate, seed_means, slices
-from recbench.pages.compare import Tested, against
-from recbench.results import RunRecord, SeedResult
+from recbench.evaluation import available, masks, metric
+from recbench.pages.compare import Tested, family
+from recbench.results import RunRecord
+from recbench.types import Floats
 
 METRIC = "NDCG@10"  # the one declared test, and what ranks the rows
-PREPARING, DECODING = "prepare", "rank"  # stages that are no training
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Row:
         rank: from 1, by the mean over cases and seeds.
         record: the run.
         metrics: name -> (mean, sample sd over seeds or None with one seed).
-        cold, warm: NDCG@10 on the cases whose target is absent from training, or present; None where there are none.
+        parts: part of the test set -> NDCG@10 on it, None where it has no case.
         invalid_share: mean over seeds; None where no invalid title can be generated.
         training, decoding: mean wall-clock seconds a seed; None where not recorded.
         peak_memory: largest over seeds, bytes; None where not recorded.
@@ -33,8 +33,7 @@ class Row:
     rank: int
     record: RunRecord
     metrics: dict[str, tuple[float, float | None]]
-    cold: float | None
-    warm: float | None
+    parts: dict[str, float | None]
     invalid_share: float | None
     training: float | None
     decoding: float | None
@@ -45,12 +44,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """The rows evaluated on one set of test cases, best first."""
+    """The rows evaluated on one set of test cases, best first.
+
+    Attributes:
+        n_cases, n_users: its size.
+        label: how the cases were chosen.
+        parts: part of the test set -> its number of cases; those that hold no case or all of them are left out.
+        rows: the runs.
+    """
 
     n_cases: int
     n_users: int
-    n_cold: int
     label: str
+    parts: dict[str, int]
     rows: tuple[Row, ...]
 
     @property
@@ -61,7 +67,7 @@ class Section:
 
 def is_traditional(record: RunRecord) -> bool:
     """Whether the run uses no language model."""
-    return not (record.spec.get("llm") or record.spec.get("teacher"))
+    return record.language_model is None
 
 
 def sections(records: Iterable[RunRecord]) -> list[Section]:
@@ -76,7 +82,7 @@ def sections(records: Iterable[RunRecord]) -> list[Section]:
 def _section(records: list[RunRecord]) -> Section:
     def order(record: RunRecord) -> tuple[float, str]:
         # rounding far below the page's four decimals makes equal runs tie whatever the summation order was
-        return -round(evaluate(record.case_results().ranks)[METRIC], 12), record.run
+        return -round(float(metric(METRIC).by_seed(record.case_results()).mean()), 12), record.run
 
     ranked = sorted(records, key=order)
     traditional = next((record for record in ranked if is_traditional(record)), None)
@@ -84,15 +90,17 @@ def _section(records: list[RunRecord]) -> Section:
     # where the best row is the best traditional row, the two families are one
     versus_traditional = versus_best if traditional is ranked[0] else _tests(traditional, ranked)
     cases = ranked[0].cases
+    rows = tuple(
+        _row(rank, record, versus_best.get(record.run), versus_traditional.get(record.run))
+        for rank, record in enumerate(ranked, start=1)
+    )
+    sizes = {name: int(mask.sum()) for r in ranked for name, mask in masks(r.case_results()).items()}
     return Section(
         n_cases=len(cases.users),
         n_users=len(np.unique(cases.users)),
-        n_cold=int(cases.cold.sum()),
         label=cases.label,
-        rows=tuple(
-            _row(rank, record, versus_best.get(record.run), versus_traditional.get(record.run))
-            for rank, record in enumerate(ranked, start=1)
-        ),
+        parts={name: n for name, n in sizes.items() if 0 < n < len(cases.users)},
+        rows=rows,
     )
 
 
@@ -100,34 +108,32 @@ def _tests(baseline: RunRecord | None, records: list[RunRecord]) -> dict[str, Te
     if baseline is None:
         return {}
     others = [record for record in records if record is not baseline]
-    return {record.run: test for record, test in zip(others, against(baseline, others, METRIC), strict=True)}
+    return {
+        record.run: test
+        for record, test in zip(others, family([(other, baseline) for other in others], METRIC), strict=True)
+    }
 
 
 def _row(rank: int, record: RunRecord, best: Tested | None, traditional: Tested | None) -> Row:
     results = record.case_results()
-    parts = slices(results)
-    several = len(record.seeds) > 1
+    declared = metric(METRIC).values(results).mean(axis=0)
     return Row(
         rank=rank,
         record=record,
-        metrics={
-            name: (float(means.mean()), float(means.std(ddof=1)) if several else None)
-            for name, means in seed_means(results).items()
-        },
-        cold=parts["cold"].metrics[METRIC] if parts["cold"].n_cases else None,
-        warm=parts["warm"].metrics[METRIC] if parts["warm"].n_cases else None,
+        metrics={m.name: spread(m.by_seed(results)) for m in available(results)},
+        parts={name: float(declared[mask].mean()) if mask.any() else None for name, mask in masks(results).items()},
         invalid_share=_mean([seed.invalid_share for seed in record.seeds]),
-        training=_mean([_training(seed) for seed in record.seeds]),
-        decoding=_mean([seed.seconds.get(DECODING) for seed in record.seeds]),
+        training=_mean([seed.seconds("training") for seed in record.seeds]),
+        decoding=_mean([seed.seconds("decoding") for seed in record.seeds]),
         peak_memory=max((s.peak_memory_bytes for s in record.seeds if s.peak_memory_bytes is not None), default=None),
         best=best,
         traditional=traditional,
     )
 
 
-def _training(seed: SeedResult) -> float | None:
-    spent = [seconds for stage, seconds in seed.seconds.items() if stage not in (PREPARING, DECODING)]
-    return sum(spent) if seed.seconds else None
+def spread(by_seed: Floats) -> tuple[float, float | None]:
+    """Mean and sample standard deviation over seeds; no deviation with one seed."""
+    return float(by_seed.mean()), float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
 
 
 def _mean(values: list[float | None]) -> float | None:

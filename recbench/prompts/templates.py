@@ -28,7 +28,7 @@ class Template:
     title: str
 
     def quote(self, title: str) -> str:
-        """A title as it stands in the prompt and as it is generated."""
+        """A title as the prompt shows it and as it is generated."""
         return self.title.format(title)
 
 

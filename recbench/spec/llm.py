@@ -33,7 +33,7 @@ class TinyOptions(Options):
 class PretrainedOptions(Options):
     """A pretrained causal LM, tuned through LoRA at the MSL paper's defaults (its code's ``train.py``)."""
 
-    revision: str = Field("", description="commit or tag of a hub model; empty takes the newest")
+    revision: str = Field("", description="branch, tag or commit of a hub model; empty: the newest")
     lora_rank: int = Field(8, ge=1, description="rank of the adapters")
     lora_alpha: int = Field(16, ge=1, description="scale of the adapters, times 1/rank")
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="dropout before the adapters")

@@ -49,7 +49,7 @@ def bare(
         lm = tiny.build(llm.options, tokenizer)
     else:
         place = model_place(llm, needs, work)
-        lm = load.load_pretrained(place, llm.commit or "", llm.options, setting.machine.device)
+        lm = load.load_pretrained(place, llm.commit, llm.options, setting.machine.device)
     frame = words(setting.dataset, llm.options.template)
     vocabulary = lm.get_input_embeddings().num_embeddings
     trie = work.value(needs["trie"])

@@ -36,7 +36,7 @@ def file(tmp_path):
 
 @pytest.mark.parametrize("name", ["csv", "own"])
 def test_prepare_adds_the_audit_to_the_facts(name, file):
-    split = prepare(name, {"file": str(file)}, SilentReporter())
+    split = prepare(open_source(name, {"file": str(file)}), SilentReporter())
     assert split.facts["windows"] == {"train": 9, "valid": 1, "test": 2}
     assert split.facts["interactions"] == 72
     assert split.facts["entities_decoded"] == 12
@@ -44,11 +44,12 @@ def test_prepare_adds_the_audit_to_the_facts(name, file):
 
 
 def test_a_file_that_changed_after_it_was_hashed_is_refused(file):
-    inputs = open_source("csv", {"file": str(file)}).inputs()
-    prepare("csv", {"file": str(file)}, SilentReporter(), inputs)
+    source = open_source("csv", {"file": str(file)})
+    inputs = source.inputs()
+    prepare(source, SilentReporter(), inputs)
     file.write_text(file.read_text() + "u0,0,5000,Film\n")
     with pytest.raises(DataError, match=r"own\.csv changed while it was read: run it again"):
-        prepare("csv", {"file": str(file)}, SilentReporter(), inputs)
+        prepare(source, SilentReporter(), inputs)
 
 
 def test_repeated_windows_can_be_allowed(file):
@@ -56,8 +57,8 @@ def test_repeated_windows_can_be_allowed(file):
     file.write_text("user,item,timestamp,title\n" + "\n".join(rows) + "\n")
     options = {"file": str(file), "window": 3, "protocol": "leave_one_out"}
     with pytest.raises(DataError, match=r"set dataset\.repeated_windows=counted"):
-        prepare("csv", options, SilentReporter())
-    facts = prepare("csv", {**options, "repeated_windows": "counted"}, SilentReporter()).facts
+        prepare(open_source("csv", options), SilentReporter())
+    facts = prepare(open_source("csv", {**options, "repeated_windows": "counted"}), SilentReporter()).facts
     assert facts["test_windows_seen"] == 6
 
 
@@ -85,7 +86,7 @@ def test_wrong_options(options, message):
 
 @pytest.fixture
 def saved(file, tmp_path):
-    split = prepare("csv", {"file": str(file)}, SilentReporter())
+    split = prepare(open_source("csv", {"file": str(file)}), SilentReporter())
     split = type(split)(**{**vars(split), "sample": np.array([1, 3], dtype=np.int32)})
     save_split(split, tmp_path / "artefact")
     return split, tmp_path / "artefact"

@@ -274,5 +274,5 @@ def test_a_third_partys_mistake_is_named(install: Any, plugin: str, message: str
 
 def test_a_third_partys_slice_of_no_masks_is_named(install: Any) -> None:
     install("slice", "no_mask", "no_mask")
-    with pytest.raises(RecbenchError, match="slice 'no_mask' of third-party 1.0 must return boolean masks"):
+    with pytest.raises(RecbenchError, match=r"slice 'no_mask' of third-party 1\.0 must return boolean masks"):
         slices(results())

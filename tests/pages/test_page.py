@@ -3,39 +3,87 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
 
 from recbench.errors import DataError, UsageError
-from recbench.pages import against, build, check, compare_records, html_page, load_records, markdown_page, rows_of
+from recbench.pages import build, check, compare_records, family, html_page, load_records, markdown_page, rows_of
+from recbench.pages.blocks import plain
+from recbench.pages.records import command_of
 from recbench.pages.rows import sections
-from recbench.results import Cases, Dataset, Labels, RunRecord, SeedResult, write
+from recbench.results import (
+    Cases,
+    Dataset,
+    Labels,
+    PluginCode,
+    RunRecord,
+    SeedResult,
+    StepRecord,
+    spec_hash,
+    write,
+)
+
+ITEMS = 50
 
 
 def make(
-    method: str, hits: float, seeds: int = 1, llm: str = "", dataset: str = "ml-100k", limit: int = 400
+    method: str,
+    hits: float,
+    seeds: int = 1,
+    llm: str = "",
+    dataset: str = "ml-100k",
+    limit: int = 400,
+    users: int = 40,
+    depth: int = 10,
+    code: str = "ab12cd34ef",
 ) -> RunRecord:
+    """A run whose lists hold the target as often as ``hits`` says."""
     rng = np.random.default_rng([sum(map(ord, method)), seeds])
-    who = np.sort(np.random.default_rng(0).integers(40, size=400))[:limit]
+    who = np.sort(np.random.default_rng(0).integers(users, size=400))[:limit]
     n = len(who)
-    results = tuple(
-        SeedResult(
-            seed=seed,
-            ranks=np.where(rng.random(n) < hits, rng.integers(1, 11, size=n), 0),
-            invalid_share=0.125 if llm else None,
-            seconds={"prepare": 9.0, "collaborative": 20.0, "train": 100.0, "rank": 7.0},
-            peak_memory_bytes=3 * 2**29,
-            environment={"device": "cpu", "recbench": "0.1.0", "git_commit": "0123456789ab", "git_dirty": False},
+    popularity = np.arange(ITEMS)
+    target = np.arange(n) % ITEMS
+    results = []
+    for seed in range(1, seeds + 1):
+        ranks = np.where(rng.random(n) < hits, rng.integers(1, 11, size=n), 0)
+        # a list of other items, the target put where its rank says
+        top = (target[:, None] + 1 + np.argsort(rng.random((n, ITEMS - 1)), axis=1)[:, :10]) % ITEMS
+        rows = np.flatnonzero(ranks)
+        top[rows, ranks[rows] - 1] = target[rows]
+        results.append(
+            SeedResult(
+                seed=seed,
+                ranks=ranks,
+                top=top,
+                invalid_share=0.125 if llm else None,
+                steps=tuple(
+                    StepRecord(role=role, kind="step", phase=phase, seconds=seconds)
+                    for role, phase, seconds in (
+                        ("read the files", "data", 9.0),
+                        ("a helper", "training", 20.0),
+                        ("the model", "training", 100.0),
+                        ("lists", "decoding", 7.0),
+                    )
+                ),
+                peak_memory_bytes=3 * 2**29,
+                environment={"device": "cpu", "recbench": "0.1.0", "git_commit": "0123456789ab", "git_dirty": False},
+            )
         )
-        for seed in range(1, seeds + 1)
-    )
+    language_model = {"llm": {"name": llm, "options": {}}} if llm else {}
+    spec = {
+        "dataset": {"name": dataset, "options": {"protocol": "sliding"}},
+        "recommender": {"backbone": {"name": method, "options": {}}, **language_model},
+        "evaluate": {"depth": depth},
+    }
     return RunRecord(
         run=f"{dataset}-{method}-{limit}",
-        spec={"backbone": {"name": method}, "llm": {"name": llm} if llm else None},
-        spec_hash="0" * 16,
+        spec=spec,
+        spec_hash=spec_hash(spec),
         command=f"recbench run --model {method} --seeds {seeds}",
         dataset=Dataset(name=dataset, label="MovieLens 100K", sources={"ml-100k.inter": "ab" * 32}),
         labels=Labels(method=method, loss="msl" if llm else "", decoder="constrained_beam", llm=llm),
@@ -45,11 +93,14 @@ def make(
             digest=f"{limit:064d}",
             label="at most 20 windows a user",
             users=who,
-            cold=np.arange(n) % 50 == 0,
+            cold=(target == 0).astype(int),
             history_length=np.full(n, 10),
-            popularity=np.arange(n) % 50,
+            popularity=popularity[target],
+            target=target,
+            item_popularity=popularity,
         ),
-        seeds=results,
+        plugins=(PluginCode(kind="decoder", name="beam", distribution="dist", version="1.2", code=code),),
+        seeds=tuple(results),
     )
 
 
@@ -109,7 +160,7 @@ def test_html_has_the_same_cells_and_escapes(records: list[RunRecord]) -> None:
     page, text = html_page([nasty, *records[1:]]), markdown_page([nasty, *records[1:]])
     assert "<script>" not in page
     assert "\\<script>\\|x" in text
-    assert page.count("<table>") == 3
+    assert page.count("<table>") == text.count("\n| --- |") == 6
     assert "http" not in page
 
 
@@ -125,7 +176,7 @@ def test_build_then_check_and_every_difference_is_seen(tmp_path: Path, records: 
     source, out = folder(tmp_path / "records", records), tmp_path / "pages"
     assert check(source, out) == [out / "ml-100k.md"]
     assert not out.exists()  # checking writes nothing
-    assert build(source, out) == [out / "ml-100k.md"]
+    assert build(source, out) == ([out / "ml-100k.md"], [])
     assert check(source, out) == []
     (out / "README.md").write_text("by hand")
     (out / "ml-100k.md").write_text((out / "ml-100k.md").read_text().replace("0.", "0.9", 1))
@@ -137,7 +188,7 @@ def test_build_then_check_and_every_difference_is_seen(tmp_path: Path, records: 
     build(source, out)
     (source / "toy.json").unlink()
     assert check(source, out) == [out / "toy.md"]
-    build(source, out)
+    assert build(source, out).removed == [out / "toy.md"]
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "ml-100k.html", "ml-100k.md"]
 
 
@@ -155,18 +206,221 @@ def test_a_broken_or_repeated_record_is_named_and_nothing_is_written(tmp_path: P
 
 
 def test_comparison_as_text(records: list[RunRecord]) -> None:
-    tested = against(records[0], records[1:])
+    tested = family([(other, records[0]) for other in records[1:]])
     assert all(t.p_holm >= t.comparison.p for t in tested)
     lines = dict(rows_of(tested[1].comparison, "llara", "popularity", tested[1].p_holm, len(tested)))
     assert lines["p after Holm"].endswith("(3 comparisons declared): different")
-    assert lines["difference"].startswith("+0.")
+    assert lines["llara minus popularity"].startswith("+0.")
     assert lines["test set"] == "400 cases of 40 users"
     alone: dict[str, Any] = dict(rows_of(compare_records(records[0], records[1], "HR@5")))
+    assert alone["p after Holm"].endswith("(1 comparison declared): different")
     assert alone["HR@5 of A"].endswith("over seed 1")
 
 
 def test_comparisons_that_make_no_sense_are_refused(records: list[RunRecord]) -> None:
-    with pytest.raises(UsageError, match=r"no metric 'NDCG@11'; did you mean 'NDCG@10'\?"):
+    with pytest.raises(UsageError, match=r"no metric 'NDGC@10'; did you mean 'NDCG@10'\?"):
+        compare_records(records[0], records[1], "NDGC@10")
+    with pytest.raises(UsageError, match=r"ml-100k-popularity-400: NDCG@11 needs lists of 11 items and these have 10"):
         compare_records(records[0], records[1], "NDCG@11")
-    with pytest.raises(UsageError, match=r"evaluated on different test cases; compare runs of one test set"):
+    with pytest.raises(UsageError, match="coverage@10 is one number for a whole run"):
+        compare_records(records[0], records[1], "coverage@10")
+    others = (
+        r"protocol sliding, 400 cases.* and .* 100 cases.* were evaluated on different test cases; compare runs of one"
+    )
+    with pytest.raises(UsageError, match=others):
         compare_records(records[0], make("sasrec", 0.3, limit=100))
+
+
+def test_a_family_counts_what_was_declared_and_not_made(records: list[RunRecord]) -> None:
+    pairs = [(records[2], records[0])]
+    assert family(pairs, declared=5)[0].p_holm == pytest.approx(5 * family(pairs)[0].p_holm)
+
+
+def test_a_list_metric_is_compared_over_users(records: list[RunRecord]) -> None:
+    found = compare_records(records[0], records[1], "popularity@10")
+    assert found.mean_a == pytest.approx(records[0].cases.item_popularity[records[0].seeds[0].top].mean())
+    assert 0 < found.p <= 1
+
+
+def test_lists_give_a_table_of_their_own(records: list[RunRecord]) -> None:
+    text = markdown_page(records)
+    table = text[text.index("### What is recommended") : text.index("### Comparisons")]
+    assert "coverage@10: share of the catalogue that is in at least one list" in table
+    assert "| # | Method | coverage@10 | Gini@10 | popularity@10 | novelty@10 |" in table
+    assert "| 1 | llara + msl + constrained\\_beam | 1.0000 ± 0.0000 |" in table
+
+
+def test_depth_20_shows_the_metric_at_20(records: list[RunRecord]) -> None:
+    assert "Recall@20" not in markdown_page(records)
+    text = markdown_page([*records, make("deep", 0.2, depth=20)])
+    header = next(line for line in text.splitlines() if "Method | Loss" in line)
+    column = header.split("|").index(" Recall@20 ")
+    cells = {
+        row.split("|")[2].strip(): row.split("|")[column].strip() for row in text.splitlines() if "tiny | 3 " in row
+    }
+    assert cells == {"llara": "–"}
+    assert next(row for row in text.splitlines() if "| deep |" in row).split("|")[column].strip() != "–"
+
+
+def test_the_page_says_what_code_made_each_row(records: list[RunRecord]) -> None:
+    same, other = markdown_page(records), markdown_page([*records, make("new", 0.2, code="99999999ff")])
+    assert "| decoder beam: dist 1.2, code ab12cd34 |" in same
+    assert "was not the same code" not in same
+    assert "decoder beam was not the same code: dist 1.2, code ab12cd34 made row 1, row 2, row 3" in other
+    assert "dist 1.2, code 99999999 made row" in other
+
+
+def test_one_user_prints_no_nan(records: list[RunRecord]) -> None:
+    lone = [make("sasrec", 0.3, users=1), make("llara", 0.6, llm="tiny", users=1)]
+    for page in (markdown_page(lone), html_page(lone)):
+        assert "nan" not in page.replace("namesake", "")
+        assert "400 cases of 1 user (" in page
+    lines = dict(rows_of(compare_records(*lone)))
+    assert lines["95 % interval (users)"] == lines["effect size d_z"] == "undefined"
+    assert "nan" not in str(lines)
+
+
+# ---- what somebody else's record may hold
+
+NASTY = [
+    "x\n```\n# Heading\n[link](https://evil.example)\n<script>alert(1)</script>\n````",
+    "# heading",
+    "- list",
+    "1. list",
+    "> quotation",
+    "[a](https://evil.example) ![b](http://evil.example/c.png) www.evil.example me@evil.example",
+    "<img src=x onerror=alert(1)> &lt;b&gt;",
+    "right\u202eto left \u2066and \u200fmore\x1b[31m red\x00 \u0085 line\u2028two",
+    "*bold* _it_ `code` ~~no~~ $x$ | cell \\| cell",
+]
+
+
+def hostile(record: RunRecord, text: str) -> RunRecord:
+    return record.model_copy(
+        update={
+            "labels": Labels(method=text, loss=text, decoder=text, llm=text),
+            "budget": {text: text},
+            "policies": {text: text},
+            "command": f"recbench run --model '{text}'",
+            "dataset": Dataset(name="ml-100k", label=text, sources={text: text}),
+            "plugins": (PluginCode(kind=text, name=text, distribution=text, version=text, code="ab"),),
+            "cases": record.cases.model_copy(update={"label": text}),
+            "seeds": tuple(
+                s.model_copy(update={"environment": {"device": text, "recbench": text}}) for s in record.seeds
+            ),
+        }
+    )
+
+
+def structure(text: str) -> tuple[list[str], str]:
+    """What another Markdown reader sees: the kind of every block and inline piece, and the text outside code."""
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    inline = [child for token in tokens for child in token.children or ()]
+    kinds = [f"{token.type} {token.tag}" for token in tokens] + [child.type for child in inline if child.type != "text"]
+    return kinds, " ".join(child.content for child in inline)
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_records_text_is_inert_on_both_pages(records: list[RunRecord], text: str) -> None:
+    page, html = markdown_page([hostile(records[2], text)]), html_page([hostile(records[2], text)])
+    kinds, shown = structure(page)
+    assert kinds == structure(markdown_page([hostile(records[2], "x")]))[0]
+    assert "link_open" not in kinds
+    assert plain(text) in shown  # harmless, and still what was written
+    for either in (page, html):
+        for character in "\u202e\u2066\u200f\x1b\x00\u0085\u2028":
+            assert character not in either
+    # GitHub links bare addresses too
+    outside = "".join(line for line in page.splitlines() if not line.startswith(("recbench", "# 1.")))
+    assert not re.search(r"(?<!\\)://|https?:/|www\.|\w@evil", outside)
+    for live in ("<script", "<img", "<a "):
+        assert live not in html
+
+
+@pytest.mark.parametrize("ticks", [3, 4, 9])
+def test_a_fence_is_longer_than_any_inside(records: list[RunRecord], ticks: int) -> None:
+    record = records[0].model_copy(update={"command": f"recbench run --model '{'`' * ticks}'"})
+    text = markdown_page([record])
+    assert f"\n{'`' * (ticks + 1)}bash\n" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("recbench run --model sasrec --seeds 3", "recbench run --model sasrec --seeds 3"),
+        ("recbench run; rm -rf /", "recbench 'run;' rm -rf /"),
+        ("recbench run $(reboot) `reboot`", "recbench run '$(reboot)' '`reboot`'"),
+        ("recbench run\nrm -rf /", "recbench run rm -rf /"),
+        ("recbench run 'a\nb'", "recbench run 'a b'"),
+        ("rm -rf /", "# the record holds no command of recbench"),
+        ("recbench run 'open", "# the record holds no command of recbench"),
+        ("", "# the record holds no command of recbench"),
+    ],
+)
+def test_a_shown_command_runs_recbench_alone(records: list[RunRecord], command: str, shown: str) -> None:
+    assert command_of(records[0].model_copy(update={"command": command})) == shown
+
+
+def test_a_name_cannot_leave_its_comment(records: list[RunRecord]) -> None:
+    record = records[0].model_copy(update={"labels": Labels(method="x\nrm -rf /")})
+    assert "\n# 1. x rm -rf /\n" in markdown_page([record])
+
+
+def test_nothing_to_build_deletes_nothing(tmp_path: Path, records: list[RunRecord]) -> None:
+    source, out = folder(tmp_path / "records", records), tmp_path / "pages"
+    build(source, out)
+    for empty in (tmp_path / "empty", tmp_path / "none"):
+        if empty.name == "empty":
+            empty.mkdir()
+        for command in (build, check):
+            with pytest.raises(UsageError, match="holds no record"):
+                command(empty, out)
+    assert (out / "ml-100k.md").is_file()
+
+
+def test_killed_writers_leave_nothing_beside_pages(tmp_path: Path, records: list[RunRecord]) -> None:
+    import socket
+
+    source, out = folder(tmp_path / "records", records), tmp_path / "pages"
+    out.mkdir()
+    (out / f".0123456789ab.{socket.gethostname()}.{2**22 + 1}.recbench-tmp").write_bytes(b"half")
+    build(source, out)
+    assert [path.name for path in out.iterdir()] == ["ml-100k.md"]
+
+
+def test_a_third_partys_metric_and_slice_are_on_the_page_by_their_entry_points(
+    records: list[RunRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+    from importlib.metadata import EntryPoint
+    from types import ModuleType, SimpleNamespace
+
+    from recbench import registry
+    from recbench.interfaces import MetricPlugin, Options, RankMetric, SlicePlugin, Slicer
+
+    class First(RankMetric[Options]):
+        def values(self, ranks: Any, depth: int) -> Any:
+            return (ranks == 1).astype(float)
+
+    class Early(Slicer[Options]):
+        def masks(self, results: Any) -> Any:
+            return {"first ten users": results.users < 10}
+
+    module = ModuleType("third_party")
+    module.first = MetricPlugin(summary="hit at once", implementation=First, depths=())
+    module.early = SlicePlugin(summary="the first users", implementation=Early)
+    monkeypatch.setitem(sys.modules, "third_party", module)
+    real, own = registry._entries, {"metric": "first", "slice": "early"}
+
+    def entries(kind: str) -> Any:
+        if kind not in own:
+            return real(kind)
+        entry = EntryPoint(own[kind], f"third_party:{own[kind]}", registry.GROUPS[kind])
+        vars(entry).update(dist=SimpleNamespace(name="third-party", version="1.0"))
+        return {**real(kind), own[kind]: [entry]}
+
+    monkeypatch.setattr(registry, "_entries", entries)
+    text = markdown_page(records)
+    assert " | MAP@10 | first | vs best |" in text
+    assert "| first ten users (" in text
+    assert compare_records(records[0], records[1], "first").metric == "first"

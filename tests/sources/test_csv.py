@@ -1,4 +1,4 @@
-"""The source csv: one's own data, and every way in which it can be wrong."""
+"""The source csv: your own data, and every way in which it can be wrong."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def _sequences(windows: list[Window], users: Mapping[str, int], items: Mapping[i
 
 
 def _sample(train: list[Window], cut: int, table: Table, windows: list[Window], train_name: str) -> Ints:
-    """Rows of ``train[:cut]`` that the sample names, ascending; rows that stand in ``train[cut:]`` are left out.
+    """Rows of ``train[:cut]`` that the sample names, ascending; rows of ``train[cut:]`` are left out.
 
     A window that train holds twice may be sampled twice.
     """

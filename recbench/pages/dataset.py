@@ -1,58 +1,17 @@
-"""What a page says, as blocks that markdown and HTML render alike. The only place where numbers are rounded."""
+"""What the page of a data set says, as blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from recbench.evaluation import METRICS
-from recbench.pages.compare import ALPHA, Tested, p_text
+from recbench.evaluation import Metric, metrics
+from recbench.pages.blocks import NONE, Block, Bullets, Code, Heading, Paragraph, Table, figure
+from recbench.pages.code import code_text, unlike
+from recbench.pages.compare import ALPHA, Tested, counted, interval, number, p_text
+from recbench.pages.records import command_of
 from recbench.pages.rows import METRIC, Row, Section, sections
 from recbench.results import RunRecord
 from recbench.stats.compare import RESAMPLES
-
-NONE = "–"
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A title; level 1 is the page's."""
-
-    level: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Paragraph:
-    """Running text."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Bullets:
-    """A list of short texts."""
-
-    items: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A header and rows of cells, all text; the first ``words`` columns are words, the others numbers."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    words: int
-
-
-@dataclass(frozen=True)
-class Code:
-    """Commands to copy."""
-
-    text: str
-
-
-Block = Heading | Paragraph | Bullets | Table | Code
 
 READING = (
     "Each number is the mean over all test cases (one case: a history and the one item that followed it), averaged "
@@ -82,23 +41,24 @@ def _section_blocks(section: Section) -> list[Block]:
     rows = section.rows
     note = f" ({section.label})" if section.label else ""
     blocks: list[Block] = [
-        Heading(2, f"Test set: {section.n_cases:,} cases of {section.n_users:,} users{note}"),
+        Heading(2, f"Test set: {counted(section.n_cases, 'case')} of {counted(section.n_users, 'user')}{note}"),
         Paragraph(_explanation(section)),
     ]
     if policies := _by_value(rows, lambda row: row.record.policies):
         blocks.append(Bullets(policies))
-    blocks.append(_results(section))
+    blocks += [_results(section), *_parts(section), *_beyond_ranks(rows)]
     if len(rows) > 1:
         blocks += [Heading(3, "Comparisons"), Paragraph(_method(section)), _comparisons(section)]
     blocks += [
         Heading(3, "Cost"),
         Paragraph(
-            "Training and decoding: mean wall-clock time a seed. A part taken from the store counts with the time "
+            "Training and decoding: mean wall-clock time a seed. A step taken from the store counts with the time "
             "that it took when it was made. Memory: the largest resident set over seeds."
         ),
         _costs(rows),
+        *_code(rows),
         Heading(3, "Run it again"),
-        Code("\n".join(f"# {row.rank}. {_name(row)}\n{row.record.command}" for row in rows)),
+        Code(tuple(line for row in rows for line in (f"# {row.rank}. {_name(row)}", command_of(row.record)))),
     ]
     return blocks
 
@@ -107,9 +67,8 @@ def _explanation(section: Section) -> str:
     text = (
         f"▲ and ▼: significantly better or worse than the best row, and than the best row without a language model "
         f"(traditional), on {METRIC} at {ALPHA:.2f} after Holm; = no difference shown; {NONE} the row itself or "
-        f"nothing to compare with. Cold: the {section.n_cold:,} cases whose target is in no training "
-        f"window (rows trained on a sample see fewer items still); warm: the others. "
-        f"Invalid: share of generated titles that are no item of the catalogue, before grounding."
+        f"nothing to compare with. Invalid: share of generated titles that are not in the catalogue, before grounding. "
+        f"With one relevant item a case, MAP equals MRR and recall equals the hit rate (HR)."
     )
     if (best := section.best_traditional) is not None:
         return f"{text} The best traditional row is {best.rank}, {_name(best)}."
@@ -121,21 +80,28 @@ def _method(section: Section) -> str:
     traditional = sum(row.traditional is not None for row in section.rows)
     same = section.best_traditional is section.rows[0]
     families = (
-        f"{best} comparisons, one family, since the best row is the best traditional one"
+        f"{counted(best, 'comparison')}, one family, since the best row is the best traditional one"
         if same
-        else f"{best} comparisons with the best row and {traditional} with the best traditional row, two families"
+        else f"{counted(best, 'comparison')} with the best row and {traditional} with the best traditional row, two "
+        "families"
     )
     return (
         f"One test was declared: {METRIC}, two-sided permutation by flipping the sign of a user's whole summed "
         f"difference ({RESAMPLES:,} draws, all patterns where there are fewer), the metric averaged over seeds first. "
         f"The unit is the user, {section.n_users:,} of them, not the case. p is corrected by Holm within each family: "
-        f"{families}. Intervals: 95 %, bootstrap of users; the second also resamples seeds. Detectable: the smallest "
-        f"difference found with 80 % power."
+        f"{families}. Intervals: 95 %, bootstrap of users; the second also resamples seeds. d_z: the mean of the "
+        f"users' summed differences, the sums that the test flips, divided by their standard deviation. Detectable: "
+        f"the smallest difference found with 80 % power."
     )
 
 
+def _shown(rows: tuple[Row, ...], of_ranks: bool) -> list[Metric]:
+    return [m for m in metrics() if m.of_ranks == of_ranks and any(m.name in row.metrics for row in rows)]
+
+
 def _results(section: Section) -> Table:
-    header = ("#", "Method", "Loss", "Decoder", "LM", "Seeds", *METRICS, "vs best", "vs best traditional")
+    shown = _shown(section.rows, of_ranks=True)
+    header = ("#", "Method", "Loss", "Decoder", "LM", "Seeds", *(m.name for m in shown), "vs best")
     rows = tuple(
         (
             str(row.rank),
@@ -144,15 +110,44 @@ def _results(section: Section) -> Table:
             row.record.labels.decoder or NONE,
             row.record.labels.llm or NONE,
             str(len(row.record.seeds)),
-            *(_with_spread(*row.metrics[name]) for name in METRICS),
+            *(_with_spread(row.metrics.get(m.name)) for m in shown),
             *marks(row),
-            _number(row.cold),
-            _number(row.warm),
             NONE if row.invalid_share is None else f"{row.invalid_share:.1%}",
         )
         for row in section.rows
     )
-    return Table((*header, f"cold {METRIC}", f"warm {METRIC}", "invalid"), rows, words=5)
+    return Table((*header, "vs best traditional", "invalid"), rows, words=5)
+
+
+def _parts(section: Section) -> list[Block]:
+    if not section.parts:
+        return []
+    cold = " Cold: the target is in no training window (rows trained on a sample see fewer items still)."
+    header = ("#", "Method", *(f"{name} ({n:,})" for name, n in section.parts.items()))
+    rows = tuple(
+        (str(row.rank), _name(row), *(_number(row.parts.get(name)) for name in section.parts)) for row in section.rows
+    )
+    return [
+        Heading(3, "Parts of the test set"),
+        Paragraph(
+            f"{METRIC} on the cases of each part, averaged over seeds; in brackets, how many cases it has."
+            + cold * ("cold" in section.parts)
+        ),
+        Table(header, rows, words=2),
+    ]
+
+
+def _beyond_ranks(rows: tuple[Row, ...]) -> list[Block]:
+    """Metrics of the lists themselves, where some row has kept its lists."""
+    shown = _shown(rows, of_ranks=False)
+    if not shown:
+        return []
+    lines = tuple((str(row.rank), _name(row), *(_with_spread(row.metrics.get(m.name)) for m in shown)) for row in rows)
+    return [
+        Heading(3, "What is recommended"),
+        Bullets(tuple(f"{m.name}: {m.plugin.summary}" for m in shown)),
+        Table(("#", "Method", *(m.name for m in shown)), lines, words=2),
+    ]
 
 
 def _comparisons(section: Section) -> Table:
@@ -172,14 +167,14 @@ def _comparisons(section: Section) -> Table:
                     f"{row.rank}. {_name(row)}",
                     f"{other.rank}. {_name(other)}",
                     f"{c.difference:+.4f}",
-                    f"{c.relative:+.1%}" if c.mean_b else NONE,
-                    f"{c.interval[0]:+.4f} to {c.interval[1]:+.4f}",
-                    f"{c.interval_two_level[0]:+.4f} to {c.interval_two_level[1]:+.4f}",
+                    number(c.relative, "+.1%", NONE),
+                    interval(c.interval, NONE),
+                    interval(c.interval_two_level, NONE),
                     p_text(c.p),
                     p_text(tested.p_holm),
-                    f"{c.effect:+.2f}",
+                    number(c.effect, "+.2f", NONE),
                     f"{c.wins:,} / {c.ties:,} / {c.losses:,}",
-                    f"{c.detectable:.4f}",
+                    number(c.detectable, ".4f", NONE),
                 )
             )
     return Table((*header, "users won / tied / lost", "detectable"), tuple(lines), words=2)
@@ -204,6 +199,23 @@ def _costs(rows: tuple[Row, ...]) -> Table:
             )
         )
     return Table(header, tuple(lines), words=5)
+
+
+def _code(rows: tuple[Row, ...]) -> list[Block]:
+    """What made each row, and where rows are not comparable as code."""
+    if not any(row.record.plugins for row in rows):
+        return []
+    lines = tuple(
+        (str(row.rank), _name(row), "; ".join(map(code_text, row.record.plugins)) or "not recorded (format 1)")
+        for row in rows
+    )
+    differing = unlike([(f"row {row.rank}", row.record) for row in rows])
+    return [
+        Heading(3, "Code"),
+        Paragraph("The plugins that made each row. All seeds of a row were made by the same code."),
+        Table(("#", "Method", "Plugins"), lines, words=3),
+        *([Bullets(tuple(differing))] if differing else []),
+    ]
 
 
 def _by_value(rows: tuple[Row, ...], texts: Callable[[Row], dict[str, str]]) -> tuple[str, ...]:
@@ -233,12 +245,15 @@ def _distinct(texts: list[str]) -> str:
     return ", ".join(dict.fromkeys(text for text in texts if text)) or NONE
 
 
-def _with_spread(mean: float, sd: float | None) -> str:
-    return _number(mean) if sd is None else f"{mean:.4f} ± {sd:.4f}"
+def _with_spread(found: tuple[float, float | None] | None) -> str:
+    if found is None:
+        return NONE
+    mean, sd = found
+    return figure(mean) if sd is None else f"{figure(mean)} ± {figure(sd)}"
 
 
 def _number(value: float | None) -> str:
-    return NONE if value is None else f"{value:.4f}"
+    return NONE if value is None else figure(value)
 
 
 def marks(row: Row) -> tuple[str, str]:

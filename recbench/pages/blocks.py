@@ -1,0 +1,67 @@
+"""What pages are made of: blocks that Markdown and HTML show alike.
+
+All text in them is plain: the renderers make harmless what a record's text may hold.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A title; level 1 is the page's."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Running text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of short texts."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header and rows of cells, all text; the first ``words`` columns are words, the others numbers."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int
+
+
+@dataclass(frozen=True)
+class Code:
+    """Commands to copy, a line each."""
+
+    lines: tuple[str, ...]
+
+
+Block = Heading | Paragraph | Bullets | Table | Code
+
+
+def plain(text: str) -> str:
+    """Text on one line, without control characters and those that reorder what a reader sees."""
+    text = " ".join(text.split())
+    return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cs") and not _reorders(c))
+
+
+def figure(value: float) -> str:
+    """A metric for reading: four decimals, one where it is 10 or more (a mean popularity)."""
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def _reorders(character: str) -> bool:
+    return character in "\u061c\u200e\u200f" or "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"

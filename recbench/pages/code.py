@@ -1,0 +1,36 @@
+"""What code made a run: its plugins, as text, and where two runs differ in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recbench.results import PluginCode, RunRecord
+
+SHORT = 8
+
+
+def code_text(plugin: PluginCode) -> str:
+    """``loss msl: recbench-toolkit 0.4.0, code 1a2b3c4d``."""
+    return f"{plugin.kind} {plugin.name}: {_made(plugin)}"
+
+
+def _made(plugin: PluginCode) -> str:
+    return f"{plugin.distribution} {plugin.version}, code {plugin.code[:SHORT]}"
+
+
+def unlike(records: Sequence[tuple[str, RunRecord]]) -> list[str]:
+    """A sentence for each plugin of which several runs used different code.
+
+    Args:
+        records: what to call each run, and its record; those of format 1 do not say.
+    """
+    made: dict[tuple[str, str], dict[PluginCode, list[str]]] = {}
+    for name, record in records:
+        for plugin in record.plugins:
+            made.setdefault((plugin.kind, plugin.name), {}).setdefault(plugin, []).append(name)
+    return [
+        f"{kind} {name} was not the same code: "
+        + "; ".join(f"{_made(plugin)} made {', '.join(users)}" for plugin, users in versions.items())
+        for (kind, name), versions in sorted(made.items())
+        if len({plugin.code for plugin in versions}) > 1
+    ]
