@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import recbench
-from recbench.results import environment, peak_memory_bytes
+from recbench.memory import peak_memory_bytes
+from recbench.results import environment
 
 
 def test_environment_is_json_and_names_what_matters() -> None:

@@ -14,7 +14,8 @@ from recbench.errors import UsageError
 from recbench.interfaces import Lessons, Reporter
 from recbench.language.embeddings import text_means
 from recbench.language.textmodel import TextModel
-from recbench.seeds import child, seed_everything
+from recbench.seeds import child
+from recbench.seeds.everything import seed_everything
 from recbench.types import PAD, Split
 
 STEPS = (
