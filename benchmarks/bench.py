@@ -79,15 +79,14 @@ def main() -> None:
 
 def _code() -> str:
     """What the figures were measured with."""
-    from recbench import registry
-    from recbench.keys import bench_code
+    from recbench.keys import _package, bench_code, digest
 
     found = [
         bench_code(),
-        *(registry.code("decoder", d) for d in ("constrained_beam", "exact")),
-        registry.code("loss", "msl"),
+        *(_package("decoder", d) for d in ("constrained_beam", "exact")),
+        _package("loss", "msl"),
     ]
-    return registry.digest([*HERE.glob("*.py")]) + "".join(f[:8] for f in found)
+    return digest([*HERE.glob("*.py")]) + "".join(f[:8] for f in found)
 
 
 if __name__ == "__main__":

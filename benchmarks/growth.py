@@ -15,7 +15,7 @@ from work import BEAMS, TINY, Generate, agree, load, some_prompts
 
 def curves(threads: int) -> list[Row]:
     """Ours with HF's scores against ``generate`` with a dict trie, tiny model: one quantity at a time."""
-    from recbench_plugins.decoders.beam_search import BeamSearch
+    from recbench.search.beam import BeamSearch
 
     model, split = load(TINY, threads, True)
     allowed = following(dict_trie(model.encoder.answers), model.encoder.tokenizer.eos_token_id)
@@ -42,13 +42,13 @@ def catalogues(threads: int, sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1
     from recbench.interfaces import Options
     from recbench.language import tiny
     from recbench.language.load import load_tokenizer
-    from recbench.language.options import TinyOptions
     from recbench.language.textmodel import TextModel
     from recbench.prompts.encode import Encoder
     from recbench.prompts.templates import template
+    from recbench.search.beam import BeamSearch
+    from recbench.spec.llm import TinyOptions
     from recbench.types import Catalog
     from recbench_plugins.backbones.bigrec import BIGRec
-    from recbench_plugins.decoders.beam_search import BeamSearch
 
     load(TINY, threads, True)  # threads and allocator as elsewhere
     draw = np.random.default_rng(0)

@@ -20,10 +20,11 @@ BEAMS = 10
 def load(llm: str, threads: int, trained: bool) -> tuple[Any, Any]:
     """The model and its data (ml-100k); ``tiny`` trained by MSL on 6,400 windows, or any model as it is."""
     from recbench.config import Request
+    from recbench.stages import Stages
+
+    from recbench.experiment import begin, plan
     from recbench.interfaces import SilentReporter
     from recbench.results import Store
-    from recbench.run import begin, plan
-    from recbench.stages import Stages
 
     sets = ("train.samples=6400", "train.epochs=1", "evaluate.validation_cases=50", f"machine.threads={threads}")
     spec = plan(Request(model="bigrec", loss="msl", llm=llm, sets=sets))
@@ -58,7 +59,7 @@ class Generate:
         self.model, self.prompts, self.allowed, self.batch, self.beams = model, prompts, allowed, batch, beams
 
     def __call__(self) -> list[list[int]]:
-        from recbench_plugins.decoders.generate import generate
+        from recbench.search.generate import generate
 
         model, item = self.model, {a[:-1]: i for i, a in enumerate(self.model.encoder.answers)}
         config = model.causal.config
@@ -83,7 +84,7 @@ def decoding(llm: str, users: int, threads: int, tries: str = "dict marisa", bf1
     """Beam search with HF's own scores against ``generate``; and the whole of ours against HF's prefill alone."""
     import torch
 
-    from recbench_plugins.decoders.beam_search import BeamSearch
+    from recbench.search.beam import BeamSearch
     from recbench_plugins.decoders.hf_constrained_beam import TokenTrie
 
     model, split = load(llm, threads, llm == TINY)
@@ -121,8 +122,8 @@ def decoding(llm: str, users: int, threads: int, tries: str = "dict marisa", bf1
 
 def exact(threads: int) -> list[Row]:
     """The exact top 10 against beam 10 on the trained model (the ratio is the price of exactness, below 1)."""
-    from recbench_plugins.decoders.beam_search import BeamSearch
-    from recbench_plugins.decoders.best_first import BestFirst
+    from recbench.search.beam import BeamSearch
+    from recbench.search.best_first import BestFirst
 
     model, split = load(TINY, threads, True)
     prompts, none = some_prompts(model, split, 64), [set() for _ in range(64)]
@@ -147,7 +148,7 @@ def training(llm: str, threads: int, side: str = "", bf16: bool = False) -> list
     windows = split.train.take(np.linspace(0, len(split.train) - 1, size).astype(int))
     examples = Examples(model, windows, choices=True)
     batch = collate([examples[i] for i in range(size)])
-    loss = registry.load("loss", "msl")(registry.get("loss", "msl").options(tau=2.0, variant="official"))
+    loss = registry.get("loss", "msl").implementation(registry.get("loss", "msl").options(tau=2.0, variant="official"))
     module = AnswerModel(model, loss)
     whole = [(examples.prompts[i], examples.answers[i]) for i in range(size)]
     plain = padded(whole, model.encoder.tokenizer.pad_token_id)

@@ -1,4 +1,4 @@
-"""What a run says about itself: its name, labels, budget, policies and the command that repeats it."""
+"""What a run says about itself: its name, labels, budget, policies, plugins and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -10,153 +10,192 @@ from typing import Any
 import numpy as np
 
 from recbench import registry
-from recbench.config import Request, RunSpec
-from recbench.language.options import TINY
-from recbench.results import Cases, Dataset, Labels, spec_hash
-from recbench.results.upgrade import _nested
+from recbench.planning import Plan
+from recbench.results import Cases, Dataset, Labels, PluginCode
+from recbench.spec.model import Method, Recommender, Spec
+from recbench.spec.options import TrainBudget
+from recbench.spec.request import BUDGET, SET, Request
+from recbench.steps.code import code_of
 from recbench.types import Sequences, Split
 
 
-def run_id(spec: RunSpec) -> str:
+def run_id(spec: Spec) -> str:
     """The name of a run's folder: its parts and the hash of its spec."""
-    parts = spec.parts
-    names = [_dataset_name(spec), parts["backbone"]["name"]]
-    names += [parts[g]["name"] for g in ("loss",) if g in parts] + [parts["decoder"]["name"]]
-    return "-".join([*names, spec.spec_hash()[:8]])
+    own = spec.recommender
+    parts = [spec.dataset.called, own.backbone.name, *(part.name for part in (own.loss, own.decoder) if part)]
+    return "-".join([*parts, spec.spec_hash()[:8]])
 
 
-def describe(spec: RunSpec, split: Split, cases: Sequences, command: str) -> Mapping[str, Any]:
+def describe(plan: Plan, split: Split, cases: Sequences, command: str) -> Mapping[str, Any]:
     """Everything of the record but its seeds."""
-    parts = spec.parts
-    counts = split.train_counts()
-    evaluate = parts["evaluate"]
-    chosen = [f"at most {evaluate['per_user']} windows a user"] if evaluate["per_user"] else []
-    chosen += [f"a sample of {evaluate['cases']:,}"] if evaluate["cases"] else []
-    name = _dataset_name(spec)
-    llm = spec.llm["name"] if spec.llm else ""
+    spec, own = plan.spec, plan.spec.recommender
+    name, llm = spec.dataset.called, own.language_model
+    tuned = spec.tuning.grid if spec.tuning else {}
     return {
         "run": run_id(spec),
-        "spec": _nested(parts),
-        "spec_hash": spec_hash(_nested(parts)),
+        "spec": spec.plain(),
+        "spec_hash": spec.spec_hash(),
         "command": command,
         "dataset": Dataset(name=name, label=name, sources=dict(split.sources)),
         "labels": Labels(
-            method=_label(parts["backbone"], "backbone", _teacher_words(parts)),
-            loss=_label(parts.get("loss"), "loss", _tuned_words(parts)),
-            decoder=_label(parts["decoder"], "decoder"),
-            llm=llm,
+            method=_label(own.backbone, _teacher_words(own)),
+            loss=_label(own.loss, _tuned_words(own.train, tuned)),
+            decoder=_label(own.decoder),
+            llm=llm.name if llm else "",
         ),
-        "budget": _budget(spec, split),
-        "policies": {
-            "items that share a title": str(parts["dataset"]["options"].get("namesakes", "distinct")),
-            "items of the history": f"{evaluate['history']} as recommendations",
-        },
-        "cases": Cases(
-            digest=cases.digest(),
-            label=", ".join(chosen) or "all test windows",
-            users=cases.users,
-            cold=(~split.warm_items()[cases.target]).astype(np.int32),
-            history_length=cases.history_length,
-            popularity=counts[cases.target].astype(np.int32),
-            target=cases.target,
-            item_popularity=counts.astype(np.int32),
-        ),
+        "budget": _budget(plan, split),
+        "policies": _policies(spec, split),
+        "plugins": plugins(spec),
+        "cases": _cases(spec, split, cases),
     }
 
 
-def _label(part: Mapping[str, Any] | None, kind: str, more: list[str] | None = None) -> str:
+def plugins(spec: Spec) -> tuple[PluginCode, ...]:
+    """Every plugin of an experiment with its distribution, version and code, each once."""
+    found = {}
+    for method in (spec.dataset, *spec.recommender.methods()):
+        name = getattr(method, "source", method.name)
+        distribution, version = registry.distribution(method.kind, name)
+        code = code_of((method.plugin.implementation.__module__,)).digest
+        found[method.kind, name] = PluginCode(
+            kind=method.kind, name=name, distribution=distribution, version=version, code=code
+        )
+    return tuple(found[key] for key in sorted(found))
+
+
+def _cases(spec: Spec, split: Split, cases: Sequences) -> Cases:
+    counts, evaluate = split.train_counts(), spec.evaluate
+    chosen = [f"at most {evaluate.per_user} windows a user"] if evaluate.per_user else []
+    chosen += [f"a sample of {evaluate.cases:,}"] if evaluate.cases else []
+    return Cases(
+        digest=cases.digest(),
+        label=", ".join(chosen) or "all test windows",
+        users=cases.users,
+        target=cases.target,
+        cold=(~split.warm_items()[cases.target]).astype(np.int32),
+        history_length=cases.history_length,
+        popularity=counts[cases.target].astype(np.int32),
+        item_popularity=counts.astype(np.int32),
+    )
+
+
+def _policies(spec: Spec, split: Split) -> dict[str, str]:
+    """The choices of the protocol, by name."""
+    protocol = split.facts.get("protocol")
+    said = {"protocol": str(protocol).replace("_", " ")} if protocol else {}
+    namesakes = getattr(spec.dataset.options, "namesakes", "distinct")
+    return {
+        **said,
+        "items that share a title": str(namesakes),
+        "items of the history": f"{spec.evaluate.history} as recommendations",
+    }
+
+
+def _label(part: Method | None, more: list[str] | None = None) -> str:
     """A part's name with the options that differ from its defaults, and ``more``."""
     if part is None:
         return ""
-    defaults = registry.get(kind, part["name"]).options().model_dump(mode="json")
-    changed = [f"{k}={v}" for k, v in part["options"].items() if defaults.get(k) != v]
+    defaults = type(part.options)().model_dump(mode="json")
+    changed = [f"{k}={v}" for k, v in part.plain()["options"].items() if defaults.get(k) != v]
+    changed += [f"{option} {digest[:8]}" for option, digest in part.files.items()]
     changed += more or []
-    return part["name"] + (f" ({', '.join(changed)})" if changed else "")
+    return part.name + (f" ({', '.join(changed)})" if changed else "")
 
 
-def _teacher_words(parts: Mapping[str, Any]) -> list[str]:
+def _teacher_words(own: Recommender) -> list[str]:
     """A teacher other than the usual one, as part of the method's label."""
-    if "teacher" not in parts:
+    if own.teacher is None or own.teacher.loss is None:
         return []
-    teacher = parts["teacher"]
-    name, loss = teacher["backbone"]["name"], teacher["loss"]["name"]
-    usual = registry.get("backbone", parts["backbone"]["name"]).requires["teacher"]
+    name, loss = own.teacher.backbone.name, own.teacher.loss.name
+    usual = own.backbone.plugin.requires["teacher"]
     if (name, loss) == (usual, registry.get("backbone", usual).default_loss):
         return []
     return [f"teacher={name}+{loss}"]
 
 
-def _tuned_words(parts: Mapping[str, Any]) -> list[str]:
+def _tuned_words(train: TrainBudget | None, grid: Mapping[str, Any]) -> list[str]:
     """Budget options that were chosen on validation, as part of the loss's label."""
-    grid = parts.get("tuning", {}).get("grid", {})
     chosen = [name.partition(".")[2] for name in grid if name.startswith("train.")]
-    return [f"{option}={parts['train'][option]}" for option in chosen]
+    return [f"{option}={getattr(train, option)}" for option in chosen]
 
 
-def _budget(spec: RunSpec, split: Split) -> dict[str, str]:
-    parts = spec.parts
-    if "train" not in parts:
+def _budget(plan: Plan, split: Split) -> dict[str, str]:
+    spec, own = plan.spec, plan.spec.recommender
+    train = own.train
+    if train is None:
         return {"training": "none"}
-    train = parts["train"]
-    n = len(split.train if split.sample is None or not train["samples"] else split.train.take(split.sample))
-    shown = min(train["samples"] or n, n)
+    n = len(split.train if split.sample is None or not train.samples else split.train.take(split.sample))
+    validation = min(spec.evaluate.validation_cases, len(split.valid))
     budget = {
-        "preset": spec.preset,
-        "training windows": f"{shown:,} of {len(split.train):,}",
-        "epochs": f"at most {train['epochs']}" if train["patience"] else str(train["epochs"]),
-        "batch": str(train["batch_size"]),
-        "learning rate": f"{train['learning_rate']:g}",
-        "epoch chosen on": f"{min(parts['evaluate']['validation_cases'], len(split.valid)):,} validation windows",
+        "preset": plan.preset,
+        "training windows": f"{min(train.samples or n, n):,} of {len(split.train):,}",
+        "epochs": f"at most {train.epochs}" if train.patience else str(train.epochs),
+        "batch": str(train.batch_size),
+        "learning rate": f"{train.learning_rate:g}",
+        "epoch chosen on": f"{validation:,} validation windows",
     }
-    if "reference" in parts:
-        first = parts["reference"]["train"]
-        loss = parts["reference"]["loss"]["name"]
-        budget["before"] = f"{loss}, {first['epochs']} epochs on {_windows(first)} windows"
-    if "teacher" in parts:
-        teacher, own = parts["teacher"], parts["teacher"]["train"]
-        words = f"{teacher['backbone']['name']} + {teacher['loss']['name']}"
-        budget["teacher"] = f"{words}, {own['epochs']} epochs on {_windows(own)} windows"
-    if "tuning" in parts:
-        tuning = parts["tuning"]
-        grid = "; ".join(f"{k} in {', '.join(map(str, v))}" for k, v in tuning["grid"].items())
-        budget["tuning"] = f"{grid} ({tuning['trials']} trainings, seed {tuning['seed']}, on validation)"
-    if "collaborative" in parts:
-        helper, own = parts["collaborative"]["name"], parts["collaborative"]["train"]
-        said = f"{helper}, {own['epochs']} epochs on {_windows(own)} windows" if own else helper
-        budget["collaborative model"] = said
+    for name, role in (("before", own.reference), ("teacher", own.teacher), ("collaborative model", own.collaborative)):
+        if role is not None:
+            budget[name] = _words(role, name)
+    if spec.tuning:
+        grid = "; ".join(f"{k} in {', '.join(map(str, v))}" for k, v in spec.tuning.grid.items())
+        budget["tuning"] = f"{grid} ({spec.tuning.trials} trainings, seed {spec.tuning.seed}, on validation)"
     return budget
 
 
-def _windows(train: Mapping[str, Any]) -> str:
-    return f"{train['samples']:,}" if train["samples"] else "all"
+def _words(part: Recommender, role: str) -> str:
+    loss = part.loss.name if part.loss else ""
+    who = {"before": loss, "teacher": f"{part.backbone.name} + {loss}"}.get(role, part.backbone.name)
+    if part.train is None:
+        return who
+    return f"{who}, {part.train.epochs} epochs on {f'{part.train.samples:,}' if part.train.samples else 'all'} windows"
 
 
-def command_of(request: Request, spec: RunSpec) -> str:
-    """The command line that repeats a request, but for its seeds; paths are shown by their last part."""
-    machine, several = spec.parts["machine"], spec.parts["machine"]["processes"] > 1
-    launch = ["torchrun", "--nproc_per_node", str(machine["processes"]), "-m"] if several else []
-    grid = request.tuning.get("grid", {})
-    words = [*launch, "recbench", "tune" if grid else "run", "--model", request.model]
-    for flag, value in (("--loss", request.loss), ("--decoder", request.decoder)):
-        words += [flag, value] if value else []
-    words += ["--dataset", request.dataset] if request.dataset != "ml-100k" else []
-    for option, value in request.dataset_options.items():
-        place = Path(value).name
-        words += ["--data-dir", place] if option in ("dir", "file") else ["--set", f"dataset.{option}={value}"]
-    llm = spec.llm["name"] if spec.llm else TINY
-    words += ["--llm", llm] if llm != TINY else []
-    words += ["--preset", spec.preset, "--device", machine["device"]]
-    for flag, number in request.flags.items():
-        words += [f"--{flag.replace('_', '-')}", str(number)] if number is not None else []
-    groups = request.config.get("set", {})
-    words += [w for g, options in groups.items() for k, v in options.items() for w in ("--set", f"{g}.{k}={v}")]
-    words += [w for text in request.sets if text.partition("=")[0] not in grid for w in ("--set", text)]
+def command_of(request: Request, plan: Plan) -> str:
+    """The command line that repeats a request, but for its seeds; paths are shown as they were given."""
+    machine = plan.spec.machine
+    launch = ["torchrun", "--nproc_per_node", str(machine.processes), "-m"] if machine.processes > 1 else []
+    tuning = request.tuning
+    words = [*launch, "recbench", "tune" if tuning else "run", "--model", request.model]
+    for name in ("loss", "decoder", "dataset", "data_dir", "llm"):
+        value = getattr(request, name)
+        if value is not None and value != Request.model_fields[name].default:
+            words += [f"--{name.replace('_', '-')}", value]
+    words += ["--preset", plan.preset, "--device", machine.device]
+    for flag in BUDGET:
+        if (number := getattr(request, flag)) is not None:
+            words += [f"--{flag.replace('_', '-')}", str(number)]
+    grid = tuning.grid if tuning else {}
+    for group, options in request.options.items():
+        for option, value in options.items():
+            if f"{group}.{option}" not in grid:
+                words += [f"--{SET}", f"{group}.{option}={_yaml(value)}"]
     for target, values in grid.items():
-        words += ["--grid", f"{target}={','.join(map(str, values))}"]
-    words += ["--tune-seed", str(request.tuning["seed"]), "--run"] if grid else []
+        words += ["--grid", f"{target}={','.join(map(_yaml, values))}"]
+    if tuning:
+        words += ["--tune-seed", str(tuning.seed), "--run"]
     return shlex.join(words)
 
 
-def _dataset_name(spec: RunSpec) -> str:
-    data = spec.parts["dataset"]
-    return str(data.get("label", data["name"]))
+def shareable(command: str, plan: Plan) -> str:
+    """The command without folders of this machine: paths are shown by their last part."""
+    words = shlex.split(command)
+    for number, word in enumerate(words[:-1]):
+        if word in ("--data-dir", "--llm") and Path(words[number + 1]).expanduser().exists():
+            words[number + 1] = Path(words[number + 1]).expanduser().resolve().name
+    for path in (
+        path for part in (plan.spec.dataset, *plan.spec.recommender.methods()) for path in part.paths.values()
+    ):
+        words = [word.replace(path, Path(path).name) for word in words]
+    return shlex.join(words)
+
+
+def _yaml(value: Any) -> str:
+    """A value as ``--set`` reads it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or isinstance(value, list | dict):
+        import json
+
+        return json.dumps(value)
+    return str(value)

@@ -29,3 +29,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {near[0]!r}?"
     return f"known: {', '.join(known)}" if known else "none is installed"
+
+
+def short(text: str) -> str:
+    """A text in quotes, cut where it is long: what messages show of a user's own words."""
+    return repr(text if len(text) <= 40 else text[:39] + "…")

@@ -104,6 +104,18 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_path(path: Path) -> str:
+    """sha256 of a file; of a folder: over the names and contents of every file in it.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    if not path.is_dir():
+        return sha256_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest([[file.relative_to(path).as_posix(), sha256_file(file)] for file in files])
+
+
 def alive(host: str, process: int) -> bool:
     """Whether a process may still be running: certain only for those of this host."""
     if host != socket.gethostname():

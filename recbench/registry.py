@@ -1,96 +1,166 @@
-"""Every method is an entry point; nothing is imported before it is used. Standard library only.
+"""Every method is an entry point, a third party's and our own alike; only what is asked for is imported.
 
-A group's entry point resolves to a light :class:`recbench.interfaces.Plugin` descriptor; the implementation it names
-is imported by :func:`load`. Built-in methods and a third party's are found the same way.
+An entry point of the group ``recbench.losses`` (and so on for each kind) names a descriptor
+(:class:`recbench.interfaces.LossPlugin`), whose ``implementation`` is the class that does the work.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from typing import Any
+from importlib.metadata import Distribution, EntryPoint, distributions
+from typing import Literal, overload
 
 from recbench.errors import RecbenchError, UsageError, did_you_mean
-from recbench.interfaces import KINDS, PLURALS, Plugin
+from recbench.interfaces import (
+    DESCRIPTORS,
+    KINDS,
+    PLURALS,
+    BackbonePlugin,
+    DecoderPlugin,
+    LossPlugin,
+    MetricPlugin,
+    Plugin,
+    SlicePlugin,
+    SourcePlugin,
+)
 
 GROUPS = dict(zip(KINDS, (f"recbench.{plural}" for plural in PLURALS), strict=True))
 
 
-@cache
-def _all_entries() -> Any:
-    return entry_points()  # reads every installed distribution: once is enough
+@dataclass(frozen=True)
+class _Installed:
+    """Entry points by kind and name, one for each distribution that claims the name; and what is wrong with others."""
+
+    claims: dict[str, dict[str, dict[str, EntryPoint]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    broken: list[str] = field(default_factory=list)
 
 
 @cache
+def _installed() -> _Installed:
+    """Reads every installed distribution: once is enough."""
+    found, kinds = _Installed(), {group: kind for kind, group in GROUPS.items()}
+    seen: set[str] = set()
+    for dist in distributions():
+        try:
+            ours = [entry for entry in dist.entry_points if entry.group.partition(".")[0] == "recbench"]
+        except Exception as error:  # somebody's entry_points.txt may hold anything
+            found.broken.append(f"The entry_points.txt of {_called(dist)} cannot be read: {_said(error)}.")
+            continue
+        if not ours or (owner := _called(dist)) in seen:  # an editable install's egg-info shows it again
+            continue
+        seen.add(owner)
+        for entry in ours:
+            if entry.group not in kinds:
+                found.broken.append(
+                    f"{entry.name!r} of {owner}: there is no group {entry.group!r}: {did_you_mean(entry.group, kinds)}"
+                )
+                continue
+            found.claims[kinds[entry.group]].setdefault(entry.name, {})[owner] = entry
+    return found
+
+
+def _called(dist: Distribution) -> str:
+    try:
+        return str(dist.name or "an unnamed distribution")
+    except Exception:  # its METADATA may be garbage too
+        return "an unnamed distribution"
+
+
+def broken() -> list[str]:
+    """One sentence for each distribution or entry point that cannot be used at all."""
+    return list(_installed().broken)
+
+
 def _entries(kind: str) -> dict[str, list[EntryPoint]]:
-    found: dict[str, dict[tuple[str, str], EntryPoint]] = {}
-    for entry in _all_entries().select(group=GROUPS[kind]):
-        # One distribution can be seen twice (an editable install beside its egg-info): that is no conflict.
-        owner = entry.dist.name if entry.dist else "?"
-        found.setdefault(entry.name, {})[owner, entry.value] = entry
-    return {name: list(claims.values()) for name, claims in found.items()}
+    return {name: list(claims.values()) for name, claims in _installed().claims[kind].items()}
 
 
 def names(kind: str) -> list[str]:
-    """The installed names of one kind (backbone, loss, decoder, source), sorted."""
+    """The installed names of one kind (of ``recbench.interfaces.KINDS``), sorted."""
     return sorted(_entries(kind))
 
 
+def distribution(kind: str, name: str) -> tuple[str, str]:
+    """Name and version of the distribution that registers ``name``."""
+    dist = _entry(kind, name).dist
+    if dist is None:
+        return "an unknown distribution", ""
+    try:
+        return _called(dist), str(dist.version or "")
+    except Exception:
+        return _called(dist), ""
+
+
 def origin(kind: str, name: str) -> str:
-    """The distribution, with version, that registers ``name``."""
-    entry = _entry(kind, name)
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "unknown distribution"
+    """The same as text: ``recbench-toolkit 0.4.0``."""
+    return " ".join(distribution(kind, name)).strip()
 
 
+@overload
+def get(kind: Literal["backbone"], name: str) -> BackbonePlugin: ...
+@overload
+def get(kind: Literal["loss"], name: str) -> LossPlugin: ...
+@overload
+def get(kind: Literal["decoder"], name: str) -> DecoderPlugin: ...
+@overload
+def get(kind: Literal["source"], name: str) -> SourcePlugin: ...
+@overload
+def get(kind: Literal["metric"], name: str) -> MetricPlugin: ...
+@overload
+def get(kind: Literal["slice"], name: str) -> SlicePlugin: ...
+@overload
+def get(kind: str, name: str) -> Plugin: ...
 def get(kind: str, name: str) -> Plugin:
-    """The descriptor of ``name``, without importing its implementation.
+    """The descriptor of ``name``; imports its module.
 
     Raises:
         UsageError: the name is unknown (suggests the nearest), or two distributions claim it.
-        RecbenchError: the descriptor's module cannot be imported, or is no descriptor.
+        RecbenchError: the module cannot be imported, or what it names is not a descriptor of this kind.
     """
     entry = _entry(kind, name)
-    plugin = _import(entry.value, kind, name, extra="")
-    if not isinstance(plugin, Plugin) or plugin.kind != kind:
+    who = f"{kind.capitalize()} {name!r} of {origin(kind, name)}"
+    module, _, attribute = entry.value.partition(":")
+    try:
+        plugin = importlib.import_module(module)
+        for part in attribute.split("."):
+            plugin = getattr(plugin, part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a third party's module may raise anything, SystemExit included
+        raise RecbenchError(f"{who} cannot be imported from {entry.value}: {_said(error)}.") from error
+    if not isinstance(plugin, DESCRIPTORS[kind]):
         raise RecbenchError(
-            f"{kind} {name!r} of {origin(kind, name)}: {entry.value} is {type(plugin).__name__}, "
-            f"where an entry point of {GROUPS[kind]} must name a Plugin of kind {kind!r}."
+            f"{who}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} must name a "
+            f"{DESCRIPTORS[kind].__name__}."
         )
     return plugin
 
 
-def load(kind: str, name: str) -> Any:
-    """The class that implements ``name``; imports it.
+@contextmanager
+def blamed(kind: str, name: str) -> Iterator[None]:
+    """While a plugin works: what would end the process or needs an installation becomes an error that names it.
 
     Raises:
-        RecbenchError: the import fails; names the plugin, its distribution and the extra to install.
+        RecbenchError: the plugin called ``sys.exit``, or imports something that is not installed.
     """
-    plugin = get(kind, name)
-    return _import(plugin.implementation, kind, name, plugin.extra)
+    who = f"{kind.capitalize()} {name!r} of {origin(kind, name)}"
+    try:
+        yield
+    except SystemExit as error:
+        raise RecbenchError(f"{who} called sys.exit({error.code!r}), where it should raise an error.") from error
+    except ImportError as error:
+        extra = get(kind, name).extra
+        hint = f" Install it with: pip install {extra!r}." if extra else ""
+        raise RecbenchError(f"{who} needs something that is not installed: {_said(error)}.{hint}") from error
 
 
-@cache
-def code(kind: str, name: str) -> str:
-    """sha256 over the source of the package (or single module) that implements ``name``."""
-    top = get(kind, name).implementation.partition(":")[0].partition(".")[0]
-    found = importlib.util.find_spec(top)
-    if found is None:
-        raise RecbenchError(f"{kind.capitalize()} {name!r} of {origin(kind, name)}: there is no package {top!r}.")
-    folders = [Path(place) for place in found.submodule_search_locations or ()]
-    return digest([p for folder in folders for p in folder.rglob("*.py")] or [Path(str(found.origin))])
-
-
-def digest(files: Iterable[Path]) -> str:
-    """sha256 over names and contents of source files."""
-    sha = hashlib.sha256()
-    for path in sorted(files):
-        sha.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return sha.hexdigest()
+def _said(error: BaseException) -> str:
+    """Class and message on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".:")
 
 
 def _entry(kind: str, name: str) -> EntryPoint:
@@ -98,21 +168,6 @@ def _entry(kind: str, name: str) -> EntryPoint:
     if not claims:
         raise UsageError(f"Unknown {kind} {name!r}: {did_you_mean(name, names(kind))}")
     if len(claims) > 1:
-        owners = " and ".join(sorted(c.dist.name if c.dist else c.value for c in claims))
+        owners = " and ".join(sorted(claim.dist.name if claim.dist else claim.value for claim in claims))
         raise UsageError(f"The {kind} name {name!r} is claimed by {owners}: uninstall one of them.")
     return claims[0]
-
-
-def _import(target: str, kind: str, name: str, extra: str) -> Any:
-    module, _, attribute = target.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # a third party's module may raise anything; all of it is one failure to import
-        hint = f" Install it with: pip install {extra!r}." if extra else ""
-        raise RecbenchError(
-            f"{kind.capitalize()} {name!r} of {origin(kind, name)} cannot be imported from {target}: "
-            f"{type(error).__name__}: {error}.{hint}"
-        ) from error
-    return found

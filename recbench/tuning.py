@@ -5,19 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from recbench import registry
-from recbench.config import Request, RunSpec
+from recbench import processes
+from recbench.documents import yaml_value
 from recbench.errors import UsageError
-from recbench.interfaces import Reporter
-from recbench.results import Store
-from recbench.run import STORE, begin, plan
-from recbench.stages import Stages
+from recbench.evaluation.ranks import ndcg
+from recbench.experiment import STORE
+from recbench.interfaces import Reporter, SilentReporter
+from recbench.planning import Plan, plan
+from recbench.process import begin
+from recbench.spec.request import Request, Tuning
+from recbench.steps.executor import Serial
+from recbench.steps.graph import seeds_of, validation
+from recbench.steps.store import Store
 
 MEASURE = ("dataset", "evaluate", "machine")
 
@@ -28,12 +32,12 @@ class Trial:
 
     Attributes:
         values: option -> value.
-        spec: the experiment with them.
+        plan: the experiment with them.
         score: NDCG@10 on the validation sample, under the experiment's own decoder.
     """
 
     values: Mapping[str, Any]
-    spec: RunSpec
+    plan: Plan
     score: float
 
 
@@ -41,7 +45,7 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
     """``GROUP.OPTION=A,B,...`` texts as option -> values.
 
     Raises:
-        UsageError: another form, an option or a value given twice, or a single value.
+        UsageError: another form, an option or a value that occurs twice, or a single value.
     """
     grid: dict[str, list[Any]] = {}
     for text in texts:
@@ -49,11 +53,8 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
         if not (equals and all(target.partition("."))):
             raise UsageError(f"--grid {text!r} must read GROUP.OPTION=A,B,..., such as loss.tau=1,2,4.")
         if target in grid:
-            raise UsageError(f"--grid {target} is given twice: name all its values once, separated by commas.")
-        try:
-            grid[target] = [yaml.safe_load(value) for value in values.split(",")]
-        except yaml.YAMLError as error:
-            raise UsageError(f"--grid {text!r}: a value is no YAML ({str(error).splitlines()[0]}).") from error
+            raise UsageError(f"--grid {target} occurs twice: name all its values once, separated by commas.")
+        grid[target] = [yaml_value(value, f"--grid {target}") for value in values.split(",")]
     settings(grid)
     return grid
 
@@ -74,9 +75,13 @@ def settings(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
-def with_values(request: Request, values: Mapping[str, Any]) -> Request:
-    """The request with options set."""
-    return replace(request, sets=[*request.sets, *(f"{name}={json.dumps(value)}" for name, value in values.items())])
+def trials_of(request: Request, grid: Mapping[str, Sequence[Any]]) -> list[tuple[dict[str, Any], Plan]]:
+    """Every setting of the grid with its plan.
+
+    Raises:
+        UsageError: the request or a value cannot be.
+    """
+    return [(values, plan(request.with_options(values, "--grid"))) for values in settings(grid)]
 
 
 def tune(
@@ -84,7 +89,7 @@ def tune(
 ) -> tuple[Request, list[Trial]]:
     """Train every setting of the grid with one seed and score it on validation.
 
-    Stages are shared with ``recbench run`` and kept: an interrupted search continues; the winner is trained already.
+    Steps are shared with ``recbench run`` and kept: an interrupted search continues; the winner is trained already.
 
     Args:
         request: the experiment around the grid.
@@ -98,20 +103,48 @@ def tune(
 
     Raises:
         UsageError: the request or a value cannot be.
-        RecbenchError: of any stage.
+        RecbenchError: of any step.
     """
-    tried = settings(grid)
-    specs = [plan(with_values(request, values)) for values in tried]  # all are checked before any is trained
+    tried = trials_of(request, grid)  # all are checked before any is trained
     trials = []
-    if not registry.get("backbone", request.model).seeded:
-        seed = 0
-    for number, (values, spec) in enumerate(zip(tried, specs, strict=True), start=1):
+    for number, (values, setting) in enumerate(tried, start=1):
         words = ", ".join(f"{name}={value}" for name, value in values.items())
         reporter.message(f"setting {number} of {len(tried)}: {words}")
-        begin(spec)
-        stages = Stages(spec, Store(runs / STORE), reporter)
-        trials.append(Trial(values, spec, stages.validation_score(stages.split(), seed)))
+        trials.append(Trial(values, setting, validation_score(setting, seed, runs, reporter)))
         reporter.message(f"{words}: validation NDCG@10 {trials[-1].score:.4f}")
+    return _best(request, grid, seed, trials), trials
+
+
+def chosen(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, store: Store) -> Request:
+    """What :func:`tune` chooses, where every trial's ranking is in the store.
+
+    Raises:
+        RecbenchError: one is not.
+    """
+    quiet = SilentReporter()
+    trials = [Trial(values, one, _score(one, seed, Serial(store, quiet))) for values, one in trials_of(request, grid)]
+    return _best(request, grid, seed, trials)
+
+
+def _best(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, trials: Sequence[Trial]) -> Request:
     best = max(trials, key=lambda trial: trial.score)
-    tuning = {"grid": {name: list(values) for name, values in grid.items()}, "seed": seed, "trials": len(trials)}
-    return replace(with_values(request, best.values), tuning=tuning), trials
+    kept = {name: list(values) for name, values in grid.items()}
+    seed = seeds_of(best.plan.spec, [seed])[0]
+    found = request.with_options(best.values, "chosen on validation")
+    return found.model_copy(update={"tuning": Tuning(grid=kept, seed=seed, trials=len(trials))})
+
+
+def validation_score(found: Plan, seed: int, runs: Path, reporter: Reporter) -> float:
+    """NDCG@10 on the validation sample of one trained seed, under the experiment's own decoder; never the test set."""
+    begin(found.spec)
+    store = Store(runs / STORE)
+    steps = validation(found.spec, seeds_of(found.spec, [seed])[0])
+    with store.using(steps) if processes.is_main() else nullcontext():
+        return _score(found, seed, Serial(store, reporter))
+
+
+def _score(found: Plan, seed: int, executor: Serial) -> float:
+    steps = validation(found.spec, seeds_of(found.spec, [seed])[0])
+    ranking = executor.value(steps.ranked)
+    cases = steps.ranked.cases(executor.value(steps.prepared))
+    return float(ndcg(ranking.target_ranks(cases.target)).mean())

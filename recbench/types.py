@@ -1,6 +1,6 @@
 """The data that flows through the bench: frozen, columnar, numpy only.
 
-Items and users are indices from 0; ``PAD`` (-1) marks an empty place. Original identifiers are kept beside them.
+Items and users are indices from 0; ``PAD`` (-1) marks an empty place. Original identifiers are kept next to them.
 """
 
 from __future__ import annotations
@@ -36,6 +36,37 @@ class Catalog:
 
 
 @dataclass(frozen=True)
+class Histories:
+    """N users' histories, as whoever predicts sees them: without what came next.
+
+    Attributes:
+        users: [N] user index.
+        history: [N, H] item indices, oldest first, padded on the left with ``PAD``.
+        time: [N] seconds since 1970 (or any other ordering value) at which the next item is asked for.
+    """
+
+    users: Ints
+    history: Ints
+    time: Longs
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, rows: npt.NDArray[Any]) -> Histories:
+        """The histories at ``rows`` (indices or a boolean mask), in that order."""
+        return Histories(self.users[rows], self.history[rows], self.time[rows])
+
+    @property
+    def history_length(self) -> Ints:
+        """[N] number of items in each history."""
+        return (self.history != PAD).sum(axis=1).astype(np.int32)
+
+    def digest(self) -> str:
+        """sha256 over users, histories and times: names a set of histories."""
+        return _digest((self.users, "<i4"), (self.history, "<i4"), (self.time, "<i8"))
+
+
+@dataclass(frozen=True)
 class Sequences:
     """N windows: a user's history and the target that followed it.
 
@@ -58,17 +89,25 @@ class Sequences:
         """The windows at ``rows`` (indices or a boolean mask), in that order."""
         return Sequences(self.users[rows], self.history[rows], self.target[rows], self.time[rows])
 
+    def histories(self) -> Histories:
+        """The same windows without their targets."""
+        return Histories(self.users, self.history, self.time)
+
     @property
     def history_length(self) -> Ints:
         """[N] number of items in each history."""
-        return (self.history != PAD).sum(axis=1).astype(np.int32)
+        return self.histories().history_length
 
     def digest(self) -> str:
         """sha256 over users, histories and targets: names a set of windows."""
-        sha = hashlib.sha256()
-        for column in (self.users, self.history, self.target):
-            sha.update(np.ascontiguousarray(column, dtype="<i4").tobytes())
-        return sha.hexdigest()
+        return _digest((self.users, "<i4"), (self.history, "<i4"), (self.target, "<i4"))
+
+
+def _digest(*columns: tuple[npt.NDArray[Any], str]) -> str:
+    sha = hashlib.sha256()
+    for column, dtype in columns:
+        sha.update(np.ascontiguousarray(column, dtype=dtype).tobytes())
+    return sha.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -119,9 +158,9 @@ class Ranking:
 
     Attributes:
         items: [N, K] item indices, best first, ``PAD`` where nothing (or no valid item) was produced.
-        scores: [N, K] the decoder's score of each, higher is better, -inf beside ``PAD``.
-        invalid_share: share of generated titles that are no catalogue item (before grounding); None where the decoder
-            cannot generate one.
+        scores: [N, K] the decoder's score of each, higher is better, -inf where there is no item.
+        invalid_share: share of generated titles that are not in the catalogue (before grounding); None where the
+            decoder cannot generate one.
     """
 
     items: Ints

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from recbench.config import Request, RunSpec
-from recbench.errors import UsageError
 from recbench.keys import Keys
-from recbench.run import plan
+
+from recbench.errors import UsageError
+from recbench.experiment import plan
 
 
 @pytest.fixture

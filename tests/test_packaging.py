@@ -108,7 +108,7 @@ def test_unpacked_elsewhere_a_third_partys_loss_is_installed(unpacked: Path, tmp
     )
     assert "focal" in planned
     assert "gamma" in planned
-    code = "from recbench import registry; print(registry.load('loss', 'focal'), registry.origin('loss', 'focal'))"
+    code = "from recbench import registry as r; print(r.get('loss', 'focal').implementation, r.origin('loss', 'focal'))"
     assert "recbench_focal.Focal" in recbench(unpacked, tmp_path, code=code)
 
 

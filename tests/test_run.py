@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from recbench.config import Request, RunSpec
+
 from recbench.description import run_id
+from recbench.experiment import plan, run
 from recbench.interfaces import SilentReporter
 from recbench.results import RunRecord, read
-from recbench.run import plan, run
 
 SETS = (
     "llm.hidden=32", "llm.layers=1", "llm.heads=2", "llm.intermediate=32", "llm.vocabulary=400", "train.samples=163",

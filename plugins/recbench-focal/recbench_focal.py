@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from recbench.interfaces import Loss, Options, Plugin
+from recbench.interfaces import Loss, LossPlugin, Options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,10 +35,9 @@ class Focal(Loss[FocalOptions]):
         return ((1 - (-nll).exp()).clamp_min(1e-6) ** self.options.gamma * nll).sum(), float(len(batch))
 
 
-plugin = Plugin(
-    kind="loss",
+plugin = LossPlugin(
+    implementation=Focal,
     summary="focal loss over the whole vocabulary (example of a third party's plugin)",
-    implementation="recbench_focal:Focal",
     options=FocalOptions,
     paper="Lin et al., ICCV 2017. https://doi.org/10.1109/ICCV.2017.324",
 )

@@ -18,6 +18,7 @@ COMMANDS = {
     "show": ("recbench.cli.show:show", "Single cases of a run: prompt, target, top ten, rank."),
     "table": ("recbench.cli.table:table", "The local runs of a data set, best first."),
     "compare": ("recbench.cli.compare:compare", "Test the difference between runs."),
+    "store": ("recbench.cli.store:store", "What is stored, and removing what no run needs."),
     "leaderboard": ("recbench.cli.leaderboard:leaderboard", "The committed records and their pages."),
 }
 

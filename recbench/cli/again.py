@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from recbench import registry
-from recbench.cli.places import source_options
-from recbench.cli.progress import reporter
-from recbench.cli.tidy import tidied
-from recbench.config import RunSpec
 from recbench.errors import UsageError
-from recbench.language.load import check_source
-from recbench.language.options import TINY
+from recbench.experiment import run
+from recbench.language.facts import describe_llm
+from recbench.planning import Plan, located, measured
+from recbench.progress import reporter
 from recbench.results import RunRecord, write
-from recbench.run import fingerprint, run
-from recbench.stages import source_of
+from recbench.spec.model import Spec
+from recbench.spec.request import Request
+from recbench.spec.resolve import data_option
+from recbench.tidy import tidied
 
 
 @dataclass(frozen=True)
@@ -30,73 +28,100 @@ class Places:
     llms: Mapping[str, str]
 
 
-def repeat(record: RunRecord, path: Path, places: Places, runs: Path, again: bool) -> str:
-    """Run the record's spec and seeds again, write the new record to ``path``, and say what came of it.
+@dataclass(frozen=True)
+class Verdict:
+    """What came of running a record again.
+
+    Attributes:
+        same: whether every rank is the committed one.
+        text: a sentence.
+    """
+
+    same: bool
+    text: str
+
+
+def repeat(record: RunRecord, path: Path, places: Places, runs: Path, update: bool) -> Verdict:
+    """Compute every seed of the record anew, and compare.
+
+    Args:
+        record: the committed one.
+        path: where it is committed.
+        places: this machine's paths.
+        runs: where to run; its finished steps are built again.
+        update: write the new record in the place of the committed one.
 
     Raises:
         UsageError: a path is needed and not given, or what is there is not what the record was made from.
         RecbenchError: of the run.
     """
-    spec = spec_of(record, places)
+    plan = plan_of(record, places)
     seeds = [result.seed for result in record.seeds]
+    command = record.command.rpartition(" --seeds ")[0]
     with tidied(runs), reporter() as progress:
-        new = run(spec, seeds, runs, record.command.rpartition(" --seeds ")[0], progress, again)
+        new = run(plan, seeds, runs, command, progress, again=True)
     results = {result.seed: result for result in new.seeds}
     new = new.model_copy(update={"seeds": tuple(results[seed] for seed in seeds)})
-    write(new, path)
+    verdict = _compared(record, new)
+    if not update:
+        return verdict
+    new_path = path.with_name(f"{new.run}.json")
+    write(new, new_path)
+    if new_path != path:
+        path.unlink()
+    return Verdict(verdict.same, f"{verdict.text}; updated")
+
+
+def _compared(record: RunRecord, new: RunRecord) -> Verdict:
     if new.cases.digest != record.cases.digest:
-        return "updated; the test cases are others than committed"
-    old = {result.seed: result.ranks for result in record.seeds}
-    other = [seed for seed in seeds if not np.array_equal(old[seed], results[seed].ranks)]
+        return Verdict(False, "the test cases are not the committed ones")
+    results = {result.seed: result for result in new.seeds}
+    seeds = [result.seed for result in record.seeds]
+    other = [old.seed for old in record.seeds if not np.array_equal(old.ranks, results[old.seed].ranks)]
     if not other:
-        return f"updated; ranks identical to the committed ones ({_seeds(seeds)})"
-    changed = sum(int((old[seed] != results[seed].ranks).sum()) for seed in other)
-    return f"updated; ranks DIFFER from the committed ones for {_seeds(other)} ({changed:,} ranks)"
+        return Verdict(True, f"ranks identical to the committed ones ({_seeds(seeds)})")
+    changed = sum(int((old.ranks != results[old.seed].ranks).sum()) for old in record.seeds)
+    return Verdict(False, f"ranks DIFFER from the committed ones for {_seeds(other)} ({changed:,} ranks)")
 
 
-def spec_of(record: RunRecord, places: Places) -> RunSpec:
+def plan_of(record: RunRecord, places: Places) -> Plan:
     """The record's spec with this machine's paths.
 
     Raises:
         UsageError: as :func:`repeat`.
     """
-    spec = RunSpec(record.spec, {}, {}, record.budget.get("preset", ""), "text" if "llm" in record.spec else "scores")
-    found = {**_data(spec, places.data), **_llm(record, places.llms)}
-    spec = RunSpec(spec.parts, {}, found, spec.preset, spec.signal)
-    stored, now = spec.parts["dataset"].get("inputs", {}), dict(source_of(spec).inputs())
+    spec = Spec.from_record(record.spec, record.run)
+    spec = located(spec, _data(spec, places.data), _llm(spec, places.llms))
+    stored, now = spec.dataset.files, measured(spec.dataset).files
     for file in sorted(stored.keys() | now.keys()):
         if stored.get(file) != now.get(file):
             raise UsageError(f"{file} is not the file that the record was made from (its sha256 differs).")
-    return spec
+    return Plan(spec, {}, record.budget.get("preset", ""))
 
 
-def _data(spec: RunSpec, places: Mapping[str, str]) -> dict[str, str]:
-    data = spec.parts["dataset"]
-    label = str(data.get("label", data["name"]))
-    given = places.get(label, places.get(data["name"]))
-    known = registry.get("source", data["source"]).options.model_fields
-    if given is None and ("dir" in known or "file" in known) and "label" in data:
-        raise UsageError(f"its data is one's own: say where with --data-dir {label}=PATH.")
-    return source_options(data["name"], data["source"], given)
-
-
-def _llm(record: RunRecord, places: Mapping[str, str]) -> dict[str, str]:
-    llm = record.spec.get("llm") or record.spec.get("teacher", {}).get("llm")
-    if llm is None:
+def _data(spec: Spec, places: Mapping[str, str]) -> dict[str, str]:
+    dataset = spec.dataset
+    given = places.get(dataset.called, places.get(dataset.name))
+    if given is None:
+        if dataset.label is not None:
+            raise UsageError(f"it was run on your own data: say where that is with --data-dir {dataset.called}=PATH.")
         return {}
-    if llm["name"] == TINY:
-        return {"llm": TINY}
-    place = places.get(llm["name"])
-    if place is None and "fingerprint" not in llm:  # from the hub: its whole identifier is in the command
-        words = shlex.split(record.command)
-        place = next((words[i + 1] for i, word in enumerate(words[:-1]) if word == "--llm"), None)
+    request = Request(model=spec.recommender.backbone.name, dataset=dataset.name, data_dir=given)
+    return data_option(request, dataset.source)
+
+
+def _llm(spec: Spec, places: Mapping[str, str]) -> str | None:
+    llm = spec.recommender.language_model
+    if llm is None or llm.tiny:
+        return None
+    place = places.get(llm.name)
+    if place is None and llm.fingerprint is None:  # from the hub, by the commit that the record names
+        return llm.name
     if place is None:
-        raise UsageError(f"its language model is a local one: say where with --llm {llm['name']}=PATH.")
-    check_source(place)
-    local = Path(place).expanduser()
-    if "fingerprint" in llm and (not local.exists() or fingerprint(local) != llm["fingerprint"]):
-        raise UsageError(f"--llm {llm['name']}={place} is not the model that the record was made from.")
-    return {"llm": place}
+        raise UsageError(f"its language model is a local one: say where it is with --llm {llm.name}=PATH.")
+    if llm.fingerprint is not None and describe_llm(place, "").fingerprint != llm.fingerprint:
+        raise UsageError(f"--llm {llm.name}={place} is not the model that the record was made from.")
+    return place
 
 
 def _seeds(seeds: list[int]) -> str:

@@ -24,7 +24,7 @@ def compare(names: tuple[str, ...], metric: str, runs: Path) -> None:
     """
     if len(names) < 2:
         raise UsageError(f"compare needs two runs or more; only {names[0]!r} was given.")
-    from recbench.cli.runs import find
+    from recbench.lookup import find
     from recbench.pages import family, rows_of
     from recbench.pages.code import code_text, unlike
     from recbench.results import read

@@ -6,32 +6,47 @@ from typing import Any
 
 import click
 
-from recbench.cli.places import dataset_options, dataset_sets
-from recbench.cli.progress import reporter
+from recbench.cli.request import set_layer
 from recbench.cli.text import columns
-from recbench.data.prepare import entry, prepare
+from recbench.data.facts import fact_rows
+from recbench.data.prepare import entry, open_source, prepare
+from recbench.errors import UsageError
+from recbench.progress import reporter
+from recbench.spec.request import SET, Request
+from recbench.spec.resolve import data_option
 
 
 @click.command()
 @click.argument("name")
-@click.option("--data-dir", metavar="PATH", help="Folder (or file, for csv) of one's own data.")
+@click.option("--data-dir", metavar="PATH", help="Folder or file of your own data.")
 @click.option("--set", "sets", multiple=True, metavar="dataset.OPTION=VALUE", help="An option of the data set.")
 def data(name: str, data_dir: str | None, sets: tuple[str, ...]) -> None:
-    """Prepare the data set NAME, check it, and print its facts."""
+    """Prepare the data set NAME, check it, and print its facts.
+
+    The exit status is 1 where the data is malformed or its split is refused.
+    """
     found = entry(name)
-    options = {**dataset_options(name, data_dir), **dataset_sets(sets)}
+    source = open_source(name, {**_place(name, found.source, data_dir), **_options(sets)})
     with reporter() as progress:
-        split = prepare(name, options, progress)
+        split = prepare(source, progress)
     rows = [("data set", f"{name}: {found.title}"), ("source", found.source), ("licence", found.licence)]
-    rows += [("preparation", " ".join(found.preparation.split()))]
-    rows += [(key.replace("_", " "), _text(key, value)) for key, value in split.facts.items()]
+    rows += [("preparation", " ".join(found.preparation.split())), *fact_rows(split.facts)]
     rows += [(f"sha256 of {file}", digest) for file, digest in split.sources.items()]
     click.echo(columns(rows))
 
 
-def _text(key: str, value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k.replace('_', ' ')} {_text(k, v)}" for k, v in value.items())
-    if key.endswith("_share"):
-        return f"{value:.1%}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+def _place(name: str, source: str, data_dir: str | None) -> dict[str, str]:
+    if data_dir is None:
+        return {}
+    return data_option(Request(model="none", dataset=name, data_dir=data_dir), source)
+
+
+def _options(sets: tuple[str, ...]) -> dict[str, Any]:
+    groups = set_layer(sets).values[SET]
+    for group in groups:
+        if group != "dataset":
+            raise UsageError(
+                f"--set {group}. does not apply: here it reads dataset.OPTION=VALUE, such as dataset.core=5."
+            )
+    options: dict[str, Any] = groups.get("dataset", {})
+    return options

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import sys
 import types
 import typing
 from typing import Any
@@ -11,7 +14,7 @@ import click
 from recbench import registry
 from recbench.cli.text import columns
 from recbench.errors import UsageError, did_you_mean
-from recbench.interfaces import KINDS, PLURALS, Options
+from recbench.interfaces import KINDS, PLURALS, BackbonePlugin, LossPlugin, Options, Plugin
 
 GROUPS = ("train", "collaborative_train", "reference_train", "evaluate", "machine")
 HOW = {
@@ -31,48 +34,93 @@ WHAT = {
 @click.argument("kind")
 @click.argument("name", required=False)
 def describe(kind: str, name: str | None) -> None:
-    """The options of a method or group: type, default and what they do.
+    """A method with its options: what it is, where it comes from, how it differs from its paper.
 
-    KIND is backbone, loss, decoder, source or llm (tiny or pretrained), each with a NAME; or train (reference_train,
-    collaborative_train), evaluate, machine.
+    KIND is backbone, loss, decoder, source, dataset or llm (tiny or pretrained), each with a NAME; or train
+    (reference_train, collaborative_train), evaluate, machine. A method's NAME alone will do.
     """
-    kind = dict(zip(PLURALS, KINDS, strict=True)).get(kind, kind)
-    if kind in HOW:
+    kind = dict(zip((*PLURALS, "datasets"), (*KINDS, "dataset"), strict=True)).get(kind, kind)
+    if kind in HOW and name is None:
         click.echo(f"{kind}: {WHAT[kind]}")
         click.echo(f"  {HOW[kind]}")
         return
-    owners = [k for k in KINDS if kind in registry.names(k)]
-    if owners and name is None:  # a method's name alone
+    known = (*KINDS, "dataset", "llm", *GROUPS)
+    if name is None and kind not in known and (owners := [k for k in KINDS if kind in registry.names(k)]):
         kind, name = owners[0], kind
-    if kind not in (*KINDS, "llm", *GROUPS):
-        raise UsageError(f"Unknown kind {kind!r}: {did_you_mean(kind, (*KINDS, 'llm', *GROUPS))}")
+    if kind not in known:
+        raise UsageError(f"Unknown kind {kind!r}: {did_you_mean(kind, known)}")
     if kind in GROUPS:
         if name is not None:
             raise UsageError(f"describe {kind} takes no name, but {name!r} was given.")
         _print(_group(kind), kind)
         return
+    names = {"llm": lambda: LLMS, "dataset": _datasets}.get(kind, lambda: registry.names(kind))()
     if name is None:
-        known = LLMS if kind == "llm" else registry.names(kind)
-        raise UsageError(f"describe {kind} needs a name: {', '.join(known)}.")
-    if kind == "llm":
+        raise UsageError(f"describe {kind} needs a name: {', '.join(names)}.")
+    if kind == "dataset":
+        _describe_dataset(name)
+    elif kind == "llm":
         if name not in LLMS:
             raise UsageError(f"Unknown llm {name!r}: {did_you_mean(name, LLMS)}")
-        from recbench.language.options import options_of
+        from recbench.spec.llm import options_of
 
         _print(options_of(name), "llm")
+    else:
+        _describe_method(kind, name)
+
+
+def _datasets() -> list[str]:
+    from recbench.data.catalog import datasets
+
+    return sorted({*datasets(), *registry.names("source")})
+
+
+def _describe_dataset(name: str) -> None:
+    """A data set of datasets.yaml, then the source that reads it; or a source itself, which has a data set's name."""
+    from recbench.data.catalog import datasets
+
+    entry = datasets().get(name)
+    if entry is None:
+        if name not in registry.names("source"):
+            raise UsageError(f"Unknown dataset {name!r}: {did_you_mean(name, _datasets())}")
+        _describe_method("source", name)
         return
+    click.echo(f"dataset {name}: {entry.title}")
+    facts = [("licence", entry.licence), ("prepared", entry.preparation)]
+    for key, value in entry.options.items():
+        facts.append((f"dataset.{key}", f"{_value(value)}  (from datasets.yaml)"))
+    _facts(facts)
+    _describe_method("source", entry.source)
+
+
+def _describe_method(kind: str, name: str) -> None:
     plugin = registry.get(kind, name)
-    click.echo(f"{kind} {name}: {plugin.summary} ({registry.origin(kind, name)})")
-    facts = [
-        ("paper", plugin.paper),
-        ("default loss", plugin.default_loss),
-        ("default decoder", plugin.default_decoder),
-    ]
-    facts += [(f"{role} model", f"{needed}  ({HOW.get(role, '')})") for role, needed in plugin.requires.items()]
-    facts += [("tuned first by", f"{plugin.after}  ({HOW['reference']})")] if plugin.after else []
+    click.echo(f"{kind} {name}: {plugin.summary}")
+    facts = [("distribution", registry.origin(kind, name)), ("paper", plugin.paper)]
+    if isinstance(plugin, BackbonePlugin):
+        facts += [("default loss", plugin.default_loss), ("default decoder", plugin.default_decoder)]
+        facts += [(f"{role} model", f"{needed}  ({HOW.get(role, '')})") for role, needed in plugin.requires.items()]
+    elif isinstance(plugin, LossPlugin) and plugin.after:
+        facts.append(("tuned first by", f"{plugin.after}  ({HOW['reference']})"))
+    _facts(facts)
+    if differences := known_differences(plugin):
+        click.echo("\n".join(f"  {line}".rstrip() for line in differences.splitlines()))
+    _print(plugin.options, "dataset" if kind == "source" else kind)
+
+
+def _facts(facts: list[tuple[str, str]]) -> None:
     if said := [fact for fact in facts if fact[1]]:
         click.echo(columns(said, "  "))
-    _print(plugin.options, "dataset" if kind == "source" else kind)
+
+
+def known_differences(plugin: Plugin) -> str:
+    """What the docstring of the method's module says from "Known differences" on, as plain text; may be empty."""
+    module = sys.modules.get(plugin.implementation.__module__)
+    text = inspect.cleandoc(getattr(module, "__doc__", None) or "")
+    start = re.search(r"^Known differences", text, re.MULTILINE)
+    if start is None:
+        return ""
+    return re.sub(r"``", "", re.sub(r":\w+:`~?([^`]*)`", r"\1", text[start.start() :]))
 
 
 def _group(name: str) -> type[Options]:

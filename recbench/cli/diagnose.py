@@ -9,44 +9,51 @@ from typing import Any
 import click
 
 from recbench.cli.options import request_options
-from recbench.cli.progress import reporter
 from recbench.cli.request import ask
 from recbench.cli.text import columns
 from recbench.errors import UsageError
+from recbench.progress import reporter
 
 TAUS = "0.5,1,1.5,2,4"
 
 
 @click.command()
 @request_options
-@click.option(
-    "--figures", default="3,4,5,6,8", show_default=True, metavar="N,...", help="Which of the paper's figures."
-)
+@click.option("--figures", metavar="N,...", help="Which of the paper's figures.  [default: all that fit the loss]")
 @click.option("--taus", default=TAUS, show_default=True, metavar="A,B,...", help="Temperatures of figure 6.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the figures.  [RUNS/diagnose]")
 def diagnose(
-    sets: tuple[str, ...], config: Path | None, runs: Path, figures: str, taus: str, out: Path | None, **flags: Any
+    sets: tuple[str, ...],
+    config: Path | None,
+    runs: Path,
+    figures: str | None,
+    taus: str,
+    out: Path | None,
+    **flags: Any,
 ) -> None:
-    """Train by LML and by MSL, watch gradients, weights and logits, and draw what was seen (PNG and JSON).
+    """Train by LML and by --loss (MSL by default), watch gradients, weights and logits, and draw what was seen (PNG and JSON).
 
     3: gradient norms of LML's two parts. 4: its ranking part under either loss. 5: weights of the answer tokens.
-    6: NDCG@10 on validation over temperatures (all seeds). 8: valid logits beside a Gaussian.
+    6: NDCG@10 on validation over temperatures (all seeds). 8: valid logits next to a Gaussian.
     """
-    if flags.get("loss"):
-        raise UsageError(f"--loss {flags['loss']} does not apply: diagnose trains by lml and by msl.")
-    wanted, temperatures = _numbers("--figures", figures, int), _numbers("--taus", taus, float)
-    from recbench.cli.tidy import tidied
+    temperatures = _numbers("--taus", taus, float)
     from recbench.diagnose.study import FIGURES, study
+    from recbench.tidy import tidied
 
+    wanted = _numbers("--figures", figures, int) if figures is not None else []
     for number in wanted:
         if number not in FIGURES:
             raise UsageError(f"--figures {number}: there are {', '.join(map(str, FIGURES))}.")
     if min(temperatures) <= 0:
         raise UsageError(f"--taus {taus}: a temperature is positive.")
-    asked = ask(flags, sets, config)
-    place = out or runs / "diagnose"
+    request = ask(flags, sets, config)
+    if figures is None:
+        wanted = [number for number in FIGURES if number != 6 or request.loss in (None, "msl")]
+    if 6 in wanted and request.loss not in (None, "msl"):
+        raise UsageError(f"--figures 6 is about msl's temperature, not about --loss {request.loss}: leave it out.")
+    place = out or runs / "diagnose" / f"{request.model}-{request.loss or 'msl'}"
     with tidied(runs), reporter() as progress:
-        claims = study(asked.request, asked.seeds, wanted, temperatures, runs, place, progress)
+        claims = study(request, request.seeds, wanted, temperatures, runs, place, progress)
     click.echo(columns(_rows(claims)))
     click.echo(f"figures: {place}")
 

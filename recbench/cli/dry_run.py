@@ -7,202 +7,122 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recbench import registry
-from recbench.cli.request import Asked
-from recbench.cli.text import columns, duration
-from recbench.config import RunSpec
+from recbench.cli.text import columns
 from recbench.description import run_id
-from recbench.errors import DataError
-from recbench.interfaces import SilentReporter
-from recbench.results import Store
-from recbench.run import STORE
-from recbench.stages import Stages
-
-# rough seconds on two CPU cores: for one window in one epoch, and for ranking one case
-ROUGH_TRAIN = {"tiny": 3e-3, "pretrained": 1.0, "scores": 1e-4}
-ROUGH_RANK = {"tiny": 8e-3, "pretrained": 1.0, "scores": 1e-4}
-ROUGH_WINDOWS, ROUGH_CASES = 70_000, 3_000
-NAMES = {"dataset": "dataset", "backbone": "model", "loss": "loss", "decoder": "decoder", "llm": "llm"}
+from recbench.experiment import STORE
+from recbench.planning import Plan
+from recbench.progress import duration
+from recbench.spec.model import LanguageModel, Method, Recommender
+from recbench.spec.request import Request
+from recbench.steps.estimate import Estimates, Outlook
+from recbench.steps.graph import graph, seeds_of
+from recbench.steps.store import Store
 
 
-def describe_plan(spec: RunSpec, asked: Asked, runs: Path) -> str:
+def describe_plan(plan: Plan, request: Request, runs: Path) -> str:
     """The plan as text; reads the store in ``runs``, writes nothing."""
-    seeds = asked.seeds if registry.get("backbone", spec.parts["backbone"]["name"]).seeded else (0,)
-    stages = Stages(spec, Store(runs / STORE), SilentReporter())
-    lines = [
-        columns(
-            [
-                ("run", run_id(spec)),
-                ("spec hash", spec.spec_hash()),
-                ("preset", f"{spec.preset}  ({asked.origins['preset']})"),
-                ("seeds", f"{', '.join(map(str, seeds))}  ({asked.origins['seeds']})"),
-            ]
-        ),
-        *(_group(spec, asked, group, part) for group, part in spec.parts.items() if part is not None),
+    spec = plan.spec
+    seeds = seeds_of(spec, request.seeds)
+    preset = request.origin("preset") if request.preset else "default"
+    head = [
+        ("run", run_id(spec)),
+        ("spec hash", spec.spec_hash()),
+        ("preset", f"{plan.preset}  ({preset})"),
+        ("seeds", f"{', '.join(map(str, seeds))}  ({request.origin('seeds')})"),
     ]
-    there = {seed: _there(stages, seed) for seed in seeds}
-    lines.append("stages\n" + columns([(f"seed {s}", _words(found)) for s, found in there.items()], "  "))
-    lines.append(_estimate(spec, stages, there))
-    return "\n".join(lines)
+    lines = [columns(head), _Printed(plan, request).text()]
+    estimates = Estimates(Store(runs / STORE))
+    graphs = {seed: graph(spec, seed) for seed in seeds}
+    outlooks = {look.step.folder: look for look in estimates.outlook(steps.ranked for steps in graphs.values())}
+    words = [
+        (f"seed {seed}", ", ".join(f"{role} {outlooks[step.folder].state}" for role, step in steps.steps.items()))
+        for seed, steps in graphs.items()
+    ]
+    notes = [f"note: {note}" for note in plan.notes]
+    return "\n".join([*lines, "steps\n" + columns(words, "  "), *notes, _estimate(list(outlooks.values()))])
 
 
-def _group(spec: RunSpec, asked: Asked, group: str, part: Mapping[str, Any]) -> str:
-    rows = []
-    if "name" in part:
-        flag = NAMES.get(group, "")
-        origin = asked.origins.get(flag, "default")
-        if origin == "default" and group in ("loss", "decoder", "collaborative"):
-            origin = f"default of {spec.parts['backbone']['name']}"
-        rows.append(("name", str(part["name"]), origin))
-        place = {"llm": ["llm"], "dataset": [k for k in spec.places if k != "llm"]}.get(group, [])
-        rows += [
-            (k, v, spec.origins.get((group, k), asked.origins.get(k, "")))
-            for k in place
-            if (v := spec.places.get(k)) and v != "tiny"
-        ]
-    plain = part.get("options", {}) if "name" in part else _flat(part)
-    rows += [(k, _value(v), _origin(spec, group, k)) for k, v in plain.items()]
-    for key in ("label", "fingerprint", "inputs"):
-        if key in part:
-            values = part[key] if isinstance(part[key], dict) else {"": part[key]}
-            rows += [(f"{key} {file}".strip(), str(v)[:16], "measured") for file, v in values.items()]
-    if group == "collaborative" and part.get("train"):
-        origins = ((k, v, spec.origins.get(("collaborative_train", k), "default")) for k, v in part["train"].items())
-        rows += [(f"train {k}", _value(v), origin) for k, v, origin in origins]
-    return group + ("\n" + columns(rows, "  ") if rows else "")
+def _estimate(outlooks: list[Outlook]) -> str:
+    total = sum(look.seconds for look in outlooks)
+    if not total:
+        return "estimated time: nothing to compute"
+    kinds = {look.measured for look in outlooks if look.seconds}
+    words = {True: "finished steps of the same kind in the store", False: "a rough rate for two CPU cores"}
+    return f"estimated time: about {duration(total)} (from {' and '.join(words[kind] for kind in sorted(kinds))})"
 
 
-def _origin(spec: RunSpec, group: str, name: str) -> str:
-    """Where a value comes from; a reference's options are set as ``reference.tau`` and ``reference_train.epochs``."""
-    if group == "reference":
-        part, _, option = name.partition(".")
-        return spec.origins.get(("reference_train" if part == "train" else "reference", option or name), "default")
-    return spec.origins.get((group, name), "default")
+class _Printed:
+    """The parts of a spec as lines of option, value and origin."""
 
+    def __init__(self, plan: Plan, request: Request) -> None:
+        self.plan, self.request = plan, request
 
-def _flat(part: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of parts inside a part (a teacher's, a reference's) by dotted names; of a named part its name."""
-    found: dict[str, Any] = {}
-    for key, value in part.items():
-        if not isinstance(value, dict):
-            found[key] = value
-        elif "name" in value:
-            found[key] = value["name"]
-            found |= {f"{key}.{option}": v for option, v in (value.get("options") or {}).items()}
-            found |= {f"{key}_train.{option}": v for option, v in (value.get("train") or {}).items()}
-        else:
-            found |= {f"{key}.{option}": v for option, v in _flat(value).items()}
-    return found
+    def text(self) -> str:
+        """Every part."""
+        spec, own = self.plan.spec, self.plan.spec.recommender
+        parts = [self._part("dataset", spec.dataset, "dataset"), *self._recommender(own, "")]
+        parts += [self._options("evaluate", spec.evaluate.model_dump(mode="json"))]
+        parts += [self._options("machine", spec.machine.model_dump(mode="json"))]
+        if spec.tuning is not None:
+            parts.append(self._options("tuning", spec.tuning.model_dump(mode="json")))
+        return "\n".join(parts)
+
+    def _recommender(self, own: Recommender, within: str) -> list[str]:
+        flags = {"backbone": "model", "loss": "loss", "decoder": "decoder"} if not within else {}
+        parts = []
+        for group in ("backbone", "decoder", "loss"):
+            method = getattr(own, group)
+            if method is not None:
+                parts.append(self._part(f"{within}{group}", method, flags.get(group, "")))
+        if own.llm is not None and within != "reference.":
+            parts.append(self._llm(own.llm, within))
+        if own.collaborative is not None and within != "reference.":
+            parts += self._inner("collaborative", own.collaborative, within)
+        if own.reference is not None:
+            parts += self._inner("reference", own.reference, within)
+        if own.teacher is not None:
+            parts += self._recommender(own.teacher, "teacher.")
+        if own.train is not None:
+            parts.append(self._options(f"{within}train", own.train.model_dump(mode="json")))
+        return parts
+
+    def _inner(self, role: str, part: Recommender, within: str) -> list[str]:
+        """A collaborative model or a reference: one method, and its budget in a group of its own."""
+        method: Method | None = part.backbone if role == "collaborative" else part.loss
+        found = [] if method is None else [self._part(f"{within}{role}", method, "")]
+        if part.train is not None:
+            found.append(self._options(f"{within}{role}_train", part.train.model_dump(mode="json")))
+        return found
+
+    def _part(self, group: str, method: Method, flag: str) -> str:
+        origin = self.request.origin(flag) if flag else self._origin(group, "") or "default"
+        if origin == "default" and flag in ("loss", "decoder"):
+            origin = f"default of {self.plan.spec.recommender.backbone.name}"
+        rows = [("name", method.name, origin)]
+        rows += [(option, path, self._origin(group, option)) for option, path in method.paths.items()]
+        rows += self._rows(group, method.plain()["options"])
+        rows += [(f"sha256 {name}", digest[:16], "measured") for name, digest in method.files.items()]
+        return f"{group}\n{columns(rows, '  ')}"
+
+    def _llm(self, llm: LanguageModel, within: str) -> str:
+        rows = [("name", llm.name, self.request.origin("llm"))]
+        rows += [("place", llm.place, self.request.origin("llm"))] if not llm.tiny else []
+        rows += self._rows(f"{within}llm", llm.plain()["options"])
+        facts = {"fingerprint": llm.fingerprint, "commit": llm.commit}
+        rows += [(name, value[:16], "measured") for name, value in facts.items() if value]
+        return f"{within}llm\n{columns(rows, '  ')}"
+
+    def _options(self, group: str, values: Mapping[str, Any]) -> str:
+        return f"{group}\n{columns(self._rows(group, values), '  ')}"
+
+    def _rows(self, group: str, values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        return [(option, _value(value), self._origin(group, option) or "default") for option, value in values.items()]
+
+    def _origin(self, group: str, option: str) -> str:
+        outer, dot, inner = group.partition(".")
+        key = (outer, ".".join(part for part in (inner, option) if part)) if dot else (group, option)
+        return self.plan.origins.get(key, "")
 
 
 def _value(value: Any) -> str:
     return "''" if value == "" else json.dumps(value) if isinstance(value, list | dict) else str(value)
-
-
-def _there(stages: Stages, seed: int) -> dict[str, str]:
-    """For each stage: there, to do, or damaged."""
-    found = {}
-    for name, (kind, key) in stages.keys.all(seed).items():
-        try:
-            found[name] = "there" if stages.store.has(kind, key) else "to do"
-        except DataError:
-            found[name] = "damaged"
-    return found
-
-
-def _words(found: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {state}" for name, state in found.items())
-
-
-def _estimate(spec: RunSpec, stages: Stages, there: Mapping[int, Mapping[str, str]]) -> str:
-    finished = _finished(stages.store)
-    windows, cases, known = _sizes(stages, next(iter(there)))
-    total, notes = 0.0, []
-    for seed, states in there.items():
-        keys = stages.keys.all(seed)
-        wanted = ["rank"] if states["rank"] != "there" else []
-        if wanted:
-            wanted += [name for name, state in states.items() if name not in ("prepare", "rank") and state != "there"]
-            if states["model"] == "there":
-                wanted = ["rank"]
-        for name in wanted:
-            kind, key = keys[name]
-            seconds = _measured(kind, key, finished)
-            if seconds is None:
-                seconds = _rough(spec, name, windows, cases)
-                notes.append("a rough rate for two CPU cores" + ("" if known else ", data set not prepared yet"))
-            else:
-                notes.append("finished stages of the same kind in the store")
-            total += seconds
-    if not total:
-        return "estimated time: nothing to compute"
-    return f"estimated time: about {duration(total)} (from {' and '.join(sorted(set(notes)))})"
-
-
-def _finished(store: Store) -> list[dict[str, Any]]:
-    found = []
-    for path in sorted(store.root.glob("*/key.json")):
-        try:
-            found.append(json.loads(path.read_bytes()))
-        except (OSError, ValueError):
-            continue
-    return found
-
-
-def _measured(kind: str, key: Mapping[str, Any], finished: list[dict[str, Any]]) -> float | None:
-    """Seconds by the stages that do the same work, scaled by epochs and windows; None where there is none."""
-    times = []
-    for meta in finished:
-        other = meta.get("key", {})
-        if meta.get("kind") != kind or not isinstance(other, dict):
-            continue
-        if kind == "ranking":
-            same = _same(key, other, ("decoder", "evaluate")) and _same(key["model"], other["model"], ("data", "llm"))
-            if same and key["model"]["backbone"]["name"] == other["model"]["backbone"]["name"]:
-                times.append(float(meta["seconds"]))
-            continue
-        if kind == "lessons" and key["backbone"] != other["backbone"]:
-            continue
-        a, b = _train(key), _train(other)
-        same = _same(key, other, ("llm", "machine")) and key["backbone"]["name"] == other["backbone"]["name"]
-        if same and bool(a) == bool(b) and (not a or bool(a["samples"]) == bool(b["samples"])):
-            scale = (a["epochs"] * max(a["samples"], 1)) / max(b["epochs"] * max(b["samples"], 1), 1) if a else 1.0
-            times.append(float(meta["seconds"]) * scale)
-    return sum(times) / len(times) if times else None
-
-
-def _same(a: Mapping[str, Any], b: Mapping[str, Any], names: tuple[str, ...]) -> bool:
-    return all(a.get(name) == b.get(name) for name in names)
-
-
-def _train(key: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The training budget in a model's key: a scoring model's lies beside its name."""
-    return key.get("train") or key["backbone"].get("train") or {}
-
-
-def _sizes(stages: Stages, seed: int) -> tuple[int, int, bool]:
-    """Training windows, test cases, and whether they are known: the data set is prepared."""
-    from recbench.data.prepare import load_split
-
-    kind, key = stages.keys.all(seed)["prepare"]
-    try:
-        if stages.store.has(kind, key):
-            split = load_split(stages.store.stage(kind, key, lambda folder: None).path)
-            return len(split.train), len(stages.test_cases(split)), True
-    except DataError:
-        pass
-    return ROUGH_WINDOWS, ROUGH_CASES, False
-
-
-def _rough(spec: RunSpec, name: str, windows: int, cases: int) -> float:
-    if name.startswith("teacher "):
-        return _rough(spec.teacher(), name.removeprefix("teacher "), windows, cases)
-    llm = spec.parts.get("llm")
-    kind = "scores" if llm is None else "tiny" if llm["name"] == "tiny" else "pretrained"
-    if name == "rank":
-        return ROUGH_RANK[kind] * cases
-    if name in ("lessons", "learned"):
-        return ROUGH_RANK["tiny" if spec.llm is None or spec.llm["name"] == "tiny" else "pretrained"] * windows / 10
-    train = spec.parts[name].get("train") if name in ("collaborative", "reference") else spec.parts.get("train")
-    kind = "scores" if name == "collaborative" else kind
-    return ROUGH_TRAIN[kind] * train["epochs"] * min(train["samples"] or windows, windows) if train else 0.1

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
 import click
 
 from recbench.cli.group import LazyGroup
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 
-if TYPE_CHECKING:
-    from recbench.results import RunRecord
-
 COMMANDS = {
     "add": ("recbench.cli.leaderboard:add", "Take runs into the committed records."),
     "build": ("recbench.cli.leaderboard:build_pages", "Regenerate the pages from the records, or check them."),
-    "rerun": ("recbench.cli.leaderboard:rerun", "Run committed records again and update them."),
+    "rerun": ("recbench.cli.leaderboard:rerun", "Run committed records again and compare."),
 }
 RECORDS = Path("leaderboards/records")
 
@@ -42,7 +37,7 @@ def leaderboard() -> None:
 )
 def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
     """Copy the records of RUNs into the committed ones; a record of the same run is replaced."""
-    from recbench.cli.runs import find
+    from recbench.lookup import find
     from recbench.results import copy, read
 
     places = [find(name, runs) for name in names]
@@ -94,7 +89,7 @@ def build_pages(ctx: click.Context, records: Path, out: Path, html: bool, only_c
 )
 @click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where a row's own data is.")
 @click.option("--llm", "llms", multiple=True, metavar="NAME=PATH", help="Where a row's language model is.")
-@click.option("--again", is_flag=True, help="Compute anew what an earlier rerun finished.")
+@click.option("--update", is_flag=True, help="Write the new record in the place of the committed one.")
 @click.pass_context
 def rerun(
     ctx: click.Context,
@@ -103,29 +98,31 @@ def rerun(
     runs: Path,
     data_dirs: tuple[str, ...],
     llms: tuple[str, ...],
-    again: bool,
+    update: bool,
 ) -> None:
-    """Run every committed record (or those called NAME) again, update it, and say whether the ranks are the same.
+    """Compute every committed record (or those called NAME) again, and say whether the ranks are the same.
 
-    In a folder of its own, so that finished local runs are not taken for a rerun; an interrupted rerun continues.
+    Exits with 1 if a rank differs or a record could not be run. Committed records stay as they are without --update.
     """
     from recbench.cli.again import Places, repeat
+    from recbench.results import read
 
     places = Places(_pairs("--data-dir", data_dirs), _pairs("--llm", llms))
     failed = 0
-    for path, record in _named(names, records):
-        click.echo(f"{record.run}:")
+    for path in _named(names, records):
+        click.echo(f"{path.stem}:")
         try:
-            click.echo("  " + repeat(record, path, places, runs, again))
+            verdict = repeat(read(path), path, places, runs, update)
         except RecbenchError as error:
             failed += 1
-            click.echo(f"recbench: skipped {record.run}: {' '.join(str(error).split())}", err=True)
+            click.echo(f"recbench: skipped {path.stem}: {' '.join(str(error).split())}", err=True)
+            continue
+        failed += not verdict.same
+        click.echo(f"  {verdict.text}")
     ctx.exit(1 if failed else 0)
 
 
-def _named(names: tuple[str, ...], records: Path) -> list[tuple[Path, RunRecord]]:
-    from recbench.results import read
-
+def _named(names: tuple[str, ...], records: Path) -> list[Path]:
     found = {path.stem: path for path in sorted(records.glob("*.json"))}
     if not found:
         raise UsageError(f"--records {records} holds no records.")
@@ -133,7 +130,7 @@ def _named(names: tuple[str, ...], records: Path) -> list[tuple[Path, RunRecord]
         if Path(name).stem not in found and name not in found:
             raise UsageError(f"Unknown record {name!r} in {records}: {did_you_mean(name, found)}")
     wanted = {name if name in found else Path(name).stem for name in names} or set(found)
-    return [(path, read(path)) for name, path in found.items() if name in wanted]
+    return [path for name, path in found.items() if name in wanted]
 
 
 def _pairs(flag: str, texts: tuple[str, ...]) -> dict[str, str]:

@@ -11,6 +11,23 @@ import click
 _COUNT = click.IntRange(min=1)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+
+class Folder(click.Path):
+    """A path whose ``~`` is the user's home, whoever typed it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A :class:`pathlib.Path`."""
+        return super().convert(Path(value).expanduser(), param, ctx)
+
+
+def folder_option(flag: str, default: str, text: str) -> Callable[[_F], _F]:
+    """A flag that names a folder."""
+    return click.option(flag, type=Folder(), default=Path(default), show_default=True, help=text)
+
+
 _OPTIONS = (
     click.option("--model", metavar="NAME", help="Backbone: recbench list backbones."),
     click.option("--loss", metavar="NAME", help="Training loss; default: the backbone's own."),
@@ -18,7 +35,7 @@ _OPTIONS = (
         "--decoder", metavar="NAME", help="How a model's output becomes a ranking; default: the backbone's own."
     ),
     click.option("--dataset", metavar="NAME", help="Data set.  [default: ml-100k]"),
-    click.option("--data-dir", metavar="PATH", help="Folder (or file, for csv) of one's own data."),
+    click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
     click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="Language model.  [default: tiny]"),
     click.option("--preset", metavar="cpu|paper", help="Budget.  [default: cpu without a GPU, else paper]"),
     click.option("--seeds", metavar="N|A,B,...", help="How many (5 is 1 to 5), or which (3,17,42).  [default: 1]"),
@@ -30,14 +47,12 @@ _OPTIONS = (
     click.option(
         "--config", type=click.Path(path_type=Path), metavar="FILE.yaml", help="Flags by name, options under set."
     ),
-    click.option(
-        "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
-    ),
+    folder_option("--runs", "runs", "Folder of runs."),
 )
 
 
 def request_options(command: _F) -> _F:
-    """Add the flags of :func:`recbench.cli.request.ask`, and ``--runs``."""
+    """Add the flags of :class:`recbench.spec.request.Request`, and ``--runs``."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

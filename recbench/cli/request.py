@@ -1,105 +1,68 @@
-"""From flags and a configuration file to a :class:`recbench.config.Request`."""
+"""From flags, ``--set`` and a configuration file to a :class:`recbench.spec.request.Request`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbench.cli.device import automatic
-from recbench.cli.places import dataset_options
-from recbench.config import FLAGS, Request, parse_seeds, read_config
-from recbench.errors import UsageError, did_you_mean
-
-WORDS = ("model", "loss", "decoder", "dataset", "data_dir", "llm", "preset", "device")
-KEYS = (*WORDS, "seeds", *FLAGS, "set")
-DEVICES = ("auto", "cpu", "cuda")
-DEFAULTS = {"dataset": "ml-100k", "llm": "tiny", "device": "auto", "seeds": "1"}
+from recbench.documents import Document, read_yaml, yaml_value
+from recbench.errors import UsageError
+from recbench.spec.request import SET, Layer, Request, combine
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A request, its seeds, and where the names in it come from.
-
-    Attributes:
-        request: for :func:`recbench.run.plan`.
-        seeds: the seeds.
-        seeds_text: the seeds as they were written.
-        origins: flag name -> ``--flag``, the configuration file's name, or ``default``.
-    """
-
-    request: Request
-    seeds: tuple[int, ...]
-    seeds_text: str
-    origins: Mapping[str, str]
-
-
-def ask(flags: Mapping[str, Any], sets: tuple[str, ...], config: Path | None) -> Asked:
-    """Flags over the configuration file over defaults; nothing is looked up but the data set's source.
+def ask(flags: Mapping[str, Any], sets: Sequence[str], config: Path | None) -> Request:
+    """Flags over the configuration file over defaults; nothing is looked up.
 
     Args:
-        flags: by the names in :data:`KEYS` but ``set``; None means not said.
+        flags: by name; None means not said.
         sets: the ``--set`` texts.
         config: the ``--config`` file.
 
     Raises:
-        UsageError: an unknown key or a value of the wrong kind in the file, no model, bad seeds, a missing path.
+        UsageError: an unknown key or a value of the wrong kind, no model, bad seeds.
     """
-    content = _checked(read_config(config), config) if config is not None else {}
-    file = config.name if config is not None else ""
-    values: dict[str, Any] = dict(DEFAULTS)
-    origins = dict.fromkeys(KEYS, "default")
-    for origin, layer in ((file, content), (None, flags)):
-        for key, value in layer.items():
-            if value is not None and key != "set":
-                values[key], origins[key] = value, origin or f"--{key.replace('_', '-')}"
-    if "model" not in values:
-        raise UsageError("--model is missing: name a backbone, such as --model llara (recbench list backbones).")
-    seeds = parse_seeds(str(values["seeds"]))
-    groups: dict[str, dict[str, Any]] = {g: dict(o) for g, o in content.get("set", {}).items()}
-    budget = {flag: flags[flag] if flags.get(flag) is not None else content.get(flag) for flag in FLAGS}
-    device, device_origin = values["device"], origins["device"]
-    if device not in DEVICES:
-        raise UsageError(f"{device_origin}: device {device!r} is unknown: {did_you_mean(device, DEVICES)}")
-    if device == "auto":
-        device, device_origin = automatic(), "detected"
-    request = Request(
-        model=values["model"],
-        loss=values.get("loss"),
-        decoder=values.get("decoder"),
-        dataset=values["dataset"],
-        llm=values["llm"],
-        preset=values.get("preset"),
-        device=device,
-        device_origin=device_origin,
-        flags=budget,
-        flag_origins={flag: file for flag in FLAGS if flags.get(flag) is None and flag in content},
-        dataset_options=dataset_options(values["dataset"], values.get("data_dir")),
-        sets=sets,
-        config={"set": groups},
-        config_name=file,
-    )
-    return Asked(request, seeds, str(values["seeds"]), origins)
+    layers = [] if config is None else [file_layer(config)]
+    said = {name: value for name, value in flags.items() if value is not None}
+    return combine([*layers, Layer(said, flag_of), set_layer(sets)])
 
 
-def _checked(content: dict[str, Any], path: Path | None) -> dict[str, Any]:
-    for key, value in content.items():
-        if key not in KEYS:
-            raise UsageError(f"--config {path}: unknown key {str(key)!r}: {did_you_mean(str(key), KEYS)}")
-        if key in WORDS and not isinstance(value, str):
-            raise UsageError(f"--config {path}: {key} must be a word, not {value!r}.")
-        if key in FLAGS and (isinstance(value, bool) or not isinstance(value, int)):
-            raise UsageError(f"--config {path}: {key} must be a whole number, not {value!r}.")
-    if "seeds" in content:
-        content = {**content, "seeds": _seeds(content["seeds"], path)}
-    return content
+def file_layer(path: Path) -> Layer:
+    """What a configuration file says: flags by name, and options under ``set``.
+
+    Raises:
+        UsageError: unreadable, not YAML, or not a mapping.
+    """
+    document = read_yaml(path)
+    if not isinstance(document.value, dict):
+        raise UsageError(f"--config {path} must hold a mapping such as 'model: llara'.")
+    return Layer(document.value, lambda name: where(document, path.name, name))
 
 
-def _seeds(value: Any, path: Path | None) -> str:
-    numbers = value if isinstance(value, list) else [value]
-    if isinstance(value, str):
-        return value
-    if not numbers or any(isinstance(n, bool) or not isinstance(n, int) for n in numbers):
-        raise UsageError(f"--config {path}: seeds must be a count or a list of whole numbers, not {value!r}.")
-    return ",".join(map(str, numbers)) + ("," if isinstance(value, list) and len(numbers) == 1 else "")
+def where(document: Document, file: str, name: str) -> str:
+    """A place in a file for people: its name and line."""
+    parts = name.split(".")
+    keys = parts[:1] if parts[0] != SET else [parts[0], *parts[1:2], *([".".join(parts[2:])] if parts[2:] else [])]
+    line = document.line(*keys)
+    return f"{file}, line {line}" if line else file
+
+
+def set_layer(texts: Sequence[str]) -> Layer:
+    """What ``--set GROUP.OPTION=VALUE`` texts say.
+
+    Raises:
+        UsageError: another form.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        target, equals, value = text.partition("=")
+        group, dot, option = target.partition(".")
+        if not (equals and dot and group and option):
+            raise UsageError(f"--set {text!r} must read GROUP.OPTION=VALUE, such as loss.tau=2.")
+        groups.setdefault(group, {})[option] = yaml_value(value, f"--set {target}") if value else ""
+    return Layer({SET: groups}, lambda name: "--set")
+
+
+def flag_of(name: str) -> str:
+    """A flag as it is typed."""
+    return f"--{name.replace('_', '-')}"

@@ -10,10 +10,10 @@ import click
 
 from recbench import processes
 from recbench.cli.options import request_options
-from recbench.cli.progress import reporter
 from recbench.cli.request import ask
-from recbench.cli.text import columns, duration
+from recbench.cli.text import columns
 from recbench.errors import RecbenchError
+from recbench.progress import duration, reporter
 
 if TYPE_CHECKING:
     from recbench.results import RunRecord
@@ -26,24 +26,28 @@ if TYPE_CHECKING:
 def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry_run: bool, **flags: Any) -> None:
     """Train a method, rank the test set and keep a record, seed by seed.
 
-    A finished seed is never computed again; an interrupted run continues when the same command is given.
+    A finished seed is never computed again while code and data stay the same. The same command continues an
+    interrupted run.
     """
-    asked = ask(flags, sets, config)
-    from recbench.description import command_of
-    from recbench.run import plan
-    from recbench.run import run as execute
+    request = ask(flags, sets, config)
+    from recbench.description import command_of, shareable
+    from recbench.experiment import run as execute
+    from recbench.planning import plan
 
-    spec = plan(asked.request)
+    found = plan(request)
     if dry_run:
         from recbench.cli.dry_run import describe_plan
 
         if processes.is_main():
-            click.echo(describe_plan(spec, asked, runs))
+            click.echo(describe_plan(found, request, runs))
         return
-    from recbench.cli.tidy import tidied
+    from recbench.tidy import tidied
 
+    command = shareable(command_of(request, found), found)
     with tidied(runs), reporter() as progress:
-        record = execute(spec, asked.seeds, runs, command_of(asked.request, spec), progress, again)
+        for note in found.notes:
+            progress.message(note)
+        record = execute(found, request.seeds, runs, command, progress, again)
     processes.leave()
     if processes.is_main():
         report(record, runs)
@@ -52,7 +56,7 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
 def report(record: RunRecord, runs: Path) -> None:
     """Print a record's figures and rebuild the local page."""
     from recbench.cli.runs import build_page
-    from recbench.run import RECORD
+    from recbench.experiment import RECORD
 
     _print_table(_rows(record))
     click.echo(f"record: {runs / record.run / RECORD}")
@@ -80,9 +84,11 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
     invalid = [s.invalid_share for s in record.seeds if s.invalid_share is not None]
     if invalid:
         rows.append(("invalid titles", f"{sum(invalid) / len(invalid):.1%}"))
-    if spent := [s for s in record.seeds if s.steps]:
-        training, decoding = (sum(s.seconds(p) or 0.0 for s in spent) / len(spent) for p in ("training", "decoding"))
-        rows.append(("time a seed", f"training {duration(training)}, decoding {duration(decoding)}"))
+    training, decoding = (
+        sum(step.seconds for s in record.seeds for step in s.steps if step.phase == phase) / len(record.seeds)
+        for phase in ("training", "decoding")
+    )
+    rows.append(("time a seed", f"training {duration(training)}, decoding {duration(decoding)}"))
     return rows
 
 

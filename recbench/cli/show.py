@@ -23,7 +23,7 @@ TOP = 10
 @click.option("--user", metavar="ID", help="Only this user's cases: the data set's own id, else an index.")
 @click.option("--seed", type=click.IntRange(min=0), help="Which seed.  [default: the run's first]")
 @click.option("--case", type=click.IntRange(min=0), help="Only this test case, by its number.")
-@click.option("--limit", type=click.IntRange(min=1), default=5, show_default=True, help="At most so many cases.")
+@click.option("--limit", type=click.IntRange(min=1), default=5, show_default=True, help="Cases to show, at most.")
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
 )
@@ -32,7 +32,7 @@ def show(name: str, user: str | None, seed: int | None, case: int | None, limit:
 
     RUN is a run's id, the beginning of one, or its folder.
     """
-    from recbench.cli.runs import find
+    from recbench.lookup import find
     from recbench.results import read
 
     path = find(name, runs)
@@ -55,29 +55,25 @@ def _seed(record: RunRecord, seed: int | None) -> SeedResult:
 
 
 def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, Ranking, Sequences]:
-    from recbench.artefacts import load_ranking
-    from recbench.config import RunSpec
     from recbench.data.prepare import load_split
-    from recbench.interfaces import SilentReporter
-    from recbench.results import Store
-    from recbench.run import STORE
-    from recbench.stages import Stages
+    from recbench.experiment import STORE
+    from recbench.spec.model import Spec
+    from recbench.steps.artefacts import load_ranking
+    from recbench.steps.setting import Setting
 
     root = path.parent.parent / STORE
-    kept = {step.role: step.folder for step in result.steps}
-    folders = {role: root / (kept.get(role) or "-") for role in ("prepare", "rank")}
-    for folder in folders.values():
-        if not folder.is_dir():
-            raise RecbenchError(
-                f"The stored ranking of {record.run} is not in {root}, where show looks for it: run it here first "
-                f"({record.command})."
-            )
+    folders = {step.role: root / step.folder for step in result.steps if step.role in ("prepare", "rank")}
+    if len(folders) < 2 or not all(folder.is_dir() for folder in folders.values()):
+        raise RecbenchError(
+            f"The stored ranking of {record.run} is not in {root}, where show looks for it: run it here again with "
+            "--again."
+        )
     split = load_split(folders["prepare"])
-    spec = RunSpec(record.spec, {}, {}, "", "text" if "llm" in record.spec else "scores")
-    cases = Stages(spec, Store(root), SilentReporter()).test_cases(split)
+    spec = Spec.from_record(record.spec, str(path))
+    cases = Setting(spec.dataset, spec.evaluate, spec.machine, result.seed).test_cases(split)
     ranking = load_ranking(folders["rank"])
     if cases.digest() != record.cases.digest or len(ranking.items) != len(cases):
-        raise RecbenchError(f"The stages in {root} are not those of {path}: run it again with --again.")
+        raise RecbenchError(f"The steps in {root} are not those of {path}: run it again with --again.")
     return split, ranking, cases
 
 
@@ -95,7 +91,7 @@ def _choose(split: Split, cases: Sequences, user: str | None, case: int | None) 
         elif user.isdigit() and int(user) < len(split.users):
             index = int(user)
         else:
-            raise UsageError(f"--user {user!r} is no user of this data set: {_near(user, split.users)}")
+            raise UsageError(f"--user {user!r} is not a user of this data set: {_near(user, split.users)}")
         chosen = chosen[cases.users[chosen] == index]
         if not len(chosen):
             tested = sorted({split.users[u] for u in cases.users[:]}, key=lambda u: (len(u), u))[:5]
@@ -127,16 +123,15 @@ def _case(record: RunRecord, split: Split, ranking: Ranking, cases: Sequences, r
 
 def _prompt(record: RunRecord, titles: tuple[str, ...], history: list[int]) -> str:
     """The prompt as text, a collaborative token as ``<item: TITLE>``; for a model without prompts, the history."""
-    if "llm" not in record.spec:
-        return "history\n" + "\n".join(f"        {titles[i]}" for i in history)
-    from recbench import registry
     from recbench.interfaces import USER
-    from recbench.prompts.templates import template
+    from recbench.spec.model import Spec
+    from recbench.steps.words import words
 
-    spec = record.spec
-    plugin = registry.get("backbone", spec["backbone"]["name"])
-    backbone = registry.load("backbone", spec["backbone"]["name"])(plugin.options(**spec["backbone"]["options"]))
-    words = template(spec["llm"]["options"]["template"], str(spec["dataset"].get("label", spec["dataset"]["name"])))
-    pieces = backbone.prompt([words.quote(titles[i]) for i in history], history, words)
+    spec = Spec.from_record(record.spec, record.run)
+    own = spec.recommender
+    if own.llm is None:
+        return "history\n" + "\n".join(f"        {titles[i]}" for i in history)
+    frame = words(spec.dataset, own.llm.options.template)
+    pieces = own.backbone.make().prompt([frame.quote(titles[i]) for i in history], history, frame)
     text = "".join(p if isinstance(p, str) else "<user>" if p == USER else f"<item: {titles[p]}>" for p in pieces)
     return "prompt  " + text.rstrip("\n").replace("\n", "\n        ")

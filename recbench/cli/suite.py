@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "list": ("recbench.cli.suite:list_", "The suites that come with recbench."),
-    "run": ("recbench.cli.suite:run", "Run every cell of a suite; what is finished is not run again."),
+    "run": ("recbench.cli.suite_run:run", "Run every cell of a suite; what is finished is not run again."),
+    "plan": (
+        "recbench.cli.suite_run:plan",
+        "Every distinct step of a suite, whether it is there, and how to build it.",
+    ),
     "report": ("recbench.cli.suite:report", "Measured next to published, with tests."),
     "add": ("recbench.cli.suite:add", "Take a finished suite into the committed records."),
 }
@@ -39,44 +43,6 @@ def list_() -> None:
     from recbench.suites import load, names
 
     click.echo(columns([(name, f"{len(load(name).cells)} cells", load(name).title) for name in names()]))
-
-
-@click.command("run")
-@click.argument("name", metavar="NAME|FILE.yaml")
-@click.option("--only", multiple=True, metavar="CELL", help="Only these cells (by name).")
-@click.option("--part", metavar="I/N", help="Only every N-th cell, from the I-th: parts can run side by side.")
-@click.option("--seeds", metavar="N|A,B,...", help="Instead of the suite's own.")
-@click.option("--dataset", metavar="NAME", help="Instead of the suite's own.")
-@click.option("--data-dir", metavar="PATH", help="Folder (or file, for csv) of your own data.")
-@click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="For the cells that have a language model.")
-@click.option("--preset", metavar="cpu|paper", help="Budget.")
-@click.option("--device", metavar="auto|cpu|cuda", help="Where to compute.")
-@click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of every cell.")
-@_runs
-@click.pass_context
-def run(
-    ctx: click.Context,
-    /,
-    name: str,
-    only: tuple[str, ...],
-    part: str | None,
-    sets: tuple[str, ...],
-    runs: Path,
-    **flags: str | None,
-) -> None:
-    """Run the cells in order; a stage that several of them need is done once.
-
-    The same command continues an interrupted suite. A cell that fails is named at the end, and the others still run.
-    """
-    from recbench.cli.cells import chosen, run_cells
-    from recbench.suites import load
-
-    found = load(name)
-    from recbench import processes
-
-    failed = run_cells(found, chosen(found, only, part), {k: v for k, v in flags.items() if v is not None}, sets, runs)
-    processes.leave()
-    ctx.exit(1 if failed else 0)
 
 
 @click.command("report")
@@ -178,8 +144,8 @@ def _records(manifest: Path, records: Path | None, runs: Path) -> dict[str, RunR
 
 def _places(manifest: Path, records: Path | None, runs: Path) -> dict[str, Path]:
     """Cell -> its record's file, all of which are there."""
+    from recbench.experiment import RECORD
     from recbench.pages.records import place_of
-    from recbench.run import RECORD
 
     try:
         cells: dict[str, str] = json.loads(manifest.read_bytes())["cells"]

@@ -30,7 +30,7 @@ def table(dataset: str | None, runs: Path) -> None:
     The last column is the end of the run's id, by which other commands find it. The page in RUNS/pages says more: every
     metric, comparison, cost, budget and command.
     """
-    from recbench.cli.runs import read_all
+    from recbench.lookup import read_all
     from recbench.pages.rows import METRIC, sections
 
     records, broken = read_all(runs)

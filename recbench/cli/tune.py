@@ -10,9 +10,9 @@ import click
 
 from recbench import processes
 from recbench.cli.options import request_options
-from recbench.cli.progress import reporter
 from recbench.cli.request import ask
 from recbench.cli.text import columns
+from recbench.progress import reporter
 
 
 @click.command()
@@ -33,36 +33,38 @@ def tune(
 
     The record of --run says what was tried: the grid is part of its spec.
     """
-    asked = ask(flags, sets, config)
-    from recbench.cli.tidy import tidied
-    from recbench.description import command_of
-    from recbench.run import plan
-    from recbench.run import run as execute
+    request = ask(flags, sets, config)
+    from recbench.description import command_of, shareable
+    from recbench.experiment import run as execute
+    from recbench.planning import plan
+    from recbench.spec.request import seeds_text
+    from recbench.tidy import tidied
     from recbench.tuning import parse_grid
     from recbench.tuning import tune as search
 
     grid = parse_grid(grids)
     with tidied(runs), reporter() as progress:
-        best, trials = search(asked.request, grid, tune_seed, runs, progress)
-    spec = plan(best)
-    chosen = max(trials, key=lambda trial: trial.score)
-    equal = sum(trial.score == chosen.score for trial in trials)
-    best_word = "best" if equal == 1 else f"best (the first of {equal} that are equal)"
+        best, trials = search(request, grid, tune_seed, runs, progress)
+    found = plan(best)
     if processes.is_main():
+        chosen = max(trials, key=lambda trial: trial.score)
+        equal = sum(trial.score == chosen.score for trial in trials)
+        best_word = "best" if equal == 1 else f"best (the first of {equal} that are equal)"
         rows = [[*grid, "validation NDCG@10", ""]]
         rows += [
             [*(str(trial.values[name]) for name in grid), f"{trial.score:.4f}", best_word if trial is chosen else ""]
             for trial in trials
         ]
         click.echo(columns(rows))
+    command = command_of(best, found)
     if not run_best:
         if processes.is_main():
             place = "" if runs == Path("runs") else f" --runs {shlex.quote(str(runs))}"
-            click.echo(f"to run it: {command_of(best, spec)} --seeds {asked.seeds_text}{place}")
+            click.echo(f"to run it: {command} --seeds {seeds_text(request.seeds)}{place}")
         processes.leave()
         return
     with tidied(runs), reporter() as progress:
-        record = execute(spec, asked.seeds, runs, command_of(best, spec), progress)
+        record = execute(found, request.seeds, runs, shareable(command, found), progress)
     processes.leave()
     if processes.is_main():
         from recbench.cli.run import report

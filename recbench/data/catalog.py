@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from recbench.documents import read_yaml
 from recbench.errors import DataError, UsageError, did_you_mean
 
 
@@ -21,8 +20,8 @@ class Entry:
         name: what the user types after ``--dataset``.
         source: the plugin of group ``recbench.sources`` that reads it.
         title, licence, preparation: for people.
-        size: bytes of all files together, None for one's own data.
-        sha256: by file name; empty for one's own data.
+        size: bytes of all files together, None for your own data.
+        sha256: by file name; empty for your own data.
         options: defaults for the source's options.
     """
 
@@ -37,7 +36,7 @@ class Entry:
 
 
 def registry_file() -> Path:
-    """datasets.yaml: inside the package in an installed wheel, beside it in a clone or an editable install.
+    """datasets.yaml: inside the package in an installed wheel, next to it in a clone or an editable install.
 
     Raises:
         DataError: it is in neither place.
@@ -46,7 +45,7 @@ def registry_file() -> Path:
     for folder in (package, package.parent):
         if (folder / "datasets.yaml").is_file():
             return folder / "datasets.yaml"
-    raise DataError(f"datasets.yaml is neither in {package} nor beside it: reinstall recbench-toolkit.")
+    raise DataError(f"datasets.yaml is neither in {package} nor next to it: reinstall recbench-toolkit.")
 
 
 @cache
@@ -54,16 +53,16 @@ def datasets() -> dict[str, Entry]:
     """Every data set by name, in the order of datasets.yaml.
 
     Raises:
-        DataError: the file is missing, is no YAML, or an entry lacks a field or has an unknown one.
+        DataError: the file is missing, is not YAML, or an entry lacks a field or has an unknown one.
     """
     path = registry_file()
     try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        table = read_yaml(path).value
         if not isinstance(table, dict):
             raise ValueError("it must map a data set's name to its entry")
         return {str(name): Entry(name=str(name), **values) for name, values in table.items()}
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise DataError(f"{path} cannot be used: {' '.join(str(error).split())}.") from error
+    except (UsageError, ValueError, TypeError) as error:
+        raise DataError(f"{path} cannot be used: {str(error).rstrip('.')}.") from error
 
 
 def dataset(name: str) -> Entry:

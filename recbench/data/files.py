@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
-from recbench.errors import DataError
+from recbench.errors import DataError, short
 from recbench.types import Longs
+
+_WHOLE = re.compile(r"([+-]?[0-9]{1,19})(?:\.0*)?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def sha256(path: Path) -> str:
@@ -24,43 +29,50 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, seen: dict[str, str] | None = None) -> bytes:
     """The file's content.
 
+    Args:
+        seen: takes the sha256 of the very bytes returned, by file name.
+
     Raises:
-        DataError: it is missing or cannot be read.
+        DataError: it is missing, not a regular file, or cannot be read.
     """
     try:
-        return path.read_bytes()
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path} is {'a folder' if path.is_dir() else 'not a regular file'}: a file is needed.")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path} is missing.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    if seen is not None:
+        seen[path.name] = hashlib.sha256(content).hexdigest()
+    return content
 
 
-def read_text(path: Path) -> str:
-    """The file's content as UTF-8, with or without a byte order mark.
+def as_text(path: Path, content: bytes) -> str:
+    """A file's content as UTF-8, with or without a byte order mark.
 
     Raises:
-        DataError: it is missing, cannot be read, or is not UTF-8.
+        DataError: it is not UTF-8; names ``path``.
     """
     try:
-        return read_bytes(path).decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8.") from error
 
 
-def verify(paths: Sequence[Path], expected: Mapping[str, str]) -> None:
-    """Compare files with their declared checksums, by file name.
+def verify(seen: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    """Compare checksums of files with the declared ones, by file name.
 
     Raises:
-        DataError: a file is missing or differs.
+        DataError: a file differs.
     """
-    for path in paths:
-        if (actual := sha256(path)) != expected.get(path.name):
-            wanted = expected.get(path.name, "")
+    for name, actual in seen.items():
+        if actual != (wanted := expected.get(name, "")):
             raise DataError(
-                f"{path} is not the file that datasets.yaml describes: its sha256 is {actual[:12]}…, "
+                f"{name} is not the file that datasets.yaml describes: its sha256 is {actual[:12]}…, "
                 f"expected {wanted[:12]}…"
             )
 
@@ -90,23 +102,43 @@ class Table:
         """A column as 64-bit integers; ``881250949.0`` counts as one.
 
         Raises:
-            DataError: a value is no whole number, or too large.
+            DataError: a value is not a whole number, or too large.
         """
         values = self.columns[column]
-        try:
-            return np.array([int(value) for value in values], dtype=np.int64)
-        except (ValueError, OverflowError):
-            return np.array([self._whole_number(column, row) for row in range(len(values))], dtype=np.int64)
+        return np.array([self._whole_number(column, row) for row in range(len(values))], dtype=np.int64)
 
     def _whole_number(self, column: str, row: int) -> int:
         value = self.columns[column][row]
+        if (match := _WHOLE.fullmatch(value)) and abs(number := int(match[1])) < 2**63:
+            return number
+        raise DataError(f"{self.where(row)}: {column} {short(value)} is not a whole number of 64 bits.")
+
+    def times(self, column: str) -> Longs:
+        """A column of whole numbers, or of dates and times in ISO 8601 (UTC where they name no zone).
+
+        Dates become seconds since 1970, or microseconds where one of them has a fraction of a second.
+
+        Raises:
+            DataError: a value is neither, or another kind than the first one.
+        """
+        values = self.columns[column]
+        if _WHOLE.fullmatch(values[0]):
+            return self.whole_numbers(column)
+        found = np.array([self._microseconds(column, row) for row in range(len(values))], dtype=np.int64)
+        return found if (found % 1_000_000).any() else found // 1_000_000
+
+    def _microseconds(self, column: str, row: int) -> int:
+        value = self.columns[column][row]
         try:
-            number = int(value) if value.lstrip("+-").isdecimal() else float(value)
-            if number == int(number) and abs(number) < 2**63:
-                return int(number)
-        except (ValueError, OverflowError):  # no number at all, nan, infinity
-            pass
-        raise DataError(f"{self.where(row)}: {column} {value!r} is no whole number.")
+            if value.isdecimal():  # 20240131 is a date to Python
+                raise ValueError
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise DataError(
+                f"{self.where(row)}: {column} {short(value)} is not a whole number and not a date such as 2024-01-31 "
+                "or 2024-01-31T12:00:00; a column has one kind."
+            ) from None
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
     def not_empty(self, column: str) -> list[str]:
         """A column in which every row has a value.
@@ -120,16 +152,31 @@ class Table:
         return values
 
 
-def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (), delimiter: str = ",") -> Table:
-    """Read the named columns of a comma-separated (quotes understood) or tab-separated (no quotes) file.
+def read_table(
+    path: Path,
+    columns: Sequence[str],
+    optional: Sequence[str] = (),
+    delimiter: str = ",",
+    seen: dict[str, str] | None = None,
+) -> Table:
+    """:func:`parse_table` of a file; ``seen`` as for :func:`read_bytes`."""
+    return parse_table(path, read_bytes(path, seen), columns, optional, delimiter)
+
+
+def parse_table(
+    path: Path, content: bytes, columns: Sequence[str], optional: Sequence[str] = (), delimiter: str = ","
+) -> Table:
+    """The named columns of a delimited (quotes understood) or tab-separated (no quotes) text with a header.
 
     Args:
+        path: what complaints name.
+        content: the file's bytes.
         optional: columns that may be absent; then they are absent from the result, too.
 
     Raises:
-        DataError: the file is missing, not UTF-8, empty, lacks a column, or a row has another number of fields.
+        DataError: the text is not UTF-8, empty, lacks a column or has it twice, or a row has another number of fields.
     """
-    text = io.StringIO(read_text(path), newline="")  # the csv module alone decides what ends a row
+    text = io.StringIO(as_text(path, content), newline="")  # the csv module alone decides what ends a row
     if delimiter == "\t":
         reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
     else:
@@ -138,10 +185,7 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (),
     lines: list[int] = []
     try:
         header = [name.strip() for name in next(reader, [])]
-        for name in columns:
-            if name not in header:
-                found = ", ".join(header) or "nothing"
-                raise DataError(f"{path} has no column {name!r}: its first line has {found}.")
+        places = _places(path, header, columns, optional)
         for row in reader:
             if not row:
                 continue  # a blank line, usually the last
@@ -156,6 +200,17 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = (),
         raise DataError(f"{path}, line {reader.line_num}: {error}.") from error
     if not rows:
         raise DataError(f"{path} is empty: there is no row below its header.")
-    wanted = [*columns, *(name for name in optional if name in header)]
-    places = {name: header.index(name) for name in wanted}
     return Table(path, lines, {name: [row[place].strip() for row in rows] for name, place in places.items()})
+
+
+def _places(path: Path, header: list[str], columns: Sequence[str], optional: Sequence[str]) -> dict[str, int]:
+    """Where each column stands in a row."""
+    for name in columns:
+        if name not in header:
+            found = ", ".join(header) or "nothing"
+            raise DataError(f"{path} has no column {name!r}: its first line has {found}.")
+    wanted = [*columns, *(name for name in optional if name in header)]
+    for name in wanted:
+        if header.count(name) > 1:
+            raise DataError(f"{path} has {header.count(name)} columns {name!r}: rename or remove all but one.")
+    return {name: header.index(name) for name in wanted}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,6 +17,7 @@ from recbench import registry
 from recbench.data.audit import audit
 from recbench.data.catalog import Entry, dataset, datasets
 from recbench.errors import DataError, UsageError, did_you_mean
+from recbench.files import write_atomic
 from recbench.interfaces import DataSource, Reporter
 from recbench.types import Catalog, Sequences, Split
 
@@ -53,27 +54,34 @@ def open_source(name: str, options: Mapping[str, Any]) -> DataSource[Any]:
         first = error.errors()[0]
         option = ".".join(map(str, first["loc"]))
         raise UsageError(f"Option {option!r} of data set {name!r}: {first['msg']}, got {first['input']!r}.") from None
-    source: DataSource[Any] = registry.load("source", found.source)(values)
+    source: DataSource[Any] = registry.get("source", found.source).implementation(values)
     return source
 
 
-def prepare(name: str, options: Mapping[str, Any], reporter: Reporter) -> Split:
+def prepare(source: DataSource[Any], reporter: Reporter, expected: Mapping[str, str] | None = None) -> Split:
     """Read, window, split and audit a data set.
+
+    Args:
+        source: an opened one.
+        reporter: progress.
+        expected: sha256 by file name that the result is going to be named after: the source's ``inputs``.
 
     Returns:
         The split; its facts hold the preparation's and the audit's counts.
 
     Raises:
-        UsageError: an unknown data set or option.
-        DataError: the raw files or the resulting split are not what they should be.
+        DataError: the raw files or the resulting split are not what they should be, or a file changed meanwhile.
     """
-    source = open_source(name, options)
     split = source.prepare(reporter)
-    return replace(split, facts={**split.facts, **audit(split)})
+    if expected is not None and split.sources != expected:
+        changed = sorted(n for n in {*split.sources, *expected} if split.sources.get(n) != expected.get(n))
+        raise DataError(f"{', '.join(changed)} changed while it was read: run it again.")
+    repeats = getattr(source.options, "repeated_windows", "refused") == "counted"
+    return replace(split, facts={**split.facts, **audit(split, repeats)})
 
 
 def save_split(split: Split, folder: Path) -> None:
-    """Write ``split.npz`` (arrays) and ``split.json`` (the rest) into ``folder``, each at once under its final name."""
+    """Write ``split.npz`` (arrays) and ``split.json`` (the rest) into ``folder``, each whole or not at all."""
     arrays = {f"{part}.{column}": getattr(getattr(split, part), column) for part in _PARTS for column in _COLUMNS}
     if split.sample is not None:
         arrays["sample"] = split.sample
@@ -84,18 +92,10 @@ def save_split(split: Split, folder: Path) -> None:
         "facts": dict(split.facts),
         "sources": dict(split.sources),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("split.npz", "split.json"):
-        partial = folder / f".{name}.{os.getpid()}.partial"
-        try:
-            with partial.open("wb") as file:
-                if name == "split.npz":
-                    np.savez_compressed(file, **arrays)
-                else:
-                    file.write(json.dumps(texts, ensure_ascii=False, indent=1).encode())
-            partial.replace(folder / name)
-        finally:
-            partial.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_atomic(folder / "split.npz", buffer.getvalue())
+    write_atomic(folder / "split.json", json.dumps(texts, ensure_ascii=False, indent=1).encode())
 
 
 def load_split(folder: Path) -> Split:

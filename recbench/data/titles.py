@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from recbench.data.options import Namesakes
+from recbench.errors import DataError, short
 from recbench.types import Catalog, Ints
+
+MAX_CHARACTERS = 1000
+"""Of a title, raw or cleaned: the longest of ml-100k, Book and Toy has 554. Memory grows with titles times tokens."""
+MAX_DECODINGS = 8
+"""How often a title may have been encoded as HTML; releases do it twice."""
 
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")  # cannot be written as UTF-8
@@ -38,13 +44,18 @@ def clean(title: str) -> str:
     """Decode HTML entities, compose to NFC, collapse blanks and control characters; "" if nothing visible is left.
 
     Tokenizers that compose characters themselves would otherwise see two titles as one.
+
+    Raises:
+        DataError: entities are left after :data:`MAX_DECODINGS` rounds.
     """
-    while True:
+    for _ in range(MAX_DECODINGS + 1):
         text = _SURROGATES.sub("\ufffd", unicodedata.normalize("NFC", html.unescape(title)))
         text = _BLANKS.sub(" ", text).strip()
         if text == title:  # releases encode some titles twice: &amp;quot;
             break
         title = text
+    else:
+        raise DataError(f"its HTML entities are encoded more than {MAX_DECODINGS} times over; decode them.")
     visible = any(not c.isspace() and unicodedata.category(c) != "Cf" for c in title)
     return title if visible else ""
 
@@ -60,8 +71,11 @@ def catalogue(ids: Sequence[str], raw: Sequence[str], namesakes: Namesakes) -> T
 
     Returns:
         Titles that are not empty and pairwise distinct, whatever the input.
+
+    Raises:
+        DataError: a title has more than :data:`MAX_CHARACTERS` characters, or entities within entities within ...
     """
-    titles = [clean(title) for title in raw]
+    titles = [_cleaned(name, title) for name, title in zip(ids, raw, strict=True)]
     facts = {
         "entities_decoded": sum(html.unescape(title) != title for title in raw),
         "empty_titles": titles.count(""),
@@ -85,6 +99,17 @@ def catalogue(ids: Sequence[str], raw: Sequence[str], namesakes: Namesakes) -> T
         titles[item] = number(title) if title in seen else title
         seen.add(titles[item])
     return Titles(Catalog(tuple(ids), tuple(titles)), np.arange(len(titles), dtype=np.int32), facts)
+
+
+def _cleaned(name: str, title: str) -> str:
+    if len(title) > MAX_CHARACTERS:
+        raise DataError(
+            f"the title of item {short(name)} has {len(title):,} characters, more than {MAX_CHARACTERS:,}: shorten it."
+        )
+    try:
+        return clean(title)
+    except DataError as error:
+        raise DataError(f"the title of item {short(name)}: {error}") from None
 
 
 class _Numbering:

@@ -26,7 +26,7 @@ def sliding_windows(users: Ints, items: Ints, times: Longs, size: int) -> Sequen
     known, start, length = known[length > 1], start[length > 1], length[length > 1]
     count = np.maximum(length - size + 1, 1)
     first_target = start + np.minimum(length, size) - 1
-    # Row r is the k-th window of its user, and its target stands k places after the first window's.
+    # Row r is the k-th window of its user, and its target is k places after the first window's.
     nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     target = np.repeat(first_target, count) + nth
     places = target[:, None] + np.arange(1 - size, 0)

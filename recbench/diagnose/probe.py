@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from recbench.interfaces import Loss, Options
 from recbench.language.collaborative import find
 from recbench.language.textmodel import TextModel
-from recbench.training.answers import AnswerBatch, AnswerModel, segment_logsumexp
+from recbench.training.answers import AnswerBatch, AnswerModel
+from recbench.training.segments import segment_logsumexp
 from recbench.training.text import Examples, collate
 from recbench.types import Sequences
 
@@ -54,7 +55,7 @@ class Positions:
 
 
 def positions(batch: AnswerBatch) -> Positions:
-    """Measure a batch that knows its valid tokens (``needs = {"allowed_tokens"}``); everything carries gradients."""
+    """Measure a batch that knows its valid tokens (``positions = "valid"``); everything carries gradients."""
     assert batch.allowed is not None
     n = len(batch)
     position = torch.arange(n, device=batch.labels.device).repeat_interleave(batch.fanout)
@@ -203,7 +204,7 @@ class Recorder:
 class _AllTokens(Loss[Options]):
     """Stands where a loss stands, to be given the valid tokens."""
 
-    needs = frozenset({"allowed_tokens"})
+    positions = "valid"
 
     def __call__(self, batch: AnswerBatch) -> tuple[Tensor, Tensor | float]:
         raise NotImplementedError("the probe measures answer positions itself")

@@ -1,4 +1,4 @@
-"""Figures 3 to 6 and 8 of the MSL paper for any text recommender: train by LML and by MSL, watch, score, draw.
+"""Figures 3 to 6 and 8 of the MSL paper for any text recommender: train by LML and by another loss, watch, draw.
 
 A watched training is a stage of its own in the store, so that an interrupted study continues; the models of Figure 6
 are the ones that ``recbench run`` and ``recbench tune`` make.
@@ -8,22 +8,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recbench import processes, registry
-from recbench.config import Request, RunSpec
 from recbench.description import run_id
 from recbench.diagnose import figures
 from recbench.errors import DataError, UsageError
+from recbench.experiment import STORE
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter
-from recbench.results import Store
-from recbench.run import STORE, begin, plan
-from recbench.stages import Stages
+from recbench.planning import Plan, plan
+from recbench.process import begin
+from recbench.spec.model import Method
+from recbench.spec.request import Request
+from recbench.steps.executor import Serial
+from recbench.steps.graph import graph
+from recbench.steps.step import Step, Work
+from recbench.steps.store import Store
+from recbench.steps.tuned import TunedModel
+from recbench.tuning import validation_score
 
 FIGURES = (3, 4, 5, 6, 8)
 POINTS, TITLES = 40, 64
@@ -43,7 +50,7 @@ def study(
     """Draw the figures into ``out``, each with its numbers as JSON.
 
     Args:
-        request: a text recommender; its loss is chosen here.
+        request: a text recommender; its loss (MSL, if none is named) is watched next to LML.
         seeds: the first is watched; Figure 6 takes all.
         wanted: of :data:`FIGURES`.
         taus: temperatures of Figure 6.
@@ -64,13 +71,17 @@ def study(
         raise UsageError(
             f"--model {request.model} scores items; the figures are about losses of models that write titles."
         )
-    specs = {LML: plan(replace(request, loss="lml")), MSL: plan(_with_tau(request, "none"))}
-    name = run_id(specs[LML]).replace("-lml-", "-").rpartition("-")[0]
+    second = MSL if request.loss in (None, "msl") else str(request.loss)
+    plans = {
+        LML: plan(request.model_copy(update={"loss": "lml"})),
+        second: plan(_with_tau(request, "none") if second == MSL else request),
+    }
+    name = run_id(plans[LML].spec).replace("-lml-", "-").rpartition("-")[0]
     title = f"{name}, seed {seeds[0]}"
     claims: dict[str, Any] = {"what": title}
     draw = _Drawer(out, title)
     if {3, 4, 5, 8} & set(wanted):
-        watched = {loss: _watched(spec, seeds[0], runs, reporter) for loss, spec in specs.items()}
+        watched = {loss: _watched(one, seeds[0], runs, reporter) for loss, one in plans.items()}
         rows = {loss: found["rows"] for loss, found in watched.items()}
         ends = {loss: found["end"] for loss, found in watched.items()}
         if 3 in wanted:
@@ -82,14 +93,14 @@ def study(
                 figures.ranking_loss,
                 {"curves": {k: {n: r[n] for n in ("step", "ranking")} for k, r in rows.items()}},
             )
-            claims["figure 4"] = _loss_claim(rows)
+            claims["figure 4"] = _loss_claim(rows, second)
         if 5 in wanted:
-            own = {**ends[MSL], "over_vocabulary": ends[LML]["over_vocabulary"]}
+            own = {**ends[second], "over_vocabulary": ends[LML]["over_vocabulary"]}
             draw(5, figures.weights, {k: own[k] for k in ("over_vocabulary", "over_valid", "branching")})
             claims["figure 5"] = {"each loss's own model": _weight_claim(own), "LML's model": _weight_claim(ends[LML])}
         if 8 in wanted:
-            draw(8, figures.valid_logits, {k: ends[MSL][k] for k in ("logits", "centred")})
-            claims["figure 8"] = {k: figures.moments(ends[MSL][k]) for k in ("logits", "centred")}
+            draw(8, figures.valid_logits, {k: ends[second][k] for k in ("logits", "centred")})
+            claims["figure 8"] = {k: figures.moments(ends[second][k]) for k in ("logits", "centred")}
     if 6 in wanted:
         data = _temperatures(request, seeds, taus, runs, reporter)
         draw(6, figures.temperatures, data)
@@ -114,34 +125,67 @@ class _Drawer:
 
 
 def _with_tau(request: Request, tau: float | str) -> Request:
-    return replace(request, loss="msl", sets=[*request.sets, f"loss.tau={tau}"])
+    return request.model_copy(update={"loss": "msl"}).with_options({"loss.tau": tau}, "diagnose")
 
 
-def _watched(spec: RunSpec, seed: int, runs: Path, reporter: Reporter) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Watched(Step):
     """A training with its probe: what was recorded on the way, and the model at its best epoch."""
-    begin(spec)
-    stages = Stages(spec, Store(runs / STORE), reporter)
-    split = stages.split()
-    code = registry.digest(Path(__file__).parent.glob("*.py"))
-    key = {"model": stages.keys.model(seed), "points": POINTS, "titles": TITLES, "code": code}
 
-    def build(folder: Path) -> None:
+    tuned: TunedModel
+
+    kind = "watched"
+    phase = "training"
+
+    @property
+    def title(self) -> str:
+        """What is watched."""
+        return self.tuned.title.replace("train", "watch", 1)
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The training itself, and how often it is looked at."""
+        return {"tuned": self.tuned.folder, "points": POINTS, "titles": TITLES}
+
+    @property
+    def needs(self) -> Mapping[str, Step]:
+        """What the training needs; the model that it would leave is not kept."""
+        return self.tuned.needs
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """Those of the training."""
+        return self.tuned.methods
+
+    def build(self, folder: Path, work: Work) -> None:
+        """Train and record."""
         from recbench.diagnose.probe import Recorder
+        from recbench.steps.text import untuned
 
-        model, backbone = stages.untuned(split, seed)
-        recorder = Recorder(model, split.train, POINTS, TITLES)
-        stages.probe = recorder
-        reporter.stage(f"watch {spec.parts['backbone']['name']} + {spec.parts['loss']['name']}, seed {seed}")
-        stages.tune(model, backbone, split, seed, spec.parts)
+        model, backbone = untuned(self.tuned.recommender, self.tuned.setting, self.needs, work)
+        recorder = Recorder(model, work.value(self.needs["prepare"]).train, POINTS, TITLES)
+        self.tuned.train(model, backbone, work, recorder)
         found = {"rows": recorder.columns(), "end": recorder.snapshot()}
         (folder / _ROWS).write_text(json.dumps(found))
 
-    path = stages.store.stage("watched", key, build, reporter).path / _ROWS
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is truncated or damaged: remove its folder and run again.") from error
-    return found
+    def load(self, folder: Path, work: Work, made: Any = None) -> dict[str, Any]:
+        """What was recorded."""
+        try:
+            found: dict[str, Any] = json.loads((folder / _ROWS).read_bytes())
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder / _ROWS} is truncated or damaged: remove its folder and run again.") from error
+        return found
+
+
+def _watched(found: Plan, seed: int, runs: Path, reporter: Reporter) -> dict[str, Any]:
+    begin(found.spec)
+    model = graph(found.spec, seed).model
+    if not isinstance(model, TunedModel):
+        raise UsageError(f"--loss {found.spec.recommender.loss}: diagnose watches losses over the tokens of titles.")
+    step, store = Watched(model), Store(runs / STORE)
+    with store.using(step.closure()):
+        watched: dict[str, Any] = Serial(store, reporter).value(step)
+    return watched
 
 
 def _temperatures(
@@ -150,11 +194,8 @@ def _temperatures(
     """Validation NDCG@10 of every seed at every temperature, and under ATS."""
 
     def scores(tau: float | str) -> list[float]:
-        spec = plan(_with_tau(request, tau))
-        begin(spec)
-        stages = Stages(spec, Store(runs / STORE), reporter)
-        split = stages.split()
-        return [stages.validation_score(split, seed) for seed in seeds]
+        found = plan(_with_tau(request, tau))
+        return [validation_score(found, seed, runs, reporter) for seed in seeds]
 
     found = [scores(tau) for tau in taus]
     return {"metric": "validation NDCG@10", "tau": list(taus), "values": found, "marks": {"ATS": scores("ats")}}
@@ -171,13 +212,13 @@ def _gradient_claim(rows: Mapping[str, Sequence[float]]) -> dict[str, float]:
     }
 
 
-def _loss_claim(rows: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any]:
+def _loss_claim(rows: Mapping[str, Mapping[str, Sequence[float]]], second: str) -> dict[str, Any]:
     """Figure 4: does L2 fall faster when it is trained alone?"""
     curves = {name: np.asarray(r["ranking"]) for name, r in rows.items()}
     final = {name: float(curve[-1]) for name, curve in curves.items()}
-    reached = np.flatnonzero(curves[MSL] <= final[LML])
-    steps = rows[MSL]["step"]
-    when = {"step at which MSL reaches LML's last L2": int(steps[reached[0]]) if len(reached) else None}
+    reached = np.flatnonzero(curves[second] <= final[LML])
+    steps = rows[second]["step"]
+    when = {f"step at which {second} reaches LML's last L2": int(steps[reached[0]]) if len(reached) else None}
     return {"L2 at the last recorded step": final, **when, "last recorded step": int(steps[-1])}
 
 

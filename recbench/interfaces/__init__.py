@@ -5,7 +5,10 @@ A third party's package needs this package alone. Nothing here imports numpy or 
 
 from __future__ import annotations
 
+from recbench.interfaces.backbones import USER, BackbonePlugin, Piece, ScoringBackbone, TextBackbone
+from recbench.interfaces.decoders import Decoder, DecoderPlugin, ScoringDecoder, TextDecoder
 from recbench.interfaces.fitting import Fit, FitReport, Reporter, SilentReporter, TrainOptions
+from recbench.interfaces.losses import Loss, LossPlugin, Positions, PreferenceLoss, ScoringLoss
 from recbench.interfaces.measures import (
     CatalogueMetric,
     ListMetric,
@@ -15,49 +18,59 @@ from recbench.interfaces.measures import (
     Slicer,
     TopLists,
 )
-from recbench.interfaces.methods import (
-    USER,
-    DataSource,
-    Decoder,
-    Lessons,
-    Loss,
-    Piece,
-    PreferenceLoss,
-    ScoringBackbone,
-    ScoringLoss,
-    Teacher,
-    TextBackbone,
-)
-from recbench.interfaces.plugin import KINDS, PLURALS, BatchSize, Options, Plugin, Signal
+from recbench.interfaces.options import BatchSize, Options
+from recbench.interfaces.plugin import Plugin, Signal
+from recbench.interfaces.sources import DataSource, SourcePlugin
+from recbench.interfaces.teachers import Lessons, Teacher
+
+DESCRIPTORS: dict[str, type[Plugin]] = {
+    "backbone": BackbonePlugin,
+    "loss": LossPlugin,
+    "decoder": DecoderPlugin,
+    "source": SourcePlugin,
+    "metric": MetricPlugin,
+    "slice": SlicePlugin,
+}
+"""The descriptor class of each kind; the entry points of a kind are the group ``recbench.`` and its plural."""
+KINDS = tuple(DESCRIPTORS)
+PLURALS = tuple("losses" if kind == "loss" else f"{kind}s" for kind in KINDS)
 
 __all__ = [
+    "DESCRIPTORS",
     "KINDS",
     "PLURALS",
     "USER",
+    "BackbonePlugin",
     "BatchSize",
     "CatalogueMetric",
     "DataSource",
     "Decoder",
+    "DecoderPlugin",
     "Fit",
     "FitReport",
     "Lessons",
     "ListMetric",
     "Loss",
+    "LossPlugin",
     "MetricPlugin",
     "Options",
     "Piece",
     "Plugin",
+    "Positions",
     "PreferenceLoss",
     "RankMetric",
     "Reporter",
     "ScoringBackbone",
+    "ScoringDecoder",
     "ScoringLoss",
     "Signal",
     "SilentReporter",
     "SlicePlugin",
     "Slicer",
+    "SourcePlugin",
     "Teacher",
     "TextBackbone",
+    "TextDecoder",
     "TopLists",
     "TrainOptions",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field
 
-from recbench.interfaces.plugin import Options
+from recbench.interfaces.options import Options
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 class Reporter(Protocol):
     """Where progress goes: a terminal, a log, or nowhere."""
 
-    def stage(self, name: str, total: int | None = None) -> None:
-        """A new stage begins; ``total`` steps if known."""
+    def begin(self, name: str, total: int | None = None) -> None:
+        """Something new begins, in ``total`` parts if their number is known."""
 
-    def step(self, done: int, total: int | None = None, **values: float) -> None:
-        """``done`` steps of the stage are finished; ``values`` such as loss."""
+    def advance(self, done: int, total: int | None = None, **values: float) -> None:
+        """``done`` of its parts are finished; ``values`` such as loss."""
+
+    def end(self) -> None:
+        """It is finished."""
 
     def message(self, text: str) -> None:
         """A line worth keeping."""
@@ -30,10 +33,13 @@ class Reporter(Protocol):
 class SilentReporter:
     """A reporter for tests and library use."""
 
-    def stage(self, name: str, total: int | None = None) -> None:
+    def begin(self, name: str, total: int | None = None) -> None:
         """Ignore it."""
 
-    def step(self, done: int, total: int | None = None, **values: float) -> None:
+    def advance(self, done: int, total: int | None = None, **values: float) -> None:
+        """Ignore it."""
+
+    def end(self) -> None:
         """Ignore it."""
 
     def message(self, text: str) -> None:
@@ -70,7 +76,7 @@ class Fit:
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.
         validate: NDCG@10 on the validation sample for the model as it stands; called after every epoch. None keeps the
-            last epoch (a stage of training that has no ranking yet).
+            last epoch (a training that has no ranking yet).
         reporter: progress.
         loss: the :class:`ScoringLoss` that a scoring backbone is trained with; None for a method without one.
         lessons: what the method took from its teacher (:meth:`ScoringBackbone.lessons`).

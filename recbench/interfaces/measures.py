@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
-from recbench.interfaces.plugin import Options, Plugin
+from recbench.interfaces.plugin import Method, O, Plugin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,15 +15,8 @@ if TYPE_CHECKING:
 
     from recbench.types import CaseResults, Floats, Ints
 
-O = TypeVar("O", bound=Options)  # noqa: E741 - the conventional short name for a type variable
 
-
-class _Measure(Generic[O]):
-    def __init__(self, options: O) -> None:
-        self.options = options
-
-
-class RankMetric(_Measure[O], ABC):
+class RankMetric(Method[O], ABC):
     """A number for each test case, from the rank of its target alone (NDCG@10)."""
 
     @abstractmethod
@@ -51,7 +44,7 @@ class TopLists:
     popularity: Ints
 
 
-class ListMetric(_Measure[O], ABC):
+class ListMetric(Method[O], ABC):
     """A number for each test case, from the items recommended (mean popularity)."""
 
     @abstractmethod
@@ -59,7 +52,7 @@ class ListMetric(_Measure[O], ABC):
         """[N] one value for each case, from lists cut at the number after the metric's @."""
 
 
-class CatalogueMetric(_Measure[O], ABC):
+class CatalogueMetric(Method[O], ABC):
     """One number for a seed, from all its lists together (coverage): there is no test over users."""
 
     @abstractmethod
@@ -67,7 +60,7 @@ class CatalogueMetric(_Measure[O], ABC):
         """The number, from lists cut at the number after the metric's @."""
 
 
-class Slicer(_Measure[O], ABC):
+class Slicer(Method[O], ABC):
     """Divides the test set into named parts, which may overlap."""
 
     @abstractmethod
@@ -85,8 +78,9 @@ class MetricPlugin(Plugin):
         order: its place in tables, small numbers first.
     """
 
-    kind: str = "metric"
-    implementation: Any = None
+    kind: ClassVar[str] = "metric"
+    implements: ClassVar[tuple[type, ...]] = (RankMetric, ListMetric, CatalogueMetric)
+
     depths: tuple[int, ...] = (10,)
     order: int = 100
 
@@ -99,6 +93,7 @@ class SlicePlugin(Plugin):
         order: its place in tables, small numbers first.
     """
 
-    kind: str = "slice"
-    implementation: Any = None
+    kind: ClassVar[str] = "slice"
+    implements: ClassVar[tuple[type, ...]] = (Slicer,)
+
     order: int = 100

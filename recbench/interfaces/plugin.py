@@ -1,85 +1,79 @@
-"""What an entry point names: a light descriptor and typed options."""
+"""What an entry point names: a light descriptor, one class a kind."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+import inspect
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from recbench.interfaces.options import Options
 
-KINDS = ("backbone", "loss", "decoder", "source", "metric", "slice")
-PLURALS = ("backbones", "losses", "decoders", "sources", "metrics", "slices")
 Signal = Literal["text", "scores"]
+O = TypeVar("O", bound=Options)  # noqa: E741 - the conventional short name for a type variable
 
 
-def _number_or_auto(value: object) -> object:
-    if value == "auto":
-        return value
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise ValueError("it must be auto or a whole number of at least 1")
-    return number
+class Method(Generic[O]):
+    """Base of all implementations: holds the options."""
+
+    def __init__(self, options: O) -> None:
+        self.options = options
 
 
-BatchSize = Annotated[int | Literal["auto"], BeforeValidator(_number_or_auto)]
-"""The type of an option that is a number of users at a time, or left to the decoder."""
-
-
-class Options(BaseModel):
-    """Base of every plugin's options: typed, defaulted, immutable; an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def objection(self, depth: int) -> str:
-        """Why these options cannot give a ranked list of ``depth`` items, as a sentence; empty if they can."""
-        return ""
-
-    def teacher_depth(self) -> int:
-        """How many items of each of its teacher's lists a method reads."""
-        return 0
-
-    def requires(self) -> Mapping[str, str]:
-        """Backbones that these values ask for, by role, beside those of the descriptor (a decoder's fusion)."""
-        return {}
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plugin:
-    """What an entry point names: enough to list, check and plan a method without importing it.
+    """What every descriptor says: enough to list, check and plan a method. Use the subclass of your kind.
+
+    The module of a descriptor is imported to list it, so it imports torch and the like inside methods only.
 
     Attributes:
-        kind: backbone, loss, decoder or source.
+        implementation: the class that does the work.
         summary: one line for ``recbench list``.
-        implementation: ``"module:Class"``, imported on first use.
-        options: the method's typed options.
-        signal: what a backbone produces, a decoder accepts or a loss trains: text or scores.
-        default_loss, default_decoder: for a backbone, what is used when the user names none; an empty default loss
-            means that the method is not trained by a loss.
-        requires: for a backbone, other backbones by role. ``{"collaborative": "sasrec"}``: a trained model that scores
-            items, whose embeddings the method shows; an option called ``collaborative`` may name another.
-            ``{"teacher": "bigrec"}``: a whole text recommender, trained before, that the method learns from; its parts
-            and options are the group ``teacher``.
-        after: for a loss on preferences, the loss that tunes its starting point and reference (S-DPO: lml).
-        learns: for a text backbone, whether it trains something before the language model (``TextBackbone.learn``).
-        seeded: False for a method whose result does not depend on the seed.
-        extra: what ``pip install`` needs when the implementation cannot be imported.
+        options: the class of its typed options.
         paper: authors, title, venue and address.
+        extra: what ``pip install`` needs where something that the implementation imports is missing.
+        revision: raise it when results change for a reason that neither code nor library versions show (downloaded
+            weights, say): what was built before is then built anew.
+
+    Raises:
+        TypeError: a value of the wrong kind; names the implementation, and is raised when the module is imported.
     """
 
-    kind: str
+    kind: ClassVar[str] = ""
+    implements: ClassVar[tuple[type, ...]] = (Method,)
+
+    implementation: type[Any]
     summary: str
-    implementation: str
     options: type[Options] = Options
-    signal: Signal = "text"
-    default_loss: str = ""
-    default_decoder: str = ""
-    requires: Mapping[str, str] = field(default_factory=dict)
-    after: str = ""
-    learns: bool = False
-    seeded: bool = True
-    extra: str = ""
     paper: str = ""
+    extra: str = ""
+    revision: int = 1
+
+    def __post_init__(self) -> None:
+        made = self.implementation
+        bases = " or ".join(base.__name__ for base in self.implements)
+        if not isinstance(made, type):
+            raise self.wrong(f"implementation must be a class derived from {bases}, not {made!r}")
+        if not issubclass(made, self.implements):
+            raise self.wrong(f"implementation must be derived from {bases}")
+        if inspect.isabstract(made):
+            missing = ", ".join(sorted(getattr(made, "__abstractmethods__", ())))
+            raise self.wrong(f"implementation does not define {missing}")
+        if not (isinstance(self.summary, str) and self.summary.strip() and "\n" not in self.summary):
+            raise self.wrong(f"summary must be one line of text, not {self.summary!r}")
+        if not (isinstance(self.options, type) and issubclass(self.options, Options)):
+            raise self.wrong(f"options must be a class derived from recbench.interfaces.Options, not {self.options!r}")
+        for name in ("paper", "extra"):
+            if not isinstance(getattr(self, name), str):
+                raise self.wrong(f"{name} must be text, not {getattr(self, name)!r}")
+        if not (isinstance(self.revision, int) and self.revision >= 1):
+            raise self.wrong(f"revision must be a whole number from 1, not {self.revision!r}")
+
+    def wrong(self, what: str) -> TypeError:
+        """The error to raise; names the descriptor and the implementation."""
+        name = getattr(self.implementation, "__name__", repr(self.implementation))
+        return TypeError(f"{type(self).__name__} of {name}: {what}")
+
+    @property
+    def signal(self) -> str:
+        """What a backbone produces, a decoder reads or a loss trains: text or scores; empty for other kinds."""
+        return ""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recbench.errors import RecbenchError
-from recbench.types import Sequences
+from recbench.types import Histories
 
 
 class CollaborativeEmbedding(nn.Embedding):
@@ -116,10 +116,10 @@ def install(
     return embedding
 
 
-def case_rows(embedding: CollaborativeEmbedding, backbone: Any) -> Callable[[Sequences], int]:
+def case_rows(embedding: CollaborativeEmbedding, backbone: Any) -> Callable[[Histories], int]:
     """What :attr:`recbench.prompts.encode.Encoder.case_rows` asks for a backbone with a token of each window."""
 
-    def first(cases: Sequences) -> int:
+    def first(cases: Histories) -> int:
         return embedding.add_cases(cases.digest(), lambda: backbone.case_vectors(cases))
 
     return first

@@ -59,6 +59,6 @@ def _states(
         ids = torch.tensor([token for n in chosen for token in rows[n]], device=device)
         lengths = torch.tensor([len(rows[n]) for n in chosen], device=device)
         with torch.inference_mode():
-            hidden = model.reader.rows(ids, lengths, 0, wanted(lengths))
+            hidden = model.hidden_states.rows(ids, lengths, 0, wanted(lengths))
             found[chosen] = pool(hidden.float(), lengths).cpu().numpy()
     return found

@@ -1,123 +1,215 @@
-"""Loading causal language models: a folder, a hub identifier or a GGUF file."""
+"""Loading causal language models: a folder, a hub model at a commit or a GGUF file; whole, finite, and without code."""
 
 from __future__ import annotations
 
-import difflib
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from recbench.errors import RecbenchError, UsageError
-from recbench.language.options import TINY, PretrainedOptions
+from recbench.language import hub
+from recbench.language.facts import CONFIGS, refuse_code
+from recbench.language.hub import first_line
+from recbench.spec.llm import PretrainedOptions
 
-
-def check_source(name: str) -> None:
-    """Refuse a language model that plainly is not there, before anything long is done.
-
-    Raises:
-        UsageError: a path that does not exist, or a folder without a config.json.
-    """
-    path = Path(name)
-    looks_local = name.startswith((".", "/", "~")) or name.endswith(".gguf") or path.exists()
-    if not looks_local:
-        if "/" not in name and difflib.get_close_matches(name, [TINY], cutoff=0.6):
-            raise UsageError(f"--llm {name!r} is no folder here: did you mean 'tiny'?")
-        if name.count("/") > 1 or any(c.isspace() for c in name):
-            raise UsageError(f"--llm {name!r} is no folder here and no hub identifier (which reads OWNER/NAME).")
-        return
-    path = path.expanduser()
-    if not path.exists():
-        raise UsageError(
-            f"--llm {name!r} does not exist: give 'tiny', a model folder, a .gguf file or a hub identifier."
-        )
-    if path.is_dir() and not (path / "config.json").is_file():
-        raise UsageError(f"--llm {name!r} has no config.json: give the folder that save_pretrained() wrote.")
-    if path.is_file() and path.suffix != ".gguf":
-        raise UsageError(f"--llm {name!r} is a file but not a .gguf one: give a model folder or a .gguf file.")
-
-
-def is_gguf(name: str) -> bool:
-    """Whether ``--llm`` names a GGUF file."""
-    return name.endswith(".gguf")
+SHOWN = 3  # names in a message about weights
 
 
 def convert_gguf(file: str, folder: Path) -> None:
     """Dequantise a GGUF checkpoint into ``folder`` as safetensors (reading GGUF takes about 20 s, this is done once).
 
     Raises:
-        RecbenchError: the file is no GGUF checkpoint that transformers can read, or the ``gguf`` package is missing.
+        RecbenchError: the file is no GGUF checkpoint that transformers can read whole, its weights are not finite, or
+            the ``gguf`` package is missing.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    path = Path(file).expanduser()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-        model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-    except ImportError as error:
-        raise RecbenchError(f"Reading {path.name} needs: pip install 'recbench-toolkit[gguf]' ({error}).") from error
-    except Exception as error:  # transformers and gguf raise a different type for every kind of damage
-        raise RecbenchError(f"{path.name} cannot be read as a GGUF checkpoint: {_first_line(error)}") from error
+    path = Path(file)
+    with TemporaryDirectory(prefix="recbench-") as alone:  # what lies next to the file is not part of it
+        (Path(alone) / path.name).symlink_to(path.resolve())
+        plain: dict[str, Any] = {"gguf_file": path.name, "trust_remote_code": False, "local_files_only": True}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(alone, **plain)
+            model, info = AutoModelForCausalLM.from_pretrained(
+                alone, dtype=torch.float32, output_loading_info=True, **plain
+            )
+        except ImportError as error:
+            raise RecbenchError(
+                f"Reading {path.name} needs: pip install 'recbench-toolkit[gguf]' ({error})."
+            ) from error
+        except Exception as error:  # transformers and gguf raise a different type for every kind of damage
+            raise RecbenchError(f"{path.name} cannot be read as a GGUF checkpoint: {first_line(error)}.") from error
+    _refuse_unfit(path.name, info)
+    _refuse_not_finite(path.name, model)
     # a model that was read from GGUF counts as quantised and refuses to be saved, so its weights move to a plain one
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    plain = AutoModelForCausalLM.from_config(model.config, dtype=torch.float32)
-    plain.load_state_dict(model.state_dict())
+    model.config.name_or_path = ""  # the temporary folder's
+    whole = AutoModelForCausalLM.from_config(
+        model.config, dtype=torch.float32, trust_remote_code=False, attn_implementation=_attention(model.config)
+    )
+    try:
+        whole.load_state_dict(model.state_dict())
+    except RuntimeError as error:
+        raise RecbenchError(f"{path.name} holds other weights than its architecture has: {error}") from error
     tokenizer.save_pretrained(folder)
-    plain.save_pretrained(folder)
+    whole.save_pretrained(folder)
 
 
-def load_tokenizer(name: str, revision: str = "") -> Any:
-    """The fast tokenizer of a model folder or hub identifier (at ``revision``), with a padding token.
+def load_tokenizer(place: str, commit: str | None = None) -> Any:
+    """The fast tokenizer of a model folder, or of a hub model at ``commit``, with a padding token.
 
     Raises:
+        UsageError: its configuration asks for code of its own.
         RecbenchError: it cannot be loaded; says from where and why.
     """
     from transformers import AutoTokenizer
 
+    where = _where(place, commit)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **({"revision": revision} if revision else {}))
+        tokenizer = AutoTokenizer.from_pretrained(place, **where)
     except Exception as error:  # hub, network, file and format errors all mean: not loaded
-        raise RecbenchError(f"No tokenizer could be loaded from {name!r}: {_first_line(error)}") from error
+        raise RecbenchError(f"No tokenizer could be loaded from {place!r}: {first_line(error)}.") from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_pretrained(name: str, options: PretrainedOptions, device: str) -> Any:
-    """A pretrained causal LM with fresh LoRA adapters; the caller seeds the global generator first.
+def load_pretrained(place: str, commit: str | None, options: PretrainedOptions, device: str) -> Any:
+    """A pretrained causal LM, its weights as they were saved.
+
+    Args:
+        place: a model folder or a hub identifier.
+        commit: of a hub model; None for a folder.
+        options: precision and bits.
+        device: cpu or cuda; quantised weights go there at once.
 
     Raises:
-        UsageError: 8 or 4 bits without CUDA.
-        RecbenchError: the model cannot be loaded, or has none of the LoRA target modules.
+        UsageError: 8 or 4 bits without CUDA, or a configuration that asks for code of its own.
+        RecbenchError: the model cannot be loaded, its weights do not fit its configuration or are not finite, or it
+            rescales its logits.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    extra: dict[str, Any] = {"revision": options.revision} if options.revision else {}
-    if options.bits < 16:
-        if not device.startswith("cuda"):
-            raise UsageError(f"llm.bits={options.bits} needs a CUDA device: use --device cuda, or llm.bits=16.")
-        from transformers import BitsAndBytesConfig
-
-        extra["quantization_config"] = BitsAndBytesConfig(
-            load_in_8bit=options.bits == 8,
-            load_in_4bit=options.bits == 4,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-            bnb_4bit_quant_type="nf4",
-        )
-        extra["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
+    where = _where(place, commit)
     dtype = torch.bfloat16 if options.precision == "bf16" and options.bits == 16 else torch.float32
+    extra = _quantised(options, device)
     try:
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, **extra)
+        config = AutoConfig.from_pretrained(place, **where)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            place,
+            config=config,  # else what the file says about attention would win
+            dtype=dtype,
+            attn_implementation=_attention(config),
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # the report names them, an exception would not
+            **where,
+            **extra,
+        )
     except Exception as error:  # see load_tokenizer
-        raise RecbenchError(f"No language model could be loaded from {name!r}: {_first_line(error)}") from error
+        raise RecbenchError(f"No language model could be loaded from {place!r}: {first_line(error)}.") from error
+    _refuse_unfit(place, info)
+    _refuse_not_finite(place, model)
     for trait in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
         if getattr(model.config, trait, None) not in (None, 1, 1.0):
             # The losses read logits straight off the output matrix; a model that rescales them afterwards would be
             # trained on other numbers than it decodes with.
-            raise RecbenchError(f"{name!r} rescales its logits ({trait}), which recbench does not support yet.")
+            raise RecbenchError(f"{place!r} rescales its logits ({trait}), which recbench does not support yet.")
     return model
+
+
+def _where(place: str, commit: str | None) -> dict[str, Any]:
+    """What every loading call is told: no code, and the network only for a hub model that the hub answers for.
+
+    Raises:
+        UsageError: the configuration asks for code of its own.
+        RecbenchError: a hub model that is not to be had, or whose place a local folder takes.
+    """
+    from transformers.utils import cached_file
+
+    found: dict[str, Any] = {"local_files_only": True}
+    if commit:
+        if os.path.exists(place):  # transformers would take the folder
+            raise RecbenchError(f"--llm {place} is a folder here now, and was a hub model: run from another folder.")
+        found = {"revision": commit, "local_files_only": hub.commit_of(place, commit).local}
+    for config in CONFIGS:
+        try:
+            file = cached_file(place, config, _raise_exceptions_for_missing_entries=False, **found)
+        except Exception as error:  # see load_tokenizer
+            raise RecbenchError(f"{config} of {place!r} cannot be read: {first_line(error)}.") from error
+        if file is not None:
+            refuse_code(f"--llm {place}", Path(file))
+    return {**found, "trust_remote_code": False}
+
+
+def _attention(config: Any) -> str:
+    """What transformers chooses by default; told, so that a configuration can name nothing else (a kernel to fetch)."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    return "sdpa" if getattr(kind, "_supports_sdpa", True) else "eager"
+
+
+def _quantised(options: PretrainedOptions, device: str) -> dict[str, Any]:
+    """What loading in 8 or 4 bits takes.
+
+    Raises:
+        UsageError: without CUDA.
+    """
+    if options.bits == 16:
+        return {}
+    if not device.startswith("cuda"):
+        raise UsageError(f"llm.bits={options.bits} needs a CUDA device: use --device cuda, or llm.bits=16.")
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    quantised = BitsAndBytesConfig(
+        load_in_8bit=options.bits == 8,
+        load_in_4bit=options.bits == 4,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_quant_type="nf4",
+    )
+    return {"quantization_config": quantised, "device_map": {"": int(os.environ.get("LOCAL_RANK", "0"))}}
+
+
+def _refuse_unfit(name: str, info: Mapping[str, Collection[Any]]) -> None:
+    """Refuse weights that are not exactly those of the configuration.
+
+    transformers leaves out of its report what is tied to another matrix, and buffers that older versions saved; one of
+    those, the frequencies of rotary positions, it leaves out for some architectures only.
+
+    Raises:
+        RecbenchError: some are missing, of another shape, or have no place.
+    """
+    shapes = [f"{key} {list(there)} instead of {list(right)}" for key, there, right in info["mismatched_keys"]]
+    surplus = [key for key in info["unexpected_keys"] if not key.endswith("rotary_emb.inv_freq")]
+    for keys, what in (
+        (info["missing_keys"], "missing"),
+        (shapes, "of another shape"),
+        (surplus, "without a place in it"),
+        (info.get("error_msgs", ()), "unreadable"),
+    ):
+        if keys:
+            first = ", ".join(sorted(keys)[:SHOWN]) + (", ..." if len(keys) > SHOWN else "")
+            raise RecbenchError(f"--llm {name}: its weights do not fit its config.json: {len(keys)} {what} ({first}).")
+
+
+def _refuse_not_finite(name: str, model: Any) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Raises:
+        RecbenchError: names the first.
+    """
+    for key, weights in model.named_parameters():
+        if not weights.is_floating_point() or bool(weights.detach().sum().isfinite()):
+            continue  # a sum is finite only where all numbers are, and ten times as fast
+        if not bool(weights.isfinite().all()):
+            raise RecbenchError(f"--llm {name}: {key} holds NaN or infinite numbers, so the files are damaged.")
 
 
 def checkpoint(model: Any) -> None:
@@ -163,8 +255,3 @@ def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]
         raise UsageError(
             f"llm.lora_targets={','.join(options.lora_targets)} fits no module of the model: {error}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -1,8 +1,8 @@
 """Rows of tokens read without padding: packed one after the other, attention through tables, nothing computed unread.
 
 transformers hands every attention layer to a function that is registered by name. Ours attends within rows of a packed
-sequence, maybe behind a shared beginning that is read once, or over a :class:`Memory` of what was read before; without
-a layout it is transformers' own SDPA. What nobody asks for is not computed: in the last layer only keys and values are
+sequence, maybe behind a shared beginning that is read once, or over a :class:`KVCache` of what was read before; without
+a plan it is transformers' own SDPA. What nobody asks for is not computed: in the last layer only keys and values are
 made for all tokens, the rest of it for those whose hidden states are wanted.
 """
 
@@ -68,7 +68,7 @@ class Places:
         return self._bias
 
 
-class Memory:
+class KVCache:
     """Keys and values of what was read, by layer and row; rows grow at their own pace.
 
     Attributes:
@@ -94,7 +94,7 @@ class Memory:
         self._kept[layer] = (found[0], found[1])
         return found[0][:, :, : self.used], found[1][:, :, : self.used]
 
-    def begin(self, shared: Memory, length: int) -> None:
+    def begin(self, shared: KVCache, length: int) -> None:
         """Start every row with the first ``length`` columns of ``shared``, which has one row."""
         self.used = length
         for layer, (key, value) in shared._kept.items():
@@ -112,20 +112,20 @@ class _Enough(Exception):
 
 
 @dataclass
-class Layout:
+class AttentionPlan:
     """How the packed tokens of one forward pass attend.
 
     Attributes:
         places: of all tokens as queries.
-        keys: [R, K] packed token of each key of each row, any where there is none; None with a memory.
-        memory, row, column: where keys and values are kept, and the place of each token there; or None.
+        keys: [R, K] packed token of each key of each row, any where there is none; None with a cache.
+        cache, row, column: where keys and values are kept, and the place of each token there; or None.
         wanted: [S] tokens whose last hidden states are wanted, ascending; None wants all.
         chosen: places of the wanted tokens as queries of the last layer.
     """
 
     places: Places
     keys: Tensor | None = None
-    memory: Memory | None = None
+    cache: KVCache | None = None
     row: Tensor | None = None
     column: Tensor | None = None
     wanted: Tensor | None = None
@@ -146,10 +146,10 @@ class Layout:
             assert self._collected is not None
             assert self.chosen is not None
             (key, value), places = self._collected, self.chosen
-        if self.memory is not None:
+        if self.cache is not None:
             assert self.row is not None
             assert self.column is not None
-            key, value = self.memory.put(layer, key, value, self.row, self.column)
+            key, value = self.cache.put(layer, key, value, self.row, self.column)
         else:
             assert self.keys is not None
             key, value = (
@@ -189,7 +189,7 @@ def attention(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    packed: Layout | None = None,
+    packed: AttentionPlan | None = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
     """transformers' attention interface; ``packed`` comes through the model's keyword arguments."""
@@ -227,22 +227,22 @@ def install(causal: Any) -> bool:
     return True
 
 
-def read(decoder: Any, ids: Tensor, position: Tensor, layout: Layout, shortens: bool = True) -> Tensor:
+def read(decoder: Any, ids: Tensor, position: Tensor, plan: AttentionPlan, shortens: bool = True) -> Tensor:
     """[S, width] last hidden states of the wanted ones of the packed tokens ``ids`` [T] at ``position`` [T].
 
     Args:
-        decoder, ids, position, layout: of the pass.
+        decoder, ids, position, plan: of the pass.
         shortens: whether the last layer can do with the wanted tokens; else it computes all.
     """
-    wanted = layout.wanted
+    wanted = plan.wanted
     if not shortens:
-        layout.wanted = None
+        plan.wanted = None
     hidden: Tensor = decoder(
         input_ids=ids[None],
         position_ids=position[None],
         # four dimensions: taken as it is, so that no mask over all pairs of tokens is made for nothing
         attention_mask=torch.zeros(1, 1, 1, 1, dtype=torch.bool, device=ids.device),
         use_cache=False,
-        packed=layout,
+        packed=plan,
     ).last_hidden_state
     return hidden[0] if shortens or wanted is None else hidden[0, wanted]

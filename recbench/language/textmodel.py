@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recbench.errors import UsageError
 from recbench.language.collaborative import CollaborativeEmbedding, find
-from recbench.language.reader import Reader
+from recbench.language.hidden_states import HiddenStates
 from recbench.prompts.encode import Encoder
 from recbench.types import Longs
 
@@ -52,9 +52,9 @@ class TextModel:
         return self.causal.get_output_embeddings()
 
     @cached_property
-    def reader(self) -> Reader:
+    def hidden_states(self) -> HiddenStates:
         """Reads rows of tokens; made, and tried out, on first use."""
-        return Reader(self.causal)
+        return HiddenStates(self.causal)
 
     @property
     def collaborative(self) -> CollaborativeEmbedding | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from recbench.language.options import TinyOptions
+from recbench.spec.llm import TinyOptions
 
 END = "<|end|>"
 PAD_TOKEN = "<|pad|>"
@@ -52,5 +52,6 @@ def build(options: TinyOptions, tokenizer: Any) -> Any:
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
+            attn_implementation="sdpa",
         )
     )

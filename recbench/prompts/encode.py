@@ -1,7 +1,8 @@
 """Token ids of prompts and titles.
 
 Prompt and answer are tokenised apart and joined as ids, so that training and decoding meet the same boundary whatever
-a tokenizer merges across it. Collaborative tokens get ids above the text vocabulary: ``vocabulary + item``.
+a tokenizer merges across it. All text is text: a title that spells a special token does not become one. Collaborative
+tokens get ids above the text vocabulary: ``vocabulary + item``.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recbench.errors import DataError, RecbenchError
+from recbench.errors import DataError, RecbenchError, short
 from recbench.prompts.templates import Template
 from recbench.prompts.trie import Trie
-from recbench.types import PAD, Catalog, Sequences
+from recbench.types import PAD, Catalog, Histories
 
 USER_TOKEN = -1  # the piece that interfaces.USER names
+MAX_TITLE_TOKENS = 1024  # memory grows with it in training and search; the longest of Toy has 169 with SmolLM2's
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Encoder:
     answers: tuple[tuple[int, ...], ...]
     trie: Trie
     max_tokens: int = 512
-    case_rows: Callable[[Sequences], int] | None = None
+    case_rows: Callable[[Histories], int] | None = None
 
     @classmethod
     def create(
@@ -63,7 +65,7 @@ class Encoder:
         trie = title_trie(tokenizer, template, catalog) if trie is None else trie
         return cls(tokenizer, template, catalog, backbone, vocabulary, trie.sequences(), trie, max_tokens)
 
-    def prompts(self, cases: Sequences) -> list[list[int]]:
+    def prompts(self, cases: Histories) -> list[list[int]]:
         """Token ids of each case's prompt; a beginning-of-text token first where the tokenizer puts one."""
         histories = [[int(i) for i in row if i != PAD] for row in cases.history]
         first = 0 if self.case_rows is None else self.case_rows(cases)
@@ -96,7 +98,7 @@ class Encoder:
                     for p in pieces
                 ]
             )
-        ids = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+        ids = token_ids(self.tokenizer, list(texts))
         # some tokenizers name such a token and never put it there
         start = self.tokenizer("")["input_ids"][:1]
         start = start if start == [self.tokenizer.bos_token_id] else []
@@ -121,10 +123,26 @@ def title_trie(tokenizer: Any, template: Template, catalog: Catalog) -> Trie:
     """The trie of a catalogue's titles, quoted as ``template`` does and closed by the end-of-text token.
 
     Raises:
-        DataError: the tokenizer has no end-of-text token, or two titles have the same tokens.
+        DataError: the tokenizer has no end-of-text token, a title has more than :data:`MAX_TITLE_TOKENS`, or two titles
+            have the same tokens.
     """
     end = tokenizer.eos_token_id
     if end is None:
         raise DataError("The tokenizer has no end-of-text token, which closes every title: choose a causal LM's own.")
-    texts = [template.quote(title) for title in catalog.titles]
-    return Trie.build([(*row, end) for row in tokenizer(texts, add_special_tokens=False)["input_ids"]])
+    rows = token_ids(tokenizer, [template.quote(title) for title in catalog.titles])
+
+    def label(item: int) -> str:
+        return f"{short(catalog.ids[item])} ({short(catalog.titles[item])})"
+
+    for item, row in enumerate(rows):
+        if len(row) > MAX_TITLE_TOKENS:
+            raise DataError(f"The title of item {label(item)} has {len(row)} tokens, more than {MAX_TITLE_TOKENS}.")
+    return Trie.build([(*row, end) for row in rows], label)
+
+
+def token_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    """Token ids of plain texts; what spells a special token is split like any other text."""
+    if not texts:
+        return []
+    found: list[list[int]] = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return found

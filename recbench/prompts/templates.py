@@ -6,7 +6,9 @@ but titles, for a model that has never seen English.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from recbench.errors import UsageError, did_you_mean
 
@@ -26,7 +28,7 @@ class Template:
     title: str
 
     def quote(self, title: str) -> str:
-        """A title as it stands in the prompt and as it is generated."""
+        """A title as the prompt shows it and as it is generated."""
         return self.title.format(title)
 
 
@@ -48,8 +50,12 @@ TEMPLATES = {
 NOUNS = {"ml-100k": ("movies", "movie", "watched"), "book": ("books", "book", "read"), "toy": ("toys", "toy", "played")}
 
 
-def template(name: str, dataset: str) -> Template:
-    """The template ``name`` worded for a data set (``items``, ``interacted with`` where it is unknown).
+def template(name: str, dataset: str, options: Mapping[str, Any] | None = None) -> Template:
+    """The template ``name`` worded for a data set.
+
+    Args:
+        dataset: its label, which chooses the words (``items``, ``interacted with`` where it is unknown).
+        options: the data set's: ``noun``, ``noun_one`` and ``verb`` go before its label's words, unless empty.
 
     Raises:
         UsageError: there is no such template.
@@ -57,6 +63,8 @@ def template(name: str, dataset: str) -> Template:
     if name not in TEMPLATES:
         raise UsageError(f"Unknown template {name!r}: {did_you_mean(name, TEMPLATES)}")
     noun, one, verb = NOUNS.get(dataset.lower(), ("items", "item", "interacted with"))
-    found = TEMPLATES[name]
-    words = found.before.format(noun=noun, noun_one=one, verb=verb)
+    found, own = TEMPLATES[name], options or {}
+    words = found.before.format(
+        noun=own.get("noun") or noun, noun_one=own.get("noun_one") or one, verb=own.get("verb") or verb
+    )
     return Template(words, found.between, found.after, found.title)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,11 @@ class Trie:
     item: Ints
 
     @classmethod
-    def build(cls, sequences: Sequence[Sequence[int]]) -> Trie:
+    def build(cls, sequences: Sequence[Sequence[int]], label: Callable[[int], str] = str) -> Trie:
         """The trie of ``sequences[i]`` = tokens of item i, end-of-title token included.
+
+        Args:
+            label: what messages call an item.
 
         Raises:
             DataError: a sequence is empty, equals another one or is the prefix of another (so that an item would not
@@ -50,7 +53,7 @@ class Trie:
             raise DataError("The catalogue is empty: a trie needs at least one title.")
         lengths = np.fromiter(map(len, sequences), np.int64, n)
         if lengths.min() == 0:
-            raise DataError(f"Item {int(lengths.argmin())} has no tokens: every title needs at least one.")
+            raise DataError(f"Item {label(int(lengths.argmin()))} has no tokens: every title needs at least one.")
         flat = np.fromiter(itertools.chain.from_iterable(sequences), np.int32, int(lengths.sum()))
         starts = np.cumsum(lengths) - lengths
         # Level by level: ``rows`` are the titles that go on, in the order of their nodes, ``node`` the node of each.
@@ -77,7 +80,7 @@ class Trie:
             ends[node[last] - begin] = rows[last]
             items.append(ends)
             if (clash := last & (np.bincount(node - begin)[node - begin] > 1)).any():
-                _refuse(rows, node, int(np.flatnonzero(clash)[0]))
+                _refuse(rows, node, int(np.flatnonzero(clash)[0]), label)
             begin += len(ends)
             rows, node = rows[~last], node[~last]
         children = np.bincount(np.concatenate(parents), minlength=begin)
@@ -177,8 +180,10 @@ class Trie:
         return indptr, self.token[edge]
 
 
-def _refuse(rows: npt.NDArray[np.int64], node: npt.NDArray[np.int64], at: int) -> None:
+def _refuse(rows: npt.NDArray[np.int64], node: npt.NDArray[np.int64], at: int, label: Callable[[int], str]) -> None:
     """Name the title that ends at ``at`` and another one that passes through the same node, or ends there too."""
     other = next(int(row) for row in np.sort(rows[node == node[at]]) if row != rows[at])
     ending = int(rows[at])
-    raise DataError(f"The tokens of item {ending} begin those of item {other}: titles need distinct token sequences.")
+    raise DataError(
+        f"The tokens of item {label(ending)} begin those of item {label(other)}: titles need distinct token sequences."
+    )

@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
-import resource
 import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,15 +37,6 @@ def environment(device: str) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
-
-
-def peak_memory_bytes(device: str = "cpu") -> int:
-    """The most memory used so far, in bytes: of the GPU, or resident in this process or any one finished child."""
-    torch = sys.modules.get("torch")  # whoever computes on a GPU has imported it
-    if device == "cuda" and torch is not None:
-        return int(torch.cuda.max_memory_allocated())
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return int(peak) * (1 if sys.platform == "darwin" else 1024)  # Linux counts kilobytes, macOS bytes
 
 
 @functools.cache

@@ -7,10 +7,10 @@
     class TestMine(LossTests):
         name = "mine"
 
-Use :class:`LossTests`, :class:`ScoringLossTests` or :class:`PreferenceLossTests`, :class:`TextBackboneTests`
-or :class:`ScoringBackboneTests`, :class:`TextDecoderTests` or :class:`ScoringDecoderTests`. The package must be
-installed: the tests go through its entry point, as a run does. All of it runs on a CPU in seconds. ``options`` holds
-option values to test with, where the defaults are too large.
+Use :class:`LossTests`, :class:`ScoringLossTests`, :class:`PreferenceLossTests`, :class:`TextBackboneTests`,
+:class:`ScoringBackboneTests`, :class:`TextDecoderTests`, :class:`ScoringDecoderTests` or :class:`SourceTests`. The
+package must be installed: the tests go through its entry point, as a run does. All of it runs on a CPU in seconds.
+``options`` holds option values to test with, where the defaults are too large.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from recbench.testing.decoders import DecoderTests, ScoringDecoderTests, TextDec
 from recbench.testing.losses import LossTests, ScoringLossTests
 from recbench.testing.models import tiny_answers, tiny_text_model
 from recbench.testing.preferences import PreferenceLossTests
+from recbench.testing.sources import SourceTests
 from recbench.testing.teacher import TinyTeacher
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ScoringBackboneTests",
     "ScoringDecoderTests",
     "ScoringLossTests",
+    "SourceTests",
     "TextBackboneTests",
     "TextDecoderTests",
     "TinyTeacher",

@@ -11,12 +11,21 @@ import numpy.typing as npt
 import pytest
 
 from recbench import registry
-from recbench.interfaces import USER, Fit, ScoringBackbone, SilentReporter, TextBackbone, TrainOptions
+from recbench.interfaces import (
+    USER,
+    BackbonePlugin,
+    Fit,
+    Piece,
+    ScoringBackbone,
+    SilentReporter,
+    TextBackbone,
+    TrainOptions,
+)
 from recbench.testing.contract import Contract
 from recbench.testing.data import RandomScores, tiny_split
 from recbench.testing.models import tiny_text_model
 from recbench.testing.teacher import TinyTeacher
-from recbench.types import Sequences, Split
+from recbench.types import Split
 
 
 class BackboneTests(Contract):
@@ -24,12 +33,17 @@ class BackboneTests(Contract):
 
     kind = "backbone"
 
+    @property
+    def plugin(self) -> BackbonePlugin:
+        """The descriptor."""
+        return registry.get("backbone", self.name)
+
     def test_defaults_exist(self) -> None:
         """The loss and the decoder it uses by itself are installed and fit."""
-        for kind, name in (("loss", self.plugin.default_loss), ("decoder", self.plugin.default_decoder)):
+        named = (("loss", self.plugin.default_loss), ("decoder", self.plugin.default_decoder))
+        for kind, name in (*named, ("decoder", self.plugin.selects)):
             if name:
                 assert registry.get(kind, name).signal == self.plugin.signal
-        assert self.plugin.default_decoder, "a backbone names a default decoder"
         for role, name in self.plugin.requires.items():
             signal = "text" if role == "teacher" else "scores"
             assert registry.get("backbone", name).signal == signal, f"{role} must be a backbone of signal {signal}"
@@ -68,23 +82,29 @@ class TextBackboneTests(BackboneTests):
     @pytest.mark.parametrize("items", [[3], [0, 7, 2, 7]])
     @pytest.mark.parametrize("words", ["titles", "paper"])
     def test_prompt(self, items: list[int], words: str) -> None:
-        """Every title stands in the prompt, oldest first; a collaborative token is an item of the history."""
+        """Text and collaborative tokens of the history, the same for the same history.
+
+        A prompt may leave items out or put them in another order, but it has to say something of the history: histories
+        without a common item get different prompts.
+        """
+        backbone = self.make()
+        pieces, again = (self._prompt(backbone, items, words) for _ in range(2))
+        assert pieces == again, "the same history must give the same prompt"
+        assert all(isinstance(piece, str | int) for piece in pieces), f"pieces must be text or numbers: {pieces}"
+        others = [item + 10 for item in items]
+        shown = [piece for piece in pieces if isinstance(piece, int) and piece != USER]
+        assert set(shown) <= set(items), f"collaborative tokens of items that are not in the history: {shown}"
+        if shown:
+            assert backbone.collaborative is not None, "a prompt with collaborative tokens requires such a model"
+        assert (USER in pieces) == (backbone.case_vectors(tiny_split().test.histories()) is not None)
+        assert pieces != self._prompt(backbone, others, words), "the prompt says nothing of the history"
+
+    @staticmethod
+    def _prompt(backbone: TextBackbone[Any], items: list[int], words: str) -> list[Piece]:
         from recbench.prompts.templates import template
 
         found = template(words, "items")
-        titles = [found.quote(tiny_split().catalog.titles[i]) for i in items]
-        pieces = self.make().prompt(titles, items, found)
-        assert pieces == self.make().prompt(titles, items, found), "the same history must give the same prompt"
-        text = "".join(piece if isinstance(piece, str) else "\0" for piece in pieces)
-        place = 0
-        for title in titles:
-            place = text.find(title, place) + len(title)
-            assert place >= len(title), f"{title!r} is missing from the prompt, or out of order: {text!r}"
-        shown = [piece for piece in pieces if isinstance(piece, int) and piece != USER]
-        assert (USER in pieces) == (self.make().case_vectors(tiny_split().test) is not None)
-        assert set(shown) <= set(items), f"collaborative tokens of items that are not in the history: {shown}"
-        if shown:
-            assert self.make().collaborative is not None, "a prompt with collaborative tokens requires such a model"
+        return backbone.prompt([found.quote(tiny_split().catalog.titles[i]) for i in items], items, found)
 
     def test_projector(self) -> None:
         """Maps collaborative vectors to the language model's width, and can be trained."""
@@ -95,7 +115,7 @@ class TextBackboneTests(BackboneTests):
             module = backbone.projector(8, 32)
             assert module(torch.zeros(3, 8)).shape == (3, 32)
             assert any(parameter.requires_grad for parameter in module.parameters())
-        if backbone.case_vectors(tiny_split().test) is not None:
+        if backbone.case_vectors(tiny_split().test.histories()) is not None:
             assert backbone.case_projector(8, 32)(torch.zeros(3, 8)).shape == (3, 32)
 
     def test_curriculum_decides_every_step(self) -> None:
@@ -118,7 +138,7 @@ class TextBackboneTests(BackboneTests):
             model.lm.zero_grad()
             if model.collaborative is not None:
                 model.collaborative.hybrid = shown
-            hidden = model.reader.rows(*(batch[name] for name in ("ids", "lengths", "shared", "asks")))
+            hidden = model.hidden_states.rows(*(batch[name] for name in ("ids", "lengths", "shared", "asks")))
             torch.nn.functional.cross_entropy(model.head(hidden), batch["labels"]).backward()
             missing = [n for n, p in model.lm.named_parameters() if p.requires_grad and p.grad is None]
             assert not missing, f"no gradient reaches {missing[0]}: several devices would wait for it for ever"
@@ -145,13 +165,13 @@ class ScoringBackboneTests(BackboneTests):
         model: ScoringBackbone[Any] = self.make()
 
         def validate() -> float:
-            found = np.argsort(-model.scores(split.valid), axis=1, kind="stable")[:, :10]
+            found = np.argsort(-model.scores(split.valid.histories()), axis=1, kind="stable")[:, :10]
             return float((found == split.valid.target[:, None]).any(axis=1).mean())
 
         loss = None
         if self.plugin.default_loss:
-            options = registry.get("loss", self.plugin.default_loss).options()
-            loss = registry.load("loss", self.plugin.default_loss)(options)
+            named = registry.get("loss", self.plugin.default_loss)
+            loss = named.implementation(named.options())
         lessons = self.learned(split, seed) if "teacher" in self.plugin.requires else {}
         report = model.fit(split, Fit(self.budget, seed, "cpu", 1, validate, SilentReporter(), loss, lessons))
         if self.plugin.default_loss:
@@ -186,31 +206,26 @@ class ScoringBackboneTests(BackboneTests):
             items = model.item_vectors()
         except NotImplementedError:
             with pytest.raises(NotImplementedError):
-                model.user_vectors(split.test)
+                model.user_vectors(split.test.histories())
             return
         _check_vectors(items, len(split.catalog))
         try:
-            users = model.user_vectors(split.test)
+            users = model.user_vectors(split.test.histories())
         except NotImplementedError:
             return
         _check_vectors(users, len(split.test))
-        alone = model.user_vectors(split.test.take(np.array([1])))
+        alone = model.user_vectors(split.test.histories().take(np.array([1])))
         np.testing.assert_allclose(alone[0], users[1], rtol=1e-4, atol=1e-5)
-
-    def test_target_is_not_seen(self, split: Split, model: ScoringBackbone[Any]) -> None:
-        """Scores do not depend on what they are to predict."""
-        cases = split.test
-        others = Sequences(cases.users, cases.history, (cases.target + 1) % len(split.catalog), cases.time)
-        assert np.array_equal(model.scores(cases), model.scores(others))
 
     def test_scores(self, split: Split, model: ScoringBackbone[Any]) -> None:
         """[N, items], finite, the same for the same case at every call and in every batch."""
-        scores = model.scores(split.test)
+        cases = split.test.histories()
+        scores = model.scores(cases)
         assert scores.shape == (len(split.test), len(split.catalog))
         assert scores.dtype == np.float32
         assert np.isfinite(scores).all()
-        assert np.array_equal(scores, model.scores(split.test)), "scores change from call to call: is dropout on?"
-        alone = model.scores(split.test.take(np.array([1])))
+        assert np.array_equal(scores, model.scores(cases)), "scores change from call to call: is dropout on?"
+        alone = model.scores(cases.take(np.array([1])))
         np.testing.assert_allclose(alone[0], scores[1], rtol=1e-4, atol=1e-5)
 
     def test_state_restores_the_model(self, split: Split, model: ScoringBackbone[Any]) -> None:
@@ -218,18 +233,20 @@ class ScoringBackboneTests(BackboneTests):
         state = {name: np.array(value) for name, value in model.state().items()}
         again: ScoringBackbone[Any] = self.make()
         again.restore(split, state)
-        assert np.array_equal(again.scores(split.test), model.scores(split.test))
+        assert np.array_equal(again.scores(split.test.histories()), model.scores(split.test.histories()))
 
     def test_same_seed_same_model(self, split: Split, model: ScoringBackbone[Any]) -> None:
         """The seed alone decides, also after other randomness was used up."""
         from recbench.seeds import seed_everything
 
         seed_everything(99, "something else")
-        assert np.array_equal(self.trained(split, 1).scores(split.test), model.scores(split.test))
+        cases = split.test.histories()
+        assert np.array_equal(self.trained(split, 1).scores(cases), model.scores(cases))
 
     def test_seed_matters_as_declared(self, split: Split, model: ScoringBackbone[Any]) -> None:
         """``seeded`` tells the truth."""
-        same = np.array_equal(self.trained(split, 2).scores(split.test), model.scores(split.test))
+        cases = split.test.histories()
+        same = np.array_equal(self.trained(split, 2).scores(cases), model.scores(cases))
         found = "agree" if same else "differ"
         assert same != self.plugin.seeded, f"seeded={self.plugin.seeded}, but seeds 1 and 2 {found}"
 

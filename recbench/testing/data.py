@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recbench.interfaces import Fit, FitReport, Options, Piece, ScoringBackbone, TextBackbone
-from recbench.types import PAD, Catalog, Sequences, Split
+from recbench.types import PAD, Catalog, Histories, Sequences, Split
 
 _ADJECTIVES = ("Red", "Blue", "Silent", "Last", "Golden", "Broken")
 _NOUNS = ("River", "Garden", "Clock", "Road", "Summer")
@@ -67,7 +67,7 @@ class RandomScores(ScoringBackbone[Options]):
         """Nothing to learn."""
         return FitReport()
 
-    def scores(self, cases: Sequences) -> npt.NDArray[np.float32]:
+    def scores(self, cases: Histories) -> npt.NDArray[np.float32]:
         """Inner products with the last item's vector."""
         # einsum without BLAS: the same row gives the same bits whatever batch it stands in
         grid: npt.NDArray[np.float32] = np.einsum("nd,id->ni", self.vectors[cases.history[:, -1]], self.vectors)
@@ -85,6 +85,6 @@ class RandomScores(ScoringBackbone[Options]):
         """The vectors."""
         return self.vectors
 
-    def user_vectors(self, cases: Sequences) -> npt.NDArray[np.float32]:
+    def user_vectors(self, cases: Histories) -> npt.NDArray[np.float32]:
         """The last item's vector."""
         return self.vectors[cases.history[:, -1]]

@@ -10,10 +10,11 @@ import numpy.typing as npt
 import pytest
 
 from recbench.interfaces import Decoder, ScoringBackbone, SilentReporter
+from recbench.search import checked
 from recbench.testing.contract import Contract
 from recbench.testing.data import RandomScores, tiny_split
 from recbench.testing.models import tiny_text_model
-from recbench.types import PAD, Ranking, Sequences
+from recbench.types import PAD, Histories, Ranking
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
@@ -30,7 +31,7 @@ class DecoderTests(Contract):
         """What is decoded."""
         raise NotImplementedError
 
-    def rank(self, cases: Sequences, depth: int = 10, exclude_history: bool = False) -> Ranking:
+    def rank(self, cases: Histories, depth: int = 10, exclude_history: bool = False) -> Ranking:
         """Rank with a fresh decoder."""
         decoder: Decoder[Any] = self.make()
         return decoder.rank(self.model(), cases, depth, exclude_history, SilentReporter())
@@ -40,32 +41,27 @@ class DecoderTests(Contract):
     def test_ranking(self, depth: int, exclude_history: bool) -> None:
         """Distinct items, best first, ``PAD`` only at the end and with a score of -inf, history left out if asked."""
         split = tiny_split()
-        found = self.rank(split.test, depth, exclude_history)
-        assert found.items.shape == found.scores.shape == (len(split.test), depth)
+        cases = split.test.histories()
+        found = self.rank(cases, depth, exclude_history)
+        checked(found, cases, depth, len(split.catalog), exclude_history, f"decoder {self.name!r}")
         assert (found.items != PAD).any(), "nothing was recommended at all"
-        for row, (items, scores) in enumerate(zip(found.items, found.scores, strict=True)):
-            kept = items[items != PAD]
-            assert (items[: len(kept)] == kept).all(), "an empty place stands before an item"
-            assert np.isneginf(scores[len(kept) :]).all()
-            assert len(set(kept.tolist())) == len(kept), f"an item is recommended twice: {items}"
-            assert ((kept >= 0) & (kept < len(split.catalog))).all()
-            best = scores[: len(kept)]
-            assert not np.isnan(best).any()
-            assert (best[1:] <= best[:-1]).all(), f"scores do not descend: {scores}"
-            if exclude_history:
-                assert not set(kept.tolist()) & set(split.test.history[row].tolist())
-        if found.invalid_share is not None:
-            assert 0 <= found.invalid_share <= 1
+
+    def test_more_than_the_catalogue(self) -> None:
+        """A list longer than the catalogue ends with empty places."""
+        split = tiny_split()
+        cases, depth = split.test.histories(), len(split.catalog) + 3
+        if not self.plugin.options(**self.options).objection(len(split.catalog)):
+            checked(self.rank(cases, depth), cases, depth, len(split.catalog), False, f"decoder {self.name!r}")
 
     def test_repeats(self) -> None:
         """The same call gives the same bits."""
-        first, second = (self.rank(tiny_split().test) for _ in range(2))
+        first, second = (self.rank(tiny_split().test.histories()) for _ in range(2))
         assert np.array_equal(first.items, second.items)
         assert np.array_equal(first.scores, second.scores)
 
     def test_order_of_cases_does_not_matter(self) -> None:
         """A case's ranking is its own: neighbours in the batch, or their absence, move scores by rounding only."""
-        cases = tiny_split().test
+        cases = tiny_split().test.histories()
         whole = self.rank(cases)
         order = np.random.default_rng(3).permutation(len(cases))
         self._agree(whole, self.rank(cases.take(order)), order)

@@ -29,7 +29,7 @@ class LossTests(Contract):
     kind = "loss"
     signal = "text"
     forced_is_free: ClassVar[bool] = False
-    """Whether a position with one valid token has no loss and no gradient (MSL); a loss that ``needs`` choices must."""
+    """Whether a position with one valid token has no loss and no gradient (MSL); ``choices`` demands it."""
 
     def make(self, *arguments: Any) -> Loss[Any]:
         """A fresh loss; the global generator is seeded, for losses that sample."""
@@ -127,7 +127,7 @@ class LossTests(Contract):
         (gradient,) = torch.autograd.grad(total, logits)
         assert torch.isfinite(total)
         assert torch.isfinite(gradient).all()
-        if self.forced_is_free or "choices" in self.make().needs:
+        if self.forced_is_free or self.make().positions == "choices":
             assert float(total.detach()) == 0
             assert not gradient.any()
 

@@ -29,11 +29,11 @@ def tiny_text_model(split: Split | None = None, backbone: TextBackbone[Any] | No
     from recbench.language import collaborative as tokens
     from recbench.language import tiny
     from recbench.language.load import load_tokenizer
-    from recbench.language.options import TinyOptions
     from recbench.language.textmodel import TextModel
     from recbench.prompts.encode import Encoder
     from recbench.prompts.templates import template
     from recbench.seeds import seed_everything
+    from recbench.spec.llm import TinyOptions
 
     split = split or tiny_split()
     backbone = backbone or TitlesOnly(Options())
@@ -47,7 +47,7 @@ def tiny_text_model(split: Split | None = None, backbone: TextBackbone[Any] | No
     rows = None
     if vectors is not None:
         width = lm.get_input_embeddings().embedding_dim
-        shown = backbone.case_vectors(split.test)
+        shown = backbone.case_vectors(split.test.histories())
         users = None if shown is None else backbone.case_projector(shown.shape[1], width)
         embedding = tokens.install(lm, vectors, backbone.projector(vectors.shape[1], width), users)
         if shown is not None:

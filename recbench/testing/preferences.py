@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recbench import registry
-from recbench.interfaces import PreferenceLoss
+from recbench.interfaces import LossPlugin, PreferenceLoss
 from recbench.testing.contract import Contract
 
 if TYPE_CHECKING:
@@ -17,6 +17,11 @@ class PreferenceLossTests(Contract):
 
     kind = "loss"
     signal = "text"
+
+    @property
+    def plugin(self) -> LossPlugin:
+        """The descriptor."""
+        return registry.get("loss", self.name)
 
     def value(self, chosen: torch.Tensor, rejected: torch.Tensor) -> torch.Tensor:
         """[B] losses of a fresh instance."""
@@ -34,7 +39,6 @@ class PreferenceLossTests(Contract):
 
     def test_names_what_tunes_the_reference(self) -> None:
         """``after`` is an installed loss for titles that needs no reference itself."""
-        assert self.plugin.after, "the descriptor must say after which loss it starts"
         first = registry.get("loss", self.plugin.after)
         assert first.signal == "text"
         assert not first.after

@@ -9,7 +9,7 @@ import numpy as np
 from recbench.interfaces import Reporter
 from recbench.testing.data import RandomScores
 from recbench.testing.models import tiny_text_model
-from recbench.types import Ranking, Sequences, Split
+from recbench.types import Histories, Ranking, Split
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
@@ -27,7 +27,7 @@ class TinyTeacher:
         """The language model."""
         return self._model
 
-    def rank(self, cases: Sequences, depth: int, reporter: Reporter) -> Ranking:
+    def rank(self, cases: Histories, depth: int, reporter: Reporter) -> Ranking:
         """The ``depth`` items of the highest scores."""
         scores = self._scores.scores(cases)
         items = np.argsort(-scores, axis=1, kind="stable")[:, :depth].astype(np.int32)

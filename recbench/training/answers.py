@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from recbench.language.textmodel import TextModel
+from recbench.training.devices import global_mean
+from recbench.training.segments import union_of
 
 
 @dataclass
@@ -24,9 +26,9 @@ class AnswerBatch:
         row: [N] which title of the batch the position belongs to.
         depth: [N] position within the title, from 0.
         indptr, allowed: the valid tokens of position i are ``allowed[indptr[i]:indptr[i + 1]]``, ascending; None when
-            the loss does not need them.
+            the loss sees ``all`` positions without them.
         training: whether running estimates (MSL's temperature) may be updated.
-        dropped: positions that are not here, since they come after their title's last choice (``needs`` of a loss).
+        dropped: positions that are not here, since they come after their title's last choice (``Loss.positions``).
     """
 
     labels: Tensor
@@ -79,8 +81,10 @@ class AnswerBatch:
         are picked: with a vocabulary of 49,152 and a hundred valid tokens this is where the time goes.
 
         Returns:
-            ``(values, position, positive)``: [edges] logits, [edges] the position of each, and [N] the index into
-            ``values`` of each position's label.
+            ``(values, position, positive)``. An edge is a pair of a position and a token that is valid there; the edges
+            stand in the order of ``allowed``. ``values`` [edges] are their logits, ``position`` [edges] says which of
+            the N positions each belongs to, ``positive`` [N] which edge is the right token of each position:
+            ``values[positive]`` [N] are the right tokens' logits.
         """
         assert self.allowed is not None
         position = torch.arange(len(self), device=self.labels.device).repeat_interleave(self.fanout)
@@ -94,23 +98,9 @@ class AnswerBatch:
         return dense[position, column], position, positive
 
 
-def union_of(tokens: Tensor, vocabulary: int) -> tuple[Tensor, Tensor]:
-    """The distinct tokens, ascending, and the index of each of ``tokens`` among them; without sorting."""
-    there = torch.zeros(vocabulary, dtype=torch.bool, device=tokens.device)
-    there[tokens] = True
-    return there.nonzero().squeeze(1), (there.cumsum(0) - 1)[tokens]
-
-
 def at_least_fp32(values: Tensor) -> Tensor:
     """Half precision is raised to fp32 for the softmax; anything finer stays."""
     return values.float() if values.dtype.itemsize < 4 else values
-
-
-def segment_logsumexp(values: Tensor, segment: Tensor, count: int) -> Tensor:
-    """[count] log of the sum of exp over each segment, with its maximum subtracted."""
-    top = values.new_full((count,), -torch.inf).scatter_reduce(0, segment, values.detach(), "amax")
-    total = values.new_zeros(count).index_add(0, segment, (values - top[segment]).exp())
-    return total.log() + top
 
 
 class AnswerModel(nn.Module):
@@ -151,15 +141,15 @@ class AnswerModel(nn.Module):
         """The batch of answer positions that the loss sees.
 
         Args:
-            ids, lengths, shared: packed rows, see :meth:`recbench.language.reader.Reader.rows`.
+            ids, lengths, shared: packed rows, see :meth:`recbench.language.hidden_states.HiddenStates.rows`.
             asks: [N] the tokens whose hidden states predict.
             labels, nodes, depth: [N] what they predict, the trie node before it and its place in the title.
             titles: [B] positions of each title.
             dropped: see :class:`AnswerBatch`.
         """
-        hidden = self._model.reader.rows(ids, lengths, shared, asks)
+        hidden = self._model.hidden_states.rows(ids, lengths, shared, asks)
         indptr = allowed = None
-        if self.loss.needs & {"allowed_tokens", "choices"}:
+        if self.loss.positions != "all":
             fanout = self.first[nodes + 1] - self.first[nodes]
             indptr = torch.cat([fanout.new_zeros(1), fanout.cumsum(0)])
             offset = (self.first[nodes] - indptr[:-1]).repeat_interleave(fanout)
@@ -175,21 +165,3 @@ class AnswerModel(nn.Module):
             training=self.training,
             dropped=dropped,
         )
-
-
-def sum_over_devices(value: Tensor) -> Tensor:
-    """The sum of ``value`` over all processes (no gradient); itself when there is one."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        value = value.detach().clone()
-        torch.distributed.all_reduce(value)
-    return value
-
-
-def global_mean(total: Tensor, count: Tensor | float) -> Tensor:
-    """``total / count`` over all processes, scaled so that averaging gradients over processes gives its gradient."""
-    everywhere = torch.as_tensor(count, dtype=torch.float64, device=total.device)
-    share = total.new_tensor(1.0)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        everywhere = sum_over_devices(everywhere)
-        share = share * torch.distributed.get_world_size()
-    return total * share / everywhere.clamp_min(1.0).to(total.dtype)

@@ -41,7 +41,7 @@ def prefer(model: TextModel, loss: PreferenceLoss[Any], windows: Sequences, plan
     if model.collaborative is not None:
         model.collaborative.hybrid = True  # as the reference ended, and as at inference
     rejected = sample_rejected(windows, len(model.encoder.catalog), loss.negatives, plan.seed)
-    prompts = model.encoder.prompts(windows)
+    prompts = model.encoder.prompts(windows.histories())
     answers = [[list(model.encoder.answers[int(i)]) for i in row] for row in np.c_[windows.target, rejected]]
     examples = Dataset.from_dict({"prompt_ids": prompts, "answer_ids": answers})
     pad = model.encoder.tokenizer.pad_token_id

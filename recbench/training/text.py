@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from recbench.interfaces import Fit, FitReport, Loss
-from recbench.language.reader import pack
+from recbench.language.hidden_states import pack
 from recbench.language.textmodel import TextModel
 from recbench.seeds import child
 from recbench.training.answers import AnswerModel
@@ -44,7 +44,7 @@ class Examples(Dataset[Example]):
 
     def __init__(self, model: TextModel, windows: Sequences, choices: bool = False) -> None:
         encoder = model.encoder
-        self.prompts = encoder.prompts(windows)
+        self.prompts = encoder.prompts(windows.histories())
         self.answers = [encoder.answers[int(t)] for t in windows.target]
         found = {int(t): encoder.trie.path(encoder.answers[int(t)]) for t in set(windows.target.tolist())}
         if choices:
@@ -119,7 +119,7 @@ def tune(
         if probe is not None:
             probe(step, steps, module)
 
-    examples = Examples(model, windows, choices="choices" in loss.needs)
+    examples = Examples(model, windows, choices=loss.positions == "choices")
     report = fit(
         module,
         examples,

@@ -19,11 +19,11 @@ def trained():
 
     def train(name, loss="bce", lessons=None, split=None, **options):
         split = split or tiny_split()
-        model = registry.load("backbone", name)(registry.get("backbone", name).options(**options))
-        criterion = registry.load("loss", loss)(registry.get("loss", loss).options())
+        model = registry.get("backbone", name).implementation(registry.get("backbone", name).options(**options))
+        criterion = registry.get("loss", loss).implementation(registry.get("loss", loss).options())
 
         def validate() -> float:
-            right = model.scores(split.valid)[np.arange(len(split.valid)), split.valid.target]
+            right = model.scores(split.valid.histories())[np.arange(len(split.valid)), split.valid.target]
             return float(right.mean())
 
         model.fit(split, Fit(BUDGET, 3, "cpu", 1, validate, SilentReporter(), criterion, lessons or {}))

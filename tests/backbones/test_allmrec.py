@@ -48,7 +48,9 @@ def test_text_gets_no_gradient_through_its_own_target() -> None:
 def learned(seed: int = 1, split: Any = None, **options: Any) -> Any:
     split = split or tiny_split()
     plugin = registry.get("backbone", "allmrec")
-    backbone = registry.load("backbone", "allmrec")(plugin.options(**options), RandomScores(len(split.catalog)))
+    backbone = registry.get("backbone", "allmrec").implementation(
+        plugin.options(**options), RandomScores(len(split.catalog))
+    )
     texts = np.random.default_rng(0).normal(size=(len(split.catalog), 12)).astype(np.float32)
     budget = TrainOptions(epochs=1, batch_size=4, learning_rate=1.0)
     backbone.learn(split, lambda titles: texts[: len(titles)], Fit(budget, seed, "cpu", 1, None, SilentReporter()))
@@ -79,7 +81,7 @@ def test_cold_items_take_their_titles_code() -> None:
 
 def test_state_restores_the_codes() -> None:
     a = learned()
-    again = registry.load("backbone", "allmrec")(a.options, a.collaborative)
+    again = registry.get("backbone", "allmrec").implementation(a.options, a.collaborative)
     again.restore(a.state())
     assert np.array_equal(again.item_vectors(), a.item_vectors())
     assert abs(a.item_vectors().mean()) < 1e-5
@@ -95,15 +97,15 @@ def test_the_users_token_is_the_windows_own() -> None:
     backbone = learned()
     model = tiny_text_model(split, backbone)
     embedding = model.collaborative
-    rows = model.encoder.prompts(split.test)
-    vectors = backbone.case_vectors(split.test)
+    rows = model.encoder.prompts(split.test.histories())
+    vectors = backbone.case_vectors(split.test.histories())
     first = embedding(torch.tensor([row[0] for row in rows]))
     expected = embedding.case_projector(torch.from_numpy(vectors))
     torch.testing.assert_close(first, expected)
-    alone = model.encoder.prompts(split.test.take(np.array([3])))
+    alone = model.encoder.prompts(split.test.histories().take(np.array([3])))
     assert alone[0][1:] == rows[3][1:]
     torch.testing.assert_close(embedding(torch.tensor(alone[0][:1]))[0], expected[3])
-    again = model.encoder.prompts(split.test)
+    again = model.encoder.prompts(split.test.histories())
     assert again == rows, "the same windows must not grow the table again"
 
 

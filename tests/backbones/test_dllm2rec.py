@@ -110,7 +110,7 @@ def test_all_windows_are_ranked_when_asked() -> None:
 
 
 def test_switched_off_it_is_sasrec(trained, lessons) -> None:
-    cases = tiny_split().test
+    cases = tiny_split().test.histories()
     plain = trained("sasrec", output="separate", **SIZES).scores(cases)
     off = {"alpha": 0.0, "ed_weight": 0.0, "lam": 0.0}
     assert np.array_equal(trained("dllm2rec", lessons=lessons, **SIZES, **off).scores(cases), plain)
@@ -120,7 +120,7 @@ def test_switched_off_it_is_sasrec(trained, lessons) -> None:
 
 
 def test_without_distillation_it_is_dros(trained, lessons) -> None:
-    cases = tiny_split().test
+    cases = tiny_split().test.histories()
     found = trained("dllm2rec", lessons=lessons, **SIZES, alpha=0.5, ed_weight=0.0, lam=0.0)
     assert np.array_equal(found.scores(cases), trained("dros", **SIZES, alpha=0.5).scores(cases))
 
@@ -131,7 +131,7 @@ def test_lists_without_an_item_teach_nothing(trained, lessons) -> None:
     options = {**SIZES, "alpha": 0.0, "ed_weight": 0.0, "lam": 0.7}
     model = trained("dllm2rec", lessons=empty, **options)
     assert int((model.taught["lesson"] >= 0).sum()) == 0
-    assert np.isfinite(model.scores(tiny_split().test)).all()
+    assert np.isfinite(model.scores(tiny_split().test.histories())).all()
 
 
 def test_the_state_holds_no_projection(trained, lessons) -> None:

@@ -53,7 +53,7 @@ def test_total_of_the_worked_example(trained, monkeypatch) -> None:
 
 @pytest.mark.parametrize("output", ["tied", "separate"])
 def test_without_the_term_it_is_sasrec(trained, output: str) -> None:
-    cases = tiny_split().test
+    cases = tiny_split().test.histories()
     plain = trained("sasrec", output=output, **SIZES).scores(cases)
     assert np.array_equal(trained("dros", alpha=0.0, output=output, **SIZES).scores(cases), plain)
     assert not np.array_equal(trained("dros", alpha=0.5, output=output, **SIZES).scores(cases), plain)

@@ -17,8 +17,8 @@ from recbench_plugins.backbones.llmcf import LLMCF, LLMCFOptions
 
 pytest.importorskip("recbole", reason="RecBole is not installed")
 
-from recbench_plugins.backbones import llmcf_texts as texts
-from recbench_plugins.backbones.llmcf_context import Context, memory, reconstruction
+from recbench_plugins.backbones.llmcf import texts
+from recbench_plugins.backbones.llmcf.context import Context, memory, reconstruction
 
 SIZES = {"layers": 1, "heads": 2, "hidden": 16, "inner": 16, "dropout": 0.2, "attention_dropout": 0.1}
 WRITING = {"share": 0.5, "tokens": 5, "candidates": 2}
@@ -88,7 +88,7 @@ def test_the_most_similar_histories_are_found(context, lessons) -> None:
         return titles[row[row >= 0]].mean(axis=0)
 
     known = np.stack([mean(train.history[row]) for row in rows])
-    cases = split.test
+    cases = split.test.histories()
     found = examples(context, cases)
     for case in range(len(cases)):
         likeness = (known @ mean(cases.history[case])).astype(np.float32)
@@ -113,7 +113,7 @@ def test_too_few_windows_leave_places_empty(trained) -> None:
     model = trained("llmcf", "ce", arrays, **SIZES)
     found = model.inputs(split.test)["examples"]
     assert ((found == 2).sum(dim=1) == 2).all(), "one window gives two examples, two places stay empty"
-    assert np.isfinite(model.scores(split.test)).all()
+    assert np.isfinite(model.scores(split.test.histories())).all()
     own = split.train.take(arrays["rows"])
     assert (model.inputs(own)["examples"] == 2).all(), "the only window there is must not be shown itself"
 
@@ -152,7 +152,7 @@ def test_a_windows_own_target_does_not_change_its_scores(trained, lessons, retri
 
 def test_explanations_and_outcomes_of_others_are_read(trained, lessons) -> None:
     model = trained("llmcf", "ce", lessons.arrays, weight=1.0, **SIZES)
-    cases = tiny_split().test
+    cases = tiny_split().test.histories()
     before = model.scores(cases)
     with torch.no_grad():
         model.module.context.cots.mul_(-1)
@@ -164,7 +164,7 @@ def test_explanations_and_outcomes_of_others_are_read(trained, lessons) -> None:
 
 
 def test_switched_off_it_is_sasrec(trained, lessons) -> None:
-    cases = tiny_split().test
+    cases = tiny_split().test.histories()
     plain = trained("sasrec", "ce", **SIZES).scores(cases)
     assert np.array_equal(trained("llmcf", "ce", lessons.arrays, weight=0, rec_weight=0, **SIZES).scores(cases), plain)
     for on in ({"weight": 0.1, "rec_weight": 0.0}, {"weight": 0.0, "rec_weight": 1.0}):

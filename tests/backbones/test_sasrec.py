@@ -46,7 +46,7 @@ def test_scores_equal_recboles_own_forward(model) -> None:
     }
     with torch.no_grad():
         expected = theirs.full_sort_predict(batch)[:, 1:]
-    assert mine.scores(split.test) == pytest.approx(expected.numpy(), abs=1e-5)
+    assert mine.scores(split.test.histories()) == pytest.approx(expected.numpy(), abs=1e-5)
 
 
 def test_importing_recbole_leaves_anomaly_detection_alone(model) -> None:
@@ -71,8 +71,8 @@ def test_a_separate_output_scores_by_its_own_matrix_and_bias() -> None:
     mine = SASRec(SASRecOptions(output="separate"))
     torch.manual_seed(0)
     mine.build(split)
-    users, items = mine.user_vectors(split.test), mine.item_vectors()
+    users, items = mine.user_vectors(split.test.histories()), mine.item_vectors()
     bias = mine.module.output.bias.detach().numpy()
     assert np.abs(bias).max() > 0
-    assert mine.scores(split.test) == pytest.approx(users @ items.T + bias, abs=1e-5)
+    assert mine.scores(split.test.histories()) == pytest.approx(users @ items.T + bias, abs=1e-5)
     assert not np.allclose(items, mine.module.model.item_embedding.weight[1:].detach().numpy())

@@ -196,7 +196,7 @@ def test_interrupt(call, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("recbench.run.plan", interrupted)
+    monkeypatch.setattr("recbench.planning.plan", interrupted)
     result = call(*RUN, "bigrec")
     assert result.exit_code == 130
     assert result.stderr == "recbench: interrupted; finished seeds are kept, the same command continues\n"

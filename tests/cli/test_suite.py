@@ -134,52 +134,13 @@ def test_tune_prints_every_setting(small, tools) -> None:
     assert result.stdout.count("best") == 1
 
 
-def test_committed_suites_are_sound() -> None:
-    from recbench.suites import load, names
-
-    assert {"table3", "table5", "table6", "smoke"} <= set(names())
-    for name in names():
-        suite = load(name)
-        known = set(suite.published)
-        assert not known or known == {cell.name for cell in suite.cells}, "cells and published rows differ"
-
-
-def test_published_numbers_are_the_papers() -> None:
-    """The improvements printed in Table 5 follow from its rows."""
-    from recbench.suites import load
-
-    table = load("table5").published
-    best = max(table["BIGRec+LML"]["toy"]["ndcg@10"], table["BIGRec+S-DPO"]["toy"]["ndcg@10"])
-    assert table["BIGRec+MSL"]["toy"]["ndcg@10"] / best - 1 == pytest.approx(0.3135, abs=0.003)
-    assert table["A-LLM+MSL"]["book"]["ndcg@10"] / table["A-LLM+LML"]["book"]["ndcg@10"] - 1 == pytest.approx(
-        0.3944, abs=1e-3
-    )
-
-
 @pytest.mark.parametrize(
     ("content", "culprit"),
     [
-        ("[]", "must hold a list of cells"),
-        ("cells: [{loss: msl}]", "names no model"),
-        ("cells: [{model: bigrec, los: msl}]", "'los'"),
-        ("cells: [{model: bigrec}, {model: bigrec}]", "called 'bigrec'"),
-        ("cells: [bigrec]", "must be a mapping"),
-        ("cells: [{model: bigrec, name: '{loss}'}]", "asks for what the cell does not have"),
-        ("cells: [{model: bigrec, set: {loss: 3}}]", "'set' must hold"),
-        ("cells: [{model: bigrec, grid: {loss.tau: 1}}]", "grid must hold lists"),
-        ("{cells: [{model: bigrec}], comparisons: [{of: bigrec, over: [x]}]}", "no cell"),
-        ("{cells: [{model: bigrec}], published: none.csv}", "none.csv"),
+        ("cells: [{model: bigrec, los: msl}]", "line 1: unknown key 'los'"),
         ("cells: [{model: nosuch}]", "nosuch"),
         ("cells: [{model: bigrec, set: {loss: {gamma: 1}}}]", "gamma"),
         ("cells: [{model: bigrec, loss: lml, grid: {loss.tau: [1]}}]", "two or more"),
-        ("cells: {", "no YAML"),
-        ("cells: [{model: 5}]", "model must be a word"),
-        ("cells: [{model: [[a]]}]", "model must be a word"),
-        ("cells: [{model: bigrec, loss: 3}]", "loss must be a word"),
-        ("cells: [{model: bigrec, tune_seed: x}]", "tune_seed must be a whole number"),
-        ("cells: [{model: bigrec, preset: [a]}]", "preset must be a word"),
-        ("{cells: [{model: bigrec}], comparisons: 3}", "comparisons must be a list"),
-        ("{cells: [{model: bigrec}], published: 5}", "5"),
     ],
 )
 def test_bad_suites(tmp_path: Path, tools: SimpleNamespace, content: str, culprit: str) -> None:

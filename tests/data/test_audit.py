@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbench.data.audit import audit
+from recbench.data.protocols import PROTOCOLS
 from recbench.data.windows import sliding_windows
 from recbench.errors import DataError
 from recbench.types import PAD, Catalog, Sequences, Split
@@ -42,6 +43,8 @@ def test_counts():
         "top_ten_users_share": 1.0,
         "cold_share": 0.5,
         "repeat_share": 0.5,
+        "test_windows_seen": 0,
+        "test_targets_seen": 3,
     }
 
 
@@ -65,6 +68,64 @@ def test_counts():
 def test_violations(change, message):
     with pytest.raises(DataError, match=message):
         audit(replace(GOOD, **change))
+
+
+def chain(users: int, each: int) -> Split:
+    """Sliding windows of users who each meet items of their own."""
+    n = users * each
+    users_, items = np.repeat(np.arange(users), each).astype(np.int32), np.arange(n, dtype=np.int32)
+    parts, _ = PROTOCOLS["sliding"].cut(users_, items, np.arange(n) % each * users + users_, 5)
+    names = tuple(map(str, range(n)))
+    return Split(Catalog(names, names), tuple(map(str, range(users))), *parts, facts={"protocol": "sliding"})
+
+
+def joined(a: Sequences, b: Sequences) -> Sequences:
+    columns = ("users", "history", "target", "time")
+    both = Sequences(*(np.concatenate([getattr(a, c), getattr(b, c)]) for c in columns))
+    return both.take(np.argsort(both.time, kind="stable"))
+
+
+def test_test_windows_copied_into_train_with_an_earlier_time_are_refused():
+    """The reproduction of A7: the windows' time differs, and nothing else does."""
+    split = chain(10, 24)
+    assert audit(split)["test_windows_seen"] == 0
+    early = replace(split.test, time=np.full(len(split.test), split.train.time[0]))
+    leaking = replace(split, train=joined(split.train, early))
+    with pytest.raises(DataError, match=r"20 of 20 test windows are training windows at another time .* more than 1%"):
+        audit(leaking)
+    assert audit(leaking, repeats=True)["test_windows_seen"] == 20
+    with pytest.raises(DataError, match=r"20 of 20 test windows are validation windows at another time"):
+        audit(replace(split, valid=joined(split.valid, replace(early, time=early.time * 0 + split.valid.time[0]))))
+
+
+def test_a_few_repeated_windows_are_counted():
+    split = chain(40, 40)
+    early = split.test.take(np.arange(1))
+    train = joined(split.train, replace(early, time=split.train.time[:1]))
+    facts = audit(replace(split, train=train))
+    assert len(split.test) > 100
+    assert (facts["test_windows_seen"], facts["test_targets_seen"]) == (1, 1)
+
+
+def test_the_rule_about_time_is_the_protocols():
+    rows = np.repeat(np.arange(3), 6).astype(np.int32)  # the users come one after the other
+    parts, facts = PROTOCOLS["leave_one_out"].cut(rows, np.arange(18, dtype=np.int32), np.arange(18), 4)
+    names = tuple(map(str, range(18)))
+    split = Split(Catalog(names, names), ("a", "b", "c"), *parts, facts={"protocol": "leave_one_out", **facts})
+    audit(split)
+    with pytest.raises(DataError, match="each part must come after"):
+        audit(replace(split, facts={"protocol": "sliding"}))
+    with pytest.raises(DataError, match="names the protocol 'other': known are sliding, leave_one_out, released"):
+        audit(replace(split, facts={"protocol": "other"}))
+    later = replace(split.train, time=split.train.time + 9)
+    with pytest.raises(DataError, match="User 'a' has a validation window before the end of an earlier part"):
+        audit(replace(split, train=later))
+    with pytest.raises(DataError, match="User 'a' has 2 test windows; leave_one_out allows one"):
+        audit(replace(split, test=joined(split.test.take(np.array([0])), split.test)))
+    history = split.test.history.copy()
+    history[1, -1] = 0
+    with pytest.raises(DataError, match="test history of user 'b' does not end with the validation target"):
+        audit(replace(split, test=replace(split.test, history=history)))
 
 
 @given(

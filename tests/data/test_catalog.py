@@ -33,7 +33,7 @@ def test_an_unknown_name_suggests_the_nearest():
 
 
 def test_the_copy_in_the_package_wins(elsewhere):
-    with pytest.raises(DataError, match=r"datasets\.yaml is neither in .* nor beside it"):
+    with pytest.raises(DataError, match=r"datasets\.yaml is neither in .* nor next to it"):
         catalog.registry_file()
     (elsewhere / "datasets.yaml").write_text("")
     assert catalog.registry_file() == elsewhere / "datasets.yaml"
@@ -48,6 +48,7 @@ def test_the_copy_in_the_package_wins(elsewhere):
         ("a: {source: b}\n", "missing 3 required"),
         ("a: {sauce: b}\n", "unexpected keyword argument 'sauce'"),
         ("a: [\n", "cannot be used"),
+        ("a: {source: b}\na: {source: c}\n", "line 2: the key 'a' is there already"),
     ],
 )
 def test_a_broken_file_is_named(elsewhere, text, message):

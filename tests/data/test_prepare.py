@@ -36,11 +36,30 @@ def file(tmp_path):
 
 @pytest.mark.parametrize("name", ["csv", "own"])
 def test_prepare_adds_the_audit_to_the_facts(name, file):
-    split = prepare(name, {"file": str(file)}, SilentReporter())
+    split = prepare(open_source(name, {"file": str(file)}), SilentReporter())
     assert split.facts["windows"] == {"train": 9, "valid": 1, "test": 2}
     assert split.facts["interactions"] == 72
     assert split.facts["entities_decoded"] == 12
     assert split.facts["namesake_items"] == 1
+
+
+def test_a_file_that_changed_after_it_was_hashed_is_refused(file):
+    source = open_source("csv", {"file": str(file)})
+    inputs = source.inputs()
+    prepare(source, SilentReporter(), inputs)
+    file.write_text(file.read_text() + "u0,0,5000,Film\n")
+    with pytest.raises(DataError, match=r"own\.csv changed while it was read: run it again"):
+        prepare(source, SilentReporter(), inputs)
+
+
+def test_repeated_windows_can_be_allowed(file):
+    rows = [f"u{u},{(i + u) % 6},{100 * u + i},Film {(i + u) % 6}" for u in range(6) for i in range(40)]
+    file.write_text("user,item,timestamp,title\n" + "\n".join(rows) + "\n")
+    options = {"file": str(file), "window": 3, "protocol": "leave_one_out"}
+    with pytest.raises(DataError, match=r"set dataset\.repeated_windows=counted"):
+        prepare(open_source("csv", options), SilentReporter())
+    facts = prepare(open_source("csv", {**options, "repeated_windows": "counted"}), SilentReporter()).facts
+    assert facts["test_windows_seen"] == 6
 
 
 def test_entry():
@@ -54,6 +73,8 @@ def test_entry():
     [
         ({"fil": "x"}, "Data set 'csv' has no option 'fil': did you mean 'file'"),
         ({"core": "many"}, "Option 'core' of data set 'csv': .*, got 'many'"),
+        ({"noun": "songs"}, "noun and noun_one go together"),
+        ({"protocol": "random"}, "Option 'protocol' of data set 'csv': .*'sliding' or 'leave_one_out', got 'random'"),
         ({"window": 1}, "Option 'window' of data set 'csv': .*, got 1"),
         ({"namesakes": "mixed"}, "Option 'namesakes' of data set 'csv': .*'distinct' or 'merged', got 'mixed'"),
     ],
@@ -65,7 +86,7 @@ def test_wrong_options(options, message):
 
 @pytest.fixture
 def saved(file, tmp_path):
-    split = prepare("csv", {"file": str(file)}, SilentReporter())
+    split = prepare(open_source("csv", {"file": str(file)}), SilentReporter())
     split = type(split)(**{**vars(split), "sample": np.array([1, 3], dtype=np.int32)})
     save_split(split, tmp_path / "artefact")
     return split, tmp_path / "artefact"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recbench.data.titles import catalogue, clean
+from recbench.errors import DataError
 
 # Few letters, so that titles and numbered forms collide often.
 nasty = st.one_of(
@@ -43,6 +46,23 @@ def test_titles_are_distinct_and_printable(raw, namesakes):
 )
 def test_clean(raw, expected):
     assert clean(raw) == expected
+
+
+def test_what_is_too_long_or_too_nested_is_refused_quickly():
+    begun = time.process_time()
+    chain = "&amp;" + "amp;" * 20_000
+    for title, message in (
+        (chain, "the title of item '7' has 80,005 characters, more than 1,000: shorten it"),
+        ("word " * 5000, "the title of item '7' has 25,000 characters"),
+        (chain[:200], "the title of item '7': its HTML entities are encoded more than 8 times over"),
+    ):
+        with pytest.raises(DataError, match=message):
+            catalogue(["6", "7"], ["A", title], "distinct")
+    with pytest.raises(DataError, match="encoded more than 8 times over"):
+        clean(chain)
+    assert time.process_time() - begun < 1
+    assert clean("&" + "amp;" * 8) == "&"
+    assert len(catalogue(["6"], ["A" * 1000], "distinct").catalog.titles[0]) == 1000
 
 
 def test_later_namesakes_are_numbered_around_existing_titles():

@@ -46,7 +46,7 @@ def brute_force(model, prompt: list[int], over_vocabulary: bool) -> np.ndarray:
 def test_as_many_beams_as_items_rank_the_whole_catalogue(setup, scores: str) -> None:
     split, model = setup
     n = len(split.catalog)
-    cases = split.test.take(np.arange(6))
+    cases = split.test.histories().take(np.arange(6))
     decoder = ConstrainedBeam(BeamOptions(beams=n, scores=scores, batch_size=4))
     found = decoder.rank(model, cases, n, False, SilentReporter())
     for row, prompt in enumerate(model.encoder.prompts(cases)):
@@ -60,11 +60,15 @@ def test_as_many_beams_as_items_rank_the_whole_catalogue(setup, scores: str) -> 
 
 def test_scores_of_a_narrow_beam_are_right_and_batches_do_not_matter(setup) -> None:
     split, model = setup
-    one = ConstrainedBeam(BeamOptions(beams=3, batch_size=1)).rank(model, split.test, 3, False, SilentReporter())
-    many = ConstrainedBeam(BeamOptions(beams=3, batch_size=16)).rank(model, split.test, 3, False, SilentReporter())
+    one = ConstrainedBeam(BeamOptions(beams=3, batch_size=1)).rank(
+        model, split.test.histories(), 3, False, SilentReporter()
+    )
+    many = ConstrainedBeam(BeamOptions(beams=3, batch_size=16)).rank(
+        model, split.test.histories(), 3, False, SilentReporter()
+    )
     assert np.array_equal(one.items, many.items)
     assert one.scores == pytest.approx(many.scores, abs=1e-5)
-    for row, prompt in list(enumerate(model.encoder.prompts(split.test)))[:4]:
+    for row, prompt in list(enumerate(model.encoder.prompts(split.test.histories())))[:4]:
         assert one.scores[row] == pytest.approx(brute_force(model, prompt, False)[one.items[row]], abs=1e-5)
 
 
@@ -73,7 +77,7 @@ def test_equals_transformers_generate(setup, beams: int, penalty: float) -> None
     """``scores=hf`` is what the paper's code computes: generate() with a prefix function."""
     split, model = setup
     encoder = model.encoder
-    cases = split.test.take(np.arange(5))
+    cases = split.test.histories().take(np.arange(5))
     prompts = encoder.prompts(cases)
     mine = ConstrainedBeam(BeamOptions(beams=beams, scores="hf", length_penalty=penalty)).rank(
         model, cases, beams, False, SilentReporter()
@@ -106,7 +110,7 @@ def test_equals_transformers_generate(setup, beams: int, penalty: float) -> None
 def test_history_is_left_out_on_request(setup) -> None:
     split, model = setup
     decoder = ConstrainedBeam(BeamOptions(beams=len(split.catalog)))
-    found = decoder.rank(model, split.test, len(split.catalog), True, SilentReporter())
+    found = decoder.rank(model, split.test.histories(), len(split.catalog), True, SilentReporter())
     for history, items in zip(split.test.history, found.items, strict=True):
         seen = set(history[history != PAD].tolist())
         assert not seen & set(items.tolist())
@@ -115,11 +119,11 @@ def test_history_is_left_out_on_request(setup) -> None:
 
 def test_leaving_history_out_still_fills_the_list(setup) -> None:
     split, model = setup
-    found = ConstrainedBeam(BeamOptions()).rank(model, split.test, 10, True, SilentReporter())
+    found = ConstrainedBeam(BeamOptions()).rank(model, split.test.histories(), 10, True, SilentReporter())
     assert (found.items != PAD).all()
 
 
 def test_fewer_beams_than_places_are_refused(setup) -> None:
     split, model = setup
     with pytest.raises(UsageError, match="beams=3 cannot fill a list of 10"):
-        ConstrainedBeam(BeamOptions(beams=3)).rank(model, split.test, 10, False, SilentReporter())
+        ConstrainedBeam(BeamOptions(beams=3)).rank(model, split.test.histories(), 10, False, SilentReporter())

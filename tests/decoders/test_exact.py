@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from recbench.interfaces import SilentReporter
 from recbench.language.textmodel import TextModel
 from recbench.prompts.trie import Trie
+from recbench.search.batches import bytes_per_token
+from recbench.search.beam import BeamSearch
+from recbench.search.best_first import BestFirst
+from recbench.search.item_scores import all_scores, item_scores
 from recbench.testing import tiny_split, tiny_text_model
-from recbench.types import PAD, Catalog, Sequences
-from recbench_plugins.decoders.batches import bytes_per_token
-from recbench_plugins.decoders.beam_search import BeamSearch
-from recbench_plugins.decoders.best_first import BestFirst
+from recbench.types import PAD, Catalog, Histories
 from recbench_plugins.decoders.constrained_beam import BeamOptions, ConstrainedBeam
 from recbench_plugins.decoders.exact import Exact, ExactOptions
-from recbench_plugins.decoders.item_scores import all_scores, item_scores
 
 titles = st.lists(st.lists(st.integers(2, 6), min_size=1, max_size=5), min_size=1, max_size=14, unique_by=tuple)
 texts = st.lists(st.lists(st.integers(2, 60), min_size=1, max_size=7), min_size=1, max_size=5)
@@ -102,8 +102,8 @@ def test_ranking_of_a_data_set(scores: str, exclude: bool) -> None:
     """Through the decoder, item by item; no two titles of this catalogue come as near as rounding."""
     split, model = tiny_split(), random_model(0)
     decoder = Exact(ExactOptions(scores=scores, expand=3, batch_size=5))
-    found = decoder.rank(model, split.test, 10, exclude, SilentReporter())
-    for row, prompt in enumerate(model.encoder.prompts(split.test)):
+    found = decoder.rank(model, split.test.histories(), 10, exclude, SilentReporter())
+    for row, prompt in enumerate(model.encoder.prompts(split.test.histories())):
         expected = brute_force(model, prompt, scores == "hf")
         if exclude:
             history = split.test.history[row]
@@ -115,9 +115,11 @@ def test_ranking_of_a_data_set(scores: str, exclude: bool) -> None:
 
 def test_the_result_does_not_depend_on_how_it_is_computed() -> None:
     split, model = tiny_split(), random_model(1)
-    expected = Exact(ExactOptions()).rank(model, split.test, 7, True, SilentReporter())
+    expected = Exact(ExactOptions()).rank(model, split.test.histories(), 7, True, SilentReporter())
     for expand, size in [(1, 1), (2, 7), (50, 100)]:
-        found = Exact(ExactOptions(expand=expand, batch_size=size)).rank(model, split.test, 7, True, SilentReporter())
+        found = Exact(ExactOptions(expand=expand, batch_size=size)).rank(
+            model, split.test.histories(), 7, True, SilentReporter()
+        )
         assert np.array_equal(found.items, expected.items)
         assert found.scores == pytest.approx(expected.scores, abs=2e-5)
 
@@ -129,7 +131,7 @@ def test_finds_what_a_narrow_beam_loses() -> None:
     model = with_titles(tiny_text_model(tiny_split()), rows)
     with torch.no_grad():
         model.head.weight.zero_()  # all choices are equally likely: 1/2 for the last title, 1/32 for the others
-    cases = Sequences(np.zeros(1, np.int32), np.zeros((1, 1), np.int32), np.zeros(1, np.int32), np.zeros(1, np.int64))
+    cases = Histories(np.zeros(1, np.int32), np.zeros((1, 1), np.int32), np.zeros(1, np.int64))
     beam = ConstrainedBeam(BeamOptions(beams=1)).rank(model, cases, 1, False, SilentReporter())
     exact = Exact(ExactOptions()).rank(model, cases, 1, False, SilentReporter())
     assert exact.items[0, 0] == 16
@@ -159,14 +161,14 @@ def test_a_catalogue_of_one_item() -> None:
 def test_architectures_that_do_not_pack_find_the_same() -> None:
     """Every prefix is read anew then; the result is the same."""
     split, model = tiny_split(), random_model(2)
-    expected = Exact(ExactOptions()).rank(model, split.test, 7, True, SilentReporter())
-    beams = ConstrainedBeam(BeamOptions()).rank(model, split.test, 7, True, SilentReporter())
+    expected = Exact(ExactOptions()).rank(model, split.test.histories(), 7, True, SilentReporter())
+    beams = ConstrainedBeam(BeamOptions()).rank(model, split.test.histories(), 7, True, SilentReporter())
     other = TextModel(model.lm, model.encoder, "cpu")
-    other.reader.packs = False
-    found = Exact(ExactOptions(expand=3)).rank(other, split.test, 7, True, SilentReporter())
+    other.hidden_states.packs = False
+    found = Exact(ExactOptions(expand=3)).rank(other, split.test.histories(), 7, True, SilentReporter())
     assert np.array_equal(found.items, expected.items)
     assert found.scores == pytest.approx(expected.scores, abs=2e-5)
-    again = ConstrainedBeam(BeamOptions()).rank(other, split.test, 7, True, SilentReporter())
+    again = ConstrainedBeam(BeamOptions()).rank(other, split.test.histories(), 7, True, SilentReporter())
     assert np.array_equal(again.items, beams.items)
 
 
@@ -175,11 +177,11 @@ def test_a_model_in_bf16_ranks_as_in_fp32_where_asked() -> None:
     split, model = tiny_split(), tiny_text_model(tiny_split(), seed=3)
     model.lm.to(torch.bfloat16)
     before = {n: p.clone() for n, p in model.lm.named_parameters()}
-    found = Exact(ExactOptions(precision="fp32")).rank(model, split.test, 5, False, SilentReporter())
-    half = Exact(ExactOptions()).rank(model, split.test, 5, False, SilentReporter())
+    found = Exact(ExactOptions(precision="fp32")).rank(model, split.test.histories(), 5, False, SilentReporter())
+    half = Exact(ExactOptions()).rank(model, split.test.histories(), 5, False, SilentReporter())
     assert all(p.dtype == torch.bfloat16 and torch.equal(p, before[n]) for n, p in model.lm.named_parameters())
     model.lm.float()  # bf16 weights, exactly
-    expected = Exact(ExactOptions()).rank(model, split.test, 5, False, SilentReporter())
+    expected = Exact(ExactOptions()).rank(model, split.test.histories(), 5, False, SilentReporter())
     assert np.array_equal(found.scores, expected.scores)
     assert np.array_equal(found.items, expected.items)
     assert not np.array_equal(half.scores, expected.scores)

@@ -21,7 +21,7 @@ from recbench.testing import RandomScores, tiny_split, tiny_text_model
 from recbench.types import PAD, Ranking
 from recbench_plugins.decoders.grounding import Grounding, GroundingOptions, fused
 
-CASES = tiny_split().test.take(np.arange(5))
+CASES = tiny_split().test.histories().take(np.arange(5))
 
 
 def random_model() -> TextModel:

@@ -15,9 +15,9 @@ from recbench.errors import UsageError
 from recbench.interfaces import SilentReporter
 from recbench.language.textmodel import TextModel
 from recbench.prompts.trie import Trie
+from recbench.search import generate
 from recbench.testing import tiny_split, tiny_text_model
 from recbench.types import PAD, Catalog, Ranking
-from recbench_plugins.decoders import generate
 from recbench_plugins.decoders.constrained_beam import BeamOptions, ConstrainedBeam
 from recbench_plugins.decoders.hf_constrained_beam import HFBeamOptions, HFConstrainedBeam, TokenTrie
 
@@ -32,7 +32,9 @@ def random_model(seed: int) -> TextModel:
 
 
 def rank(model: TextModel, depth: int, exclude: bool = False, **options: Any) -> Ranking:
-    return HFConstrainedBeam(HFBeamOptions(**options)).rank(model, tiny_split().test, depth, exclude, SilentReporter())
+    return HFConstrainedBeam(HFBeamOptions(**options)).rank(
+        model, tiny_split().test.histories(), depth, exclude, SilentReporter()
+    )
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -75,7 +77,7 @@ def test_a_catalogue_narrower_than_the_beam() -> None:
     answers = tuple((*row, model.encoder.tokenizer.eos_token_id) for row in ((3, 4), (3, 5), (9,)))
     names = ("a", "b", "c")
     encoder = replace(model.encoder, catalog=Catalog(names, names), answers=answers, trie=Trie.build(answers))
-    cases = replace(tiny_split().test, history=np.zeros((16, 1), np.int32))
+    cases = replace(tiny_split().test.histories(), history=np.zeros((16, 1), np.int32))
     found = HFConstrainedBeam(HFBeamOptions()).rank(
         TextModel(model.lm, encoder, "cpu"), cases, 10, False, SilentReporter()
     )

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbench.interfaces import SilentReporter
+from recbench.search import nearest
+from recbench.search.nearest import Nearest
 from recbench.types import PAD
-from recbench_plugins.decoders import nearest
-from recbench_plugins.decoders.nearest import Nearest
 
 
 class Notes(SilentReporter):

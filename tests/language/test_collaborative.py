@@ -11,7 +11,7 @@ from torch import nn
 from recbench.errors import UsageError
 from recbench.language.collaborative import find, install
 from recbench.language.load import attach_lora
-from recbench.language.options import PretrainedOptions
+from recbench.spec.llm import PretrainedOptions
 from recbench.testing import RandomScores, tiny_split, tiny_text_model
 from recbench_plugins.backbones.llara import LLaRA, LLaRAOptions
 
@@ -37,7 +37,7 @@ def test_llara_prompts_hold_one_token_for_each_title() -> None:
     backbone = LLaRA(LLaRAOptions(), RandomScores(len(split.catalog)))
     model = tiny_text_model(split, backbone)
     vocabulary = model.encoder.vocabulary
-    for row, ids in zip(split.test.history, model.encoder.prompts(split.test), strict=True):
+    for row, ids in zip(split.test.history, model.encoder.prompts(split.test.histories()), strict=True):
         assert [i - vocabulary for i in ids if i >= vocabulary] == [i for i in row.tolist() if i >= 0]
 
 

@@ -1,4 +1,4 @@
-"""The source csv: one's own data, and every way in which it can be wrong."""
+"""The source csv: your own data, and every way in which it can be wrong."""
 
 from __future__ import annotations
 
@@ -53,26 +53,87 @@ def test_the_first_title_that_is_not_empty_counts(tmp_path):
     split = run(tmp_path, rows=rows)
     assert split.catalog.titles[0] == "T0"
     assert split.facts["items_with_several_titles"] == 1
-    assert split.facts["identical_rows"] == 2
+    assert split.facts["identical_rows_dropped"] == 2
+
+
+def rows_of(split):
+    parts = (split.train, split.valid, split.test)
+    return [(p.users.tolist(), p.history.tolist(), p.target.tolist(), p.time.tolist()) for p in parts]
+
+
+def test_identical_rows_count_once_unless_they_are_kept(tmp_path):
+    """Tripled rows put most targets into their own history, which flatters whoever repeats it."""
+    once, tripled = run(tmp_path), run(tmp_path, rows=ROWS * 3)
+    assert rows_of(tripled) == rows_of(once)
+    assert (once.facts["identical_rows_dropped"], tripled.facts["identical_rows_dropped"]) == (0, 96)
+    kept = run(tmp_path, rows=ROWS * 3, identical_rows="kept")
+    assert kept.facts["identical_rows_kept"] == 96
+    assert len(kept.train) > len(once.train)
+
+
+def test_other_column_names_separators_and_dates(tmp_path):
+    plain = run(tmp_path)
+    rows = [(title, u, f"1970-01-01T00:{int(t) // 60:02}:{int(t) % 60:02}", i) for u, i, t, title in ROWS]
+    lines = ["\t".join(row) for row in [("name", "who", "when", "what"), *rows]]
+    names = {"user": "who", "item": "what", "timestamp": "when", "title": "name"}
+    for file, delimiter in (("own.tsv", "auto"), ("own.inter", "auto"), ("own.txt", "tab"), ("own.csv", "semicolon")):
+        mark = ";" if delimiter == "semicolon" else "\t"
+        (tmp_path / file).write_text("\n".join(line.replace("\t", mark) for line in lines))
+        options = CsvOptions(file=str(tmp_path / file), delimiter=delimiter, **names)
+        split = Csv(options).prepare(SilentReporter())
+        assert rows_of(split) == rows_of(plain)
+        assert split.catalog == plain.catalog
+
+
+def test_the_checksum_is_that_of_the_bytes_that_were_read(tmp_path, monkeypatch):
+    first = run(tmp_path)
+    path, content = tmp_path / "own.csv", (tmp_path / "own.csv").read_bytes()
+    read = type(path).read_bytes
+
+    def then_change(self):
+        found = read(self)
+        self.write_bytes(content.replace(b"T5", b"T9"))
+        return found
+
+    monkeypatch.setattr(type(path), "read_bytes", then_change)
+    split = Csv(CsvOptions(file=str(path))).prepare(SilentReporter())
+    assert path.read_bytes() != content
+    assert (split.catalog, split.sources) == (first.catalog, first.sources)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"header": "user,item,time,title"}, "own.csv has no column 'timestamp': its first line has user, item, time"),
+        ({"header": "user,item,item,title"}, "own.csv has no column 'timestamp'"),
+        ({"header": "user,item,timestamp,item", "item": "item", "title": "user"}, "name the column 'user'"),
+        ({"header": "user,item,timestamp,item", "title": "x"}, "own.csv has no column 'x'"),
         ({"rows": []}, "own.csv is empty"),
-        ({"rows": [*ROWS, ("u0", "1", "soon", "T1")]}, "own.csv, line 50: timestamp 'soon' is no whole number"),
+        ({"rows": [*ROWS, ("u0", "1", "soon", "T1")]}, "own.csv, line 50: timestamp 'soon' is not a whole number"),
         ({"rows": [*ROWS, ("u0", "1", "5")]}, "own.csv, line 50: 3 fields where the header has 4"),
         ({"rows": [*ROWS, ("", "1", "5", "T1")]}, "own.csv, line 50: the user is empty"),
         ({"rows": [*ROWS, ("u0", "", "5", "T1")]}, "own.csv, line 50: the item is empty"),
+        ({"rows": [*ROWS, ("u0", "1", "5", "T" * 1001)][::-1]}, "own.csv: the title of item '1' has 1,001 characters"),
         ({"core": 9}, "own.csv: none of 48 interactions is left by the 9-core"),
         ({"rows": ROWS[:30]}, "own.csv: 5 windows cannot be split 8:1:1"),
         ({"titles": "item,title\n0,Name"}, "own.csv, line 3: item '1' has no title in .*names.csv"),
     ],
 )
 def test_malformed_data(tmp_path, change, message):
-    with pytest.raises(DataError, match=message):
+    with pytest.raises((DataError, UsageError), match=message):
         run(tmp_path, **change)
+
+
+def test_two_columns_of_one_name(tmp_path):
+    rows = [(*row[:3], "other", row[3]) for row in ROWS]
+    with pytest.raises(DataError, match=r"own\.csv has 2 columns 'item'"):
+        run(tmp_path, rows=rows, header="user,item,timestamp,item,title")
+
+
+def test_ids_of_any_length(tmp_path):
+    long = "9" * 5000
+    rows = [(u, i if i != "5" else long, t, title) for u, i, t, title in ROWS]
+    assert run(tmp_path, rows=rows).catalog.ids == ("0", "1", "2", "3", "4", long)
 
 
 def test_files_that_are_not_there(tmp_path):

@@ -38,6 +38,19 @@ def test_counts(split):
 
 
 @needs_recbole
+def test_leave_one_out():
+    split = Ml100k(Ml100kOptions(protocol="leave_one_out")).prepare(SilentReporter())
+    counts = audit(split)
+    assert counts["windows"]["valid"] == counts["windows"]["test"] == counts["test_users"] == 943
+    assert counts["users"] == 943
+    assert split.facts["users_left_out"] == 0
+    assert (counts["test_windows_seen"], counts["test_targets_seen"]) == (0, 0)
+    # the rest gives every user with n > 13 interactions n - 2 - 10 windows, and a single one else
+    n = 99_287 - 2 * 943
+    assert n - 10 * 943 <= counts["windows"]["train"] < n - 9 * 943
+
+
+@needs_recbole
 def test_titles(split):
     titles = dict(zip(split.catalog.ids, split.catalog.titles, strict=True))
     assert titles["1"] == "Toy Story (1995)"

@@ -18,7 +18,7 @@ RELEASE = Path(__file__).parents[2].parent / "shared" / "data" / "amazon-2014-ms
 official = pytest.mark.skipif(not RELEASE.is_dir(), reason="the official data is not beside the clone")
 
 TITLES = {str(i): f"T{i}" for i in range(1, 9)}
-TRAIN = [(5, [1, 2, 3], 10 * t) for t in range(20)]  # the latest tenth: times 180 and 190
+TRAIN = [(5, [1 + t % 8, 1 + t // 8, 3], 10 * t) for t in range(20)]  # the latest tenth: times 180 and 190
 TEST = [(5, [2, 3, 4], 500), (6, [2, 8], 500)]
 
 
@@ -94,17 +94,17 @@ def test_merged_namesakes(release):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("5,oops,400", "item_ids 'oops' is no list like"),
-        ("5,7,400", "item_ids '7' is no list like"),
-        ('5,"[1, 2",400', "is no list like"),
-        ("5," + "[" * 5000 + ",400", "is no list like"),
+        ("5,oops,400", "item_ids 'oops' is not a list like"),
+        ("5,7,400", "item_ids '7' is not a list like"),
+        ('5,"[1, 2",400', "is not a list like"),
+        ("5," + "[" * 5000 + ",400", "is not a list like"),
         ('5,"[1, 99]",400', r"item 99 has no title in id2name4Rec\.json"),
-        ('5,"[1, 2.0]",400', r"item '2\.0' is no whole number"),
-        ('5,"[1, true]",400', "item 'true' is no whole number"),
-        ('5,"[1, ""2""]",400', "is no whole number"),
+        ('5,"[1, 2.0]",400', r"item '2\.0' is not a whole number"),
+        ('5,"[1, true]",400', "item 'true' is not a whole number"),
+        ('5,"[1, ""2""]",400', "is not a whole number"),
         ("5,[1],400", "a window of 1 items, where 2 to 11 are allowed"),
         (f'5,"{[1] * 12}",400', "a window of 12 items, where 2 to 11 are allowed"),
-        ('5,"[1, 2]",late', "timestamp 'late' is no whole number"),
+        ('5,"[1, 2]",late', "timestamp 'late' is not a whole number"),
         (',"[1, 2]",400', "the user_id is empty"),
         ('5,"[1, 2]"', "2 fields where the header has 3"),
         ('5,"[1, 2', "unexpected end of data"),
@@ -120,13 +120,13 @@ def test_a_malformed_row_is_named(release, name, row, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no valid JSON"),
-        ("[" * 100_000, "is no valid JSON"),
+        ("{", "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
         ("[1]", "must hold an object that maps item ids to titles"),
         ("{}", "must hold an object .* with at least one item"),
-        ('{"x1": "A"}', "item id 'x1' is no whole number"),
+        ('{"x1": "A"}', "item id 'x1' is not a whole number"),
         ('{"1": "A", "1": "B"}', "item '1' occurs twice"),
-        ('{"1": null}', "the title of item 1 is 'null', no text"),
+        ('{"1": null}', "the title of item 1 is 'null', not text"),
     ],
 )
 def test_a_malformed_title_file(release, content, message):
@@ -145,7 +145,7 @@ def test_a_missing_file(release, name):
 def test_other_faults(release, tmp_path):
     with pytest.raises(UsageError, match="The data set prepared needs --data-dir"):
         run("")
-    with pytest.raises(DataError, match="nowhere is no directory"):
+    with pytest.raises(DataError, match="nowhere is not a directory"):
         run(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"train_7\.csv is missing, but the option sample asks for it"):
         run(release, sample=7)

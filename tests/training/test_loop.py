@@ -13,7 +13,9 @@ from torch import nn
 
 from recbench.errors import RecbenchError
 from recbench.interfaces import Fit, SilentReporter, TrainOptions
-from recbench.training.loop import LikeLengths, fit, llara_schedule
+from recbench.training.loop import fit
+from recbench.training.order import LikeLengths
+from recbench.training.schedule import llara_schedule
 
 
 class Line(nn.Module):
@@ -59,9 +61,67 @@ def test_patience_stops() -> None:
     assert (len(values), report.best_epoch, report.epochs) == (3, 1, 3)
 
 
-def test_a_loss_that_is_no_number_is_an_error() -> None:
-    with pytest.raises(RecbenchError, match=r"nan at step .*learning_rate"):
-        train([0.1] * 20, learning_rate=1e38, gradient_clip=0.0, weight_decay=1e38)
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_training_that_diverges_is_an_error(clip: float) -> None:
+    with pytest.raises(RecbenchError, match=r"gradient is not finite at step \d+ of 40: lower train.learning_rate"):
+        train([0.1] * 20, learning_rate=1e38, gradient_clip=clip, weight_decay=1e38)
+
+
+class Spoilt(Line):
+    """Something is not finite at one step, counted from 1: the loss, the gradient, or the weight after it."""
+
+    def __init__(self, what: str, step: int) -> None:
+        super().__init__()
+        self.what, self.step, self.done = what, step, 0
+        self.idle = nn.Parameter(torch.zeros(()))  # takes no part in the loss
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        self.done += 1
+        loss = super().forward(x)["loss"]
+        if self.done == self.step and self.what == "loss":
+            loss = loss + float("inf")
+        elif self.done == self.step and self.what == "gradient":
+            self.value.register_hook(lambda grad: grad * float("nan"))
+        elif self.done == self.step:
+            self.idle.data.fill_(float("inf"))
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient", "weights"])
+@pytest.mark.parametrize("step", [1, 3, 4])
+@pytest.mark.parametrize("validated", [True, False])
+def test_what_is_not_finite_is_named_with_its_step(what: str, step: int, validated: bool) -> None:
+    """Four steps: the first, the first of an epoch, and the last, after which nothing is computed any more."""
+    module = Spoilt(what, step)
+    options = TrainOptions(epochs=2, batch_size=4, learning_rate=0.1, schedule="constant")
+    plan = Fit(options, 3, "cpu", 1, (lambda: 0.5) if validated else None, SilentReporter())
+    after = 2 * -(-step // 2)  # weights are looked at when an epoch ends
+    said = {"weights": f"weights .idle. are not finite after step {after}"}.get(what, f"{what} is .* at step {step}")
+    with pytest.raises(RecbenchError, match=said):
+        fit(module, [torch.tensor(1.0)] * 8, lambda rows: {"x": torch.stack(rows)}, plan, purpose="test")
+
+
+def test_short_trainings_keep_losses_too() -> None:
+    _, _, report = train([0.1] * 5)  # ten steps
+    assert [step for step, _ in report.losses] == [2, 4, 6, 8, 10]
+    _, _, report = train([0.1] * 60)
+    assert [step for step, _ in report.losses] == [20, 40, 60, 80, 100, 120]
+
+
+@pytest.mark.parametrize(("warmup", "said"), [(3, ""), (4, "as long as"), (50, "longer than")])
+def test_a_warm_up_that_never_ends_is_told(warmup: int, said: str) -> None:
+    told: list[str] = []
+
+    class Log(SilentReporter):
+        def message(self, text: str) -> None:
+            told.append(text)
+
+    options = TrainOptions(epochs=2, batch_size=4, learning_rate=0.1, warmup_steps=warmup)
+    plan = Fit(options, 3, "cpu", 1, None, Log())
+    fit(Line(), [torch.tensor(1.0)] * 8, lambda rows: {"x": torch.stack(rows)}, plan, purpose="test")
+    assert [f"the warm-up of {warmup} steps is {said} the training (4 steps)" in text for text in told] == [
+        True
+    ] * bool(said)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=300), st.integers(1, 16), st.integers(0, 9))

@@ -21,7 +21,7 @@ BUDGET = TrainOptions(epochs=3, batch_size=16, learning_rate=1e-3, schedule="con
 
 
 def loss(**options: Any) -> Any:
-    return registry.load("loss", "sdpo")(registry.get("loss", "sdpo").options(**options))
+    return registry.get("loss", "sdpo").implementation(registry.get("loss", "sdpo").options(**options))
 
 
 @pytest.mark.parametrize(("beta", "expected"), [(1.0, 1.287339), (0.1, 1.362856)])
@@ -59,7 +59,7 @@ def test_one_negative_trains_as_trl_does() -> None:
             "chosen_ids": list(encoder.answers[int(t)]),
             "rejected_ids": list(encoder.answers[int(r)]),
         }
-        for prompt, t, r in zip(encoder.prompts(windows), windows.target, rejected[:, 0], strict=True)
+        for prompt, t, r in zip(encoder.prompts(windows.histories()), windows.target, rejected[:, 0], strict=True)
     ]
 
     class Theirs(DPOTrainer):
@@ -151,7 +151,7 @@ def _plan() -> Fit:
 def _log_probability(model: Any, windows: Any, items: Any) -> torch.Tensor:
     found = []
     with torch.no_grad():
-        for prompt, item in zip(model.encoder.prompts(windows), items, strict=True):
+        for prompt, item in zip(model.encoder.prompts(windows.histories()), items, strict=True):
             answer = list(model.encoder.answers[int(item)])
             logits = model.lm(input_ids=torch.tensor([[*prompt, *answer]])).logits[0, len(prompt) - 1 : -1].double()
             found.append(logits.log_softmax(-1)[torch.arange(len(answer)), torch.tensor(answer)].sum())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbench.interfaces import Loss, Options
+from recbench.interfaces import Loss, Options, Positions
 from recbench.testing import tiny_split, tiny_text_model
 from recbench.training.answers import AnswerBatch, AnswerModel
 from recbench.training.text import Examples, collate
@@ -28,9 +28,9 @@ SETTINGS = [
 class Seen(Loss[Options]):
     """Keeps what it is given."""
 
-    def __init__(self, needs: str) -> None:
+    def __init__(self, positions: Positions) -> None:
         super().__init__(Options())
-        self.needs = frozenset({needs})  # type: ignore[misc]
+        self.positions = positions  # type: ignore[misc]
 
     def __call__(self, batch: AnswerBatch) -> tuple[torch.Tensor, float]:
         self.batch = batch
@@ -66,7 +66,7 @@ def test_dropped_tails_change_nothing(options: dict[str, Any]) -> None:
 def test_every_title_keeps_its_choices_and_its_first_position() -> None:
     split = tiny_split()
     model = tiny_text_model(split)
-    whole, short = Seen("allowed_tokens"), Seen("choices")
+    whole, short = Seen("valid"), Seen("choices")
     for loss, choices in ((whole, False), (short, True)):
         examples = Examples(model, split.train, choices)
         AnswerModel(model, loss)(collate([examples[i] for i in range(24)]))
@@ -121,7 +121,7 @@ def test_a_beginning_that_a_batch_shares_is_read_once() -> None:
     assert batch["shared"] >= 30
     assert len(batch["ids"]) == batch["shared"] + int(batch["lengths"].sum())
     assert sum(examples.lengths[:8]) == len(batch["ids"]) + 7 * batch["shared"]
-    seen = Seen("allowed_tokens")
+    seen = Seen("valid")
     AnswerModel(model, seen)(batch)
     for row in range(8):
         ids = torch.tensor([[*examples.prompts[row], *examples.answers[row]]])

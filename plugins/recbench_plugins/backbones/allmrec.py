@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import USER, Fit, FitReport, Options, Piece, Plugin, TextBackbone, TrainOptions
+from recbench.interfaces import USER, BackbonePlugin, Fit, FitReport, Options, Piece, TextBackbone, TrainOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,39 +31,36 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from recbench.prompts.templates import Template
-    from recbench.types import Sequences, Split
+    from recbench.types import Histories, Split
 
 CODE = 128
-_FIRST = {"lessons": True}  # marks what stage 1 depends on
 
 
 class ALLMRecOptions(Options):
     """Options of ``--model allmrec``."""
+
+    later = frozenset({"tune", "vectors"})  # stage 1 does not read them
 
     tune: Literal["auto", "frozen", "lora"] = Field(
         "auto",
         description="train only the projectors (frozen, A-LLMRec) or the language model too (lora, MSL paper); "
         "auto: frozen for a pretrained one, trained for the tiny one",
     )
-    collaborative: str = Field(
-        "sasrec", description="the backbone whose item and user embeddings are shown", json_schema_extra=_FIRST
-    )
+    collaborative: str = Field("sasrec", description="the backbone whose item and user embeddings are shown")
     vectors: Literal["standardised", "raw"] = Field(
         "standardised", description="codes with mean 0 and deviation 1 in each dimension, or as they are"
     )
     cold: Literal["text", "collaborative"] = Field(
         "text",
         description="code of an item that never occurs in training: its title's, or as of all others",
-        json_schema_extra=_FIRST,
     )
     alignment: Literal["last", "all"] = Field(
         "last",
         description="training windows of stage 1: each user's last one (the code), or all",
-        json_schema_extra=_FIRST,
     )
-    alignment_epochs: int = Field(10, ge=1, description="epochs of stage 1", json_schema_extra=_FIRST)
-    alignment_rate: float = Field(1e-4, gt=0, description="learning rate of stage 1", json_schema_extra=_FIRST)
-    alignment_batch: int = Field(32, ge=1, description="windows in a step of stage 1", json_schema_extra=_FIRST)
+    alignment_epochs: int = Field(10, ge=1, description="epochs of stage 1")
+    alignment_rate: float = Field(1e-4, gt=0, description="learning rate of stage 1")
+    alignment_batch: int = Field(32, ge=1, description="windows in a step of stage 1")
 
 
 def alignment_loss(
@@ -116,7 +113,7 @@ class ALLMRec(TextBackbone[ALLMRecOptions]):
         if options.alignment == "last":
             _, last = np.unique(windows.users[::-1], return_index=True)
             windows = windows.take(np.sort(len(windows) - 1 - last))
-        users = torch.from_numpy(np.array(self.collaborative.user_vectors(windows)))
+        users = torch.from_numpy(np.array(self.collaborative.user_vectors(windows.histories())))
         negative = child(fit.seed, "allmrec negatives").integers(len(cf) - 1, size=len(windows))
         negative += negative >= windows.target
         data = TensorDataset(users, torch.from_numpy(windows.target).long(), torch.from_numpy(negative).long())
@@ -166,7 +163,7 @@ class ALLMRec(TextBackbone[ALLMRecOptions]):
             nn.Linear(width_in, width_out), nn.LayerNorm(width_out), nn.GELU(), nn.Linear(width_out, width_out)
         )
 
-    def case_vectors(self, cases: Sequences) -> npt.NDArray[np.float32]:
+    def case_vectors(self, cases: Histories) -> npt.NDArray[np.float32]:
         """[N, d] what the collaborative model makes of each history."""
         assert self.collaborative is not None
         return self.collaborative.user_vectors(cases)
@@ -217,12 +214,10 @@ def _alignment(cf: Tensor, text: Tensor) -> Any:
     return Alignment()
 
 
-plugin = Plugin(
-    kind="backbone",
+plugin = BackbonePlugin(
+    implementation=ALLMRec,
     summary="titles with joint collaborative and text embeddings, and the user's",
-    implementation="recbench_plugins.backbones.allmrec:ALLMRec",
     options=ALLMRecOptions,
-    signal="text",
     default_loss="lml",
     default_decoder="constrained_beam",
     requires={"collaborative": "sasrec"},

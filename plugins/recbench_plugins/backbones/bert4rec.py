@@ -4,7 +4,7 @@ Paper: Sun et al., "BERT4Rec: Sequential Recommendation with Bidirectional Encod
 CIKM 2019, https://doi.org/10.1145/3357384.3357895. Implementation: RecBole 1.2.1,
 ``recbole.model.sequential_recommender.BERT4Rec``, its published defaults.
 
-Known differences: those of :mod:`recbench_plugins.backbones.recbole`. A sequence is a window with its target at the
+Known differences: those of :mod:`recbench.sequential`. A sequence is a window with its target at the
 end, one place longer than a history, so nothing is cut off where the mask is appended (RecBole drops the oldest item of
 a full sequence). Items are masked independently, and at least one of a row; RecBole masks at most a fixed number of
 places. As there, masked items are never replaced by others, and a share of the rows masks the last item alone, which is
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from recbench.interfaces import Plugin
-from recbench_plugins.backbones.recbole import SequenceModel, TransformerOptions
+from recbench.interfaces import BackbonePlugin
+from recbench.sequential import SequenceModel, TransformerOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,7 @@ class BERT4Rec(SequenceModel[BERT4RecOptions]):
 
     def build(self, split: Split) -> None:
         """Make ``self.module``; the global generator is seeded."""
-        from recbench_plugins.backbones.recbole_network import Bidirectional, Network
+        from recbench.sequential.network import Bidirectional, Network
 
         # one place more than a history: for the mask, or the target in training
         settings = self.options.settings(split.train.history.shape[1] + 1) | {"mask_ratio": self.options.mask_ratio}
@@ -95,12 +95,10 @@ def draw_masks(items: Tensor, lengths: Tensor, ratio: float, last_only: float) -
     return torch.where(ends, last, masked)
 
 
-plugin = Plugin(
-    kind="backbone",
+plugin = BackbonePlugin(
+    implementation=BERT4Rec,
     summary="a bidirectional transformer that fills in masked items (RecBole)",
-    implementation="recbench_plugins.backbones.bert4rec:BERT4Rec",
     options=BERT4RecOptions,
-    signal="scores",
     default_loss="ce",
     default_decoder="topk",
     extra="recbole",

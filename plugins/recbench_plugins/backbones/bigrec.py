@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from recbench.interfaces import Options, Piece, Plugin, TextBackbone
+from recbench.interfaces import BackbonePlugin, Options, Piece, TextBackbone
 
 if TYPE_CHECKING:
     from recbench.prompts.templates import Template
@@ -26,11 +26,9 @@ class BIGRec(TextBackbone[Options]):
         return [template.before + template.between.join(titles) + template.after]
 
 
-plugin = Plugin(
-    kind="backbone",
+plugin = BackbonePlugin(
+    implementation=BIGRec,
     summary="titles in, title out",
-    implementation="recbench_plugins.backbones.bigrec:BIGRec",
-    signal="text",
     default_loss="lml",
     default_decoder="constrained_beam",
     paper="Bao et al., BIGRec, 2023. https://arxiv.org/abs/2308.08434",

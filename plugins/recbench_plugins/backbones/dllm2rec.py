@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from recbench.interfaces import Fit, Lessons, Plugin, Reporter, Teacher
+from recbench.interfaces import BackbonePlugin, Fit, Lessons, Reporter, Teacher
 from recbench_plugins.backbones.dros import DROS, DROSOptions, robust
 
 if TYPE_CHECKING:
@@ -41,17 +41,19 @@ if TYPE_CHECKING:
 class DLLM2RecOptions(DROSOptions):
     """Options of ``--model dllm2rec``."""
 
+    # what the student makes of the lists; only ``items`` and ``windows`` ask the teacher anything
+    later = frozenset(DROSOptions.model_fields) | {
+        "ed_weight", "lam", "position", "confidence", "consistency", "distances", "negative", "weighted_dro",
+    }  # fmt: skip
+
     alpha: float = Field(0.5, ge=0, description="weight of the robust term; 0 leaves it out")
     ed_weight: float = Field(0.3, ge=0, description="weight of the projected title embeddings; 0 leaves them out")
     lam: float = Field(0.7, ge=0, description="weight of the distilled rankings; 0 leaves them out")
-    items: int = Field(
-        10, ge=1, description="length of the teacher's ranked lists", json_schema_extra={"lessons": True}
-    )
+    items: int = Field(10, ge=1, description="length of the teacher's ranked lists")
     windows: int = Field(
         10_000,
         ge=0,
         description="training windows that the teacher ranks, by a seedless rule; 0 means all",
-        json_schema_extra={"lessons": True},
     )
     position: float = Field(0.3, ge=0, description="weight of an item's place in the teacher's list")
     confidence: float = Field(0.5, ge=0, description="weight of the teacher's confidence in an item")
@@ -141,7 +143,7 @@ class DLLM2Rec(DROS):
         number = self.options.windows or len(split.train)
         rows = sample_rows(len(split.train), number)
         depth = min(self.options.items, len(split.catalog))
-        found = teacher.rank(split.train.take(rows), depth, reporter)
+        found = teacher.rank(split.train.take(rows).histories(), depth, reporter)
         return Lessons(
             {
                 "rows": rows,
@@ -239,12 +241,10 @@ class DLLM2Rec(DROS):
             self.shift = lambda: fixed
 
 
-plugin = Plugin(
-    kind="backbone",
+plugin = BackbonePlugin(
+    implementation=DLLM2Rec,
     summary="SASRec distilled from a language model's rankings and title embeddings",
-    implementation="recbench_plugins.backbones.dllm2rec:DLLM2Rec",
     options=DLLM2RecOptions,
-    signal="scores",
     default_loss="bce",
     default_decoder="topk",
     requires={"teacher": "bigrec"},

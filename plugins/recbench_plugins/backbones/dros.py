@@ -3,7 +3,7 @@
 Paper: Yang et al., "A Generic Learning Framework for Sequential Recommendation with Distribution Shifts", SIGIR 2023,
 https://doi.org/10.1145/3539618.3591624. Original code: github.com/YangZhengyi98/DROS (``SASRec`` there).
 
-Known differences: those of :mod:`recbench_plugins.backbones.recbole`, with the code's sizes. The code's default alpha
+Known differences: those of :mod:`recbench.sequential`, with the code's sizes. The code's default alpha
 is 0, which is SASRec; ours is 0.1. The sum inside the logarithm is computed as a logsumexp, since squared scores
 overflow ``exp``. The code evaluates with dropout on. Its feed-forward layers use ReLU and its weight decay is Adam's;
 here they are RecBole's GELU and AdamW's (``train.weight_decay``, 1e-6 in the code). Compare ``alpha=0`` with ``--model
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import Fit, Plugin
-from recbench_plugins.backbones.recbole import SequenceModel, SequenceOptions
+from recbench.interfaces import BackbonePlugin, Fit
+from recbench.sequential import SequenceModel, SequenceOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,12 +94,10 @@ class DROS(SequenceModel[DROSOptions]):
         return [(alpha * total, float(len(scored)))]
 
 
-plugin = Plugin(
-    kind="backbone",
+plugin = BackbonePlugin(
+    implementation=DROS,
     summary="SASRec with a distributionally robust term",
-    implementation="recbench_plugins.backbones.dros:DROS",
     options=DROSOptions,
-    signal="scores",
     default_loss="bce",
     default_decoder="topk",
     extra="recbole",

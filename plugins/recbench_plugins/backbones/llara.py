@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import Options, Piece, Plugin, TextBackbone
+from recbench.interfaces import BackbonePlugin, Options, Piece, TextBackbone
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,12 +74,10 @@ class LLaRA(TextBackbone[LLaRAOptions]):
         return draw < step / steps
 
 
-plugin = Plugin(
-    kind="backbone",
+plugin = BackbonePlugin(
+    implementation=LLaRA,
     summary="titles with SASRec's item embeddings in the prompt",
-    implementation="recbench_plugins.backbones.llara:LLaRA",
     options=LLaRAOptions,
-    signal="text",
     default_loss="lml",
     default_decoder="constrained_beam",
     requires={"collaborative": "sasrec"},

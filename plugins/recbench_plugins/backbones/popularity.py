@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from recbench.interfaces import Fit, FitReport, Options, Plugin, ScoringBackbone
+from recbench.interfaces import BackbonePlugin, Fit, FitReport, Options, ScoringBackbone
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from recbench.types import Sequences, Split
+    from recbench.types import Histories, Split
 
 
 class Popularity(ScoringBackbone[Options]):
@@ -31,7 +31,7 @@ class Popularity(ScoringBackbone[Options]):
         self.counts = np.bincount(split.train.target, minlength=len(split.catalog))
         return FitReport()
 
-    def scores(self, cases: Sequences) -> npt.NDArray[np.float32]:
+    def scores(self, cases: Histories) -> npt.NDArray[np.float32]:
         """The same row for every case."""
         import numpy as np
 
@@ -46,11 +46,9 @@ class Popularity(ScoringBackbone[Options]):
         self.counts = state["counts"]
 
 
-plugin = Plugin(
-    kind="backbone",
+plugin = BackbonePlugin(
+    implementation=Popularity,
     summary="the most frequent training targets, the same for everyone",
-    implementation="recbench_plugins.backbones.popularity:Popularity",
-    signal="scores",
     default_decoder="topk",
     seeded=False,
     paper="Ji et al., SIGIR 2020. https://doi.org/10.1145/3397271.3401233",

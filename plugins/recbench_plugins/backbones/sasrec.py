@@ -3,14 +3,14 @@
 Paper: Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, https://doi.org/10.1109/ICDM.2018.00035.
 Implementation: RecBole 1.2.1, ``recbole.model.sequential_recommender.SASRec``, its published defaults.
 
-Known differences: those of :mod:`recbench_plugins.backbones.recbole`. The paper trains with ``--loss bce``; the default
+Known differences: those of :mod:`recbench.sequential`. The paper trains with ``--loss bce``; the default
 is RecBole's, ``ce``.
 """
 
 from __future__ import annotations
 
-from recbench.interfaces import Plugin
-from recbench_plugins.backbones.recbole import SequenceModel, SequenceOptions
+from recbench.interfaces import BackbonePlugin
+from recbench.sequential import SequenceModel, SequenceOptions
 
 
 class SASRecOptions(SequenceOptions):
@@ -21,12 +21,10 @@ class SASRec(SequenceModel[SASRecOptions]):
     """A causal transformer over item embeddings; an item's score is its embedding's product with the last state."""
 
 
-plugin = Plugin(
-    kind="backbone",
+plugin = BackbonePlugin(
+    implementation=SASRec,
     summary="self-attention over item embeddings (RecBole)",
-    implementation="recbench_plugins.backbones.sasrec:SASRec",
     options=SASRecOptions,
-    signal="scores",
     default_loss="ce",
     default_decoder="topk",
     extra="recbole",

@@ -3,12 +3,6 @@
 Paper: MSL (SIGIR 2025) section 5.1.3 decodes with 10 beams constrained to valid titles, as Zheng et al. (LC-Rec, ICDE
 2024). Original code: ``transformers.generate`` with ``prefix_allowed_tokens_fn`` over a marisa-trie.
 
-Known differences: the original masks invalid tokens *after* the softmax over the whole vocabulary and divides by the
-title's length (``length_penalty=1``); Lemma 1 ranks by the product of probabilities renormalised over valid tokens.
-``scores=renormalised`` (default) is the lemma's, ``scores=hf`` with ``length_penalty=1`` the code's. Each step keeps
-the ``beams`` best unfinished prefixes, and a title counts as finished when it is among the ``beams`` best
-continuations, as in transformers.
-
 How: prompts are read once and without padding, what all of them begin with once for all. A user's beams share their
 memory: a step appends each beam's new tokens to it and an attention mask shows every token its own ancestors only, so
 nothing is copied or reordered (where an architecture does not take such a mask, every prefix is read anew, and the run
@@ -17,6 +11,12 @@ look back at it.
 
 bf16 makes other rankings than fp32, since it cannot tell close scores apart: a model kept in bf16 is ranked with in
 fp32 by ``precision=fp32``, at the price of time and memory.
+
+Known differences: the original masks invalid tokens *after* the softmax over the whole vocabulary and divides by the
+title's length (``length_penalty=1``); Lemma 1 ranks by the product of probabilities renormalised over valid tokens.
+``scores=renormalised`` (default) is the lemma's, ``scores=hf`` with ``length_penalty=1`` the code's. Each step keeps
+the ``beams`` best unfinished prefixes, and a title counts as finished when it is among the ``beams`` best
+continuations, as in transformers.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import BatchSize, Decoder, Options, Plugin, Reporter
+from recbench.interfaces import BatchSize, DecoderPlugin, Options, Reporter, TextDecoder
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
-    from recbench.types import Ranking, Sequences
+    from recbench.types import Histories, Ranking
 
 
 class BeamOptions(Options):
@@ -51,16 +51,16 @@ class BeamOptions(Options):
         return f"decoder.beams={self.beams} cannot fill a list of {depth}: use at least {depth}." * (self.beams < depth)
 
 
-class ConstrainedBeam(Decoder[BeamOptions]):
+class ConstrainedBeam(TextDecoder[BeamOptions]):
     """Beam search whose every path is a title."""
 
     def rank(
-        self, model: TextModel, cases: Sequences, depth: int, exclude_history: bool, reporter: Reporter
+        self, model: TextModel, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
         """See :class:`recbench.interfaces.Decoder`; equal scores in the trie's order (by token ids)."""
         from recbench.errors import UsageError
-        from recbench_plugins.decoders.batches import rank
-        from recbench_plugins.decoders.beam_search import BeamSearch
+        from recbench.search.batches import rank
+        from recbench.search.beam import BeamSearch
 
         options = self.options
         if objection := options.objection(min(depth, len(model.encoder.catalog))):
@@ -72,11 +72,9 @@ class ConstrainedBeam(Decoder[BeamOptions]):
             return rank(model, cases, depth, exclude_history, reporter, search, batch, 64, fed)
 
 
-plugin = Plugin(
-    kind="decoder",
+plugin = DecoderPlugin(
+    implementation=ConstrainedBeam,
     summary="beam search over the catalogue's token trie",
-    implementation="recbench_plugins.decoders.constrained_beam:ConstrainedBeam",
     options=BeamOptions,
-    signal="text",
     paper="Wang et al., MSL, SIGIR 2025, section 5.1.3. https://doi.org/10.1145/3726302.3730041",
 )

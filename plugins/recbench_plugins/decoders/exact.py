@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import BatchSize, Decoder, Options, Plugin, Reporter
+from recbench.interfaces import BatchSize, DecoderPlugin, Options, Reporter, TextDecoder
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
-    from recbench.types import Ranking, Sequences
+    from recbench.types import Histories, Ranking
 
 
 class ExactOptions(Options):
@@ -42,15 +42,15 @@ class ExactOptions(Options):
     )
 
 
-class Exact(Decoder[ExactOptions]):
+class Exact(TextDecoder[ExactOptions]):
     """The top of the catalogue by log-probability."""
 
     def rank(
-        self, model: TextModel, cases: Sequences, depth: int, exclude_history: bool, reporter: Reporter
+        self, model: TextModel, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
         """See :class:`recbench.interfaces.Decoder`; ties in the trie's order: shorter titles, then token ids."""
-        from recbench_plugins.decoders.batches import rank
-        from recbench_plugins.decoders.best_first import BestFirst
+        from recbench.search.batches import rank
+        from recbench.search.best_first import BestFirst
 
         options = self.options
         with model.in_fp32() if options.precision == "fp32" else nullcontext():
@@ -59,11 +59,9 @@ class Exact(Decoder[ExactOptions]):
             return rank(model, cases, depth, exclude_history, reporter, search, batch, 16, fed)
 
 
-plugin = Plugin(
-    kind="decoder",
+plugin = DecoderPlugin(
+    implementation=Exact,
     summary="the exact top of the catalogue, best-first over the token trie",
-    implementation="recbench_plugins.decoders.exact:Exact",
     options=ExactOptions,
-    signal="text",
     paper="Wang et al., MSL, SIGIR 2025, Lemma 1. https://doi.org/10.1145/3726302.3730041",
 )

@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import Decoder, Options, Plugin, Reporter
+from recbench.interfaces import DecoderPlugin, Options, Reporter, TextDecoder
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from recbench.language.textmodel import TextModel
-    from recbench.types import Ranking, Sequences
+    from recbench.types import Histories, Ranking
 
 
 class GroundingOptions(Options):
@@ -54,11 +54,11 @@ class GroundingOptions(Options):
         return {"collaborative": self.collaborative} if self.fusion == "collaborative" else {}
 
 
-class Grounding(Decoder[GroundingOptions]):
+class Grounding(TextDecoder[GroundingOptions]):
     """Nearest titles to a freely generated one."""
 
     def rank(
-        self, model: TextModel, cases: Sequences, depth: int, exclude_history: bool, reporter: Reporter
+        self, model: TextModel, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
         """See :class:`recbench.interfaces.Decoder`; ties in catalogue order.
 
@@ -67,9 +67,10 @@ class Grounding(Decoder[GroundingOptions]):
         """
         import numpy as np
 
+        from recbench.search import top
+        from recbench.search.generate import generate
+        from recbench.search.nearest import Nearest
         from recbench.types import PAD, Ranking
-        from recbench_plugins.decoders.generate import generate
-        from recbench_plugins.decoders.nearest import Nearest
 
         encoder, options = model.encoder, self.options
         size, kept = options.batch_size, options.beams if options.ground == "all" else 1
@@ -90,15 +91,11 @@ class Grounding(Decoder[GroundingOptions]):
             if nearest.index is not None:
                 items[rows], scores[rows] = nearest.few(queries, kept, depth, history if exclude_history else None)
             else:
-                near = -self._fuse(nearest.all(queries, kept), model, cases.take(rows))
-                if exclude_history:
-                    row, column = np.nonzero(history != PAD)
-                    near[row, history[row, column]] = -np.inf
-                best = np.argsort(-near, axis=1, kind="stable")[:, :depth]
-                score = np.take_along_axis(near, best, axis=1)
-                items[rows, : best.shape[1]] = np.where(np.isneginf(score), PAD, best)
-                scores[rows, : best.shape[1]] = score
-            reporter.step(min(start + size, len(order)), len(order))
+                part = cases.take(rows)
+                near = -self._fuse(nearest.all(queries, kept), model, part)
+                found = top(near, part, depth, exclude_history)
+                items[rows], scores[rows] = found.items, found.scores
+            reporter.advance(min(start + size, len(order)), len(order))
         return Ranking(items, scores, invalid_share=invalid / len(cases))
 
     def _embed(self, model: TextModel, titles: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -118,7 +115,7 @@ class Grounding(Decoder[GroundingOptions]):
         with without:
             return title_states(model, titles, self.options.batch_size)
 
-    def _fuse(self, far: npt.NDArray[np.float32], model: TextModel, cases: Sequences) -> npt.NDArray[np.floating]:
+    def _fuse(self, far: npt.NDArray[np.float32], model: TextModel, cases: Histories) -> npt.NDArray[np.floating]:
         """[cases, items] what is sorted: the distances, or their fusion."""
         if self.options.fusion == "none":
             return far
@@ -155,11 +152,9 @@ def _unquoted(text: str, title: str) -> str:
     return text.strip().removeprefix(before).removesuffix(after).strip()
 
 
-plugin = Plugin(
-    kind="decoder",
+plugin = DecoderPlugin(
+    implementation=Grounding,
     summary="free generation, then the nearest titles (BIGRec)",
-    implementation="recbench_plugins.decoders.grounding:Grounding",
     options=GroundingOptions,
-    signal="text",
     paper="Bao et al., BIGRec, 2023, section 3.2. https://arxiv.org/abs/2308.08434",
 )

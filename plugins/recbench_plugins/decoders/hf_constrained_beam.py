@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from recbench.interfaces import Decoder, Options, Plugin, Reporter
+from recbench.interfaces import DecoderPlugin, Options, Reporter, TextDecoder
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
-    from recbench.types import Ranking, Sequences
+    from recbench.types import Histories, Ranking
 
 WIDTH = 3  # bytes of a token id in the trie: vocabularies up to 16 million
 
@@ -39,18 +39,18 @@ class HFBeamOptions(Options):
         return f"decoder.beams={self.beams} cannot fill a list of {depth}: use at least {depth}." * (self.beams < depth)
 
 
-class HFConstrainedBeam(Decoder[HFBeamOptions]):
+class HFConstrainedBeam(TextDecoder[HFBeamOptions]):
     """``transformers.generate`` that may only write titles."""
 
     def rank(
-        self, model: TextModel, cases: Sequences, depth: int, exclude_history: bool, reporter: Reporter
+        self, model: TextModel, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
         """See :class:`recbench.interfaces.Decoder`; ``invalid_share`` is None where every answer was an item."""
         import numpy as np
 
         from recbench.errors import UsageError
+        from recbench.search.generate import generate
         from recbench.types import PAD, Ranking
-        from recbench_plugins.decoders.generate import generate
 
         encoder, size = model.encoder, self.options.batch_size
         if objection := self.options.objection(min(depth, len(encoder.catalog))):
@@ -80,7 +80,7 @@ class HFConstrainedBeam(Decoder[HFBeamOptions]):
                 kept = kept[:depth]
                 items[row, : len(kept)] = [item for item, _ in kept]
                 scores[row, : len(kept)] = [score for _, score in kept]
-            reporter.step(min(start + size, len(order)), len(order))
+            reporter.advance(min(start + size, len(order)), len(order))
         return Ranking(items, scores, invalid_share=invalid / answers if invalid else None)
 
 
@@ -112,11 +112,9 @@ def _encoded(tokens: Sequence[int]) -> bytes:
     return b"".join(token.to_bytes(WIDTH, "big") for token in tokens)
 
 
-plugin = Plugin(
-    kind="decoder",
+plugin = DecoderPlugin(
+    implementation=HFConstrainedBeam,
     summary="beam search by transformers.generate, as the MSL paper's code (slow; the reference)",
-    implementation="recbench_plugins.decoders.hf_constrained_beam:HFConstrainedBeam",
     options=HFBeamOptions,
-    signal="text",
     paper="Wang et al., MSL, SIGIR 2025, section 5.1.3. https://doi.org/10.1145/3726302.3730041",
 )

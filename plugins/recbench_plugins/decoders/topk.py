@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from recbench.interfaces import Decoder, Options, Plugin, Reporter
+from recbench.interfaces import DecoderPlugin, Options, Reporter, ScoringDecoder
 
 if TYPE_CHECKING:
     from recbench.interfaces import ScoringBackbone
-    from recbench.types import Ranking, Sequences
+    from recbench.types import Histories, Ranking
 
 BATCH = 1024  # cases scored at a time: bounds memory, does not change any score
 
 
-class TopK(Decoder[Options]):
+class TopK(ScoringDecoder[Options]):
     """Sorts the whole catalogue."""
 
     def rank(
-        self, model: ScoringBackbone, cases: Sequences, depth: int, exclude_history: bool, reporter: Reporter
+        self, model: ScoringBackbone[Any], cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
-        """See :class:`recbench.interfaces.Decoder`."""
+        """See :class:`recbench.interfaces.Decoder`.
+
+        Raises:
+            RecbenchError: the model gives NaN as a score.
+        """
         import numpy as np
 
-        from recbench.types import PAD, Ranking
+        from recbench.search import top
+        from recbench.types import Ranking
 
-        items, scores = [], []
+        found = []
         for start in range(0, len(cases), BATCH):
             part = cases.take(np.arange(start, min(start + BATCH, len(cases))))
-            grid = np.array(model.scores(part), dtype=np.float32)
-            if exclude_history:
-                row, column = np.nonzero(part.history != PAD)
-                grid[row, part.history[row, column]] = -np.inf
-            order = np.argsort(-grid, axis=1, kind="stable")[:, :depth].astype(np.int32)
-            best = np.take_along_axis(grid, order, axis=1)
-            items.append(np.where(np.isneginf(best), PAD, order).astype(np.int32))
-            scores.append(best)
-            reporter.step(min(start + BATCH, len(cases)), len(cases))
-        return Ranking(np.concatenate(items), np.concatenate(scores))
+            found.append(top(np.asarray(model.scores(part), np.float32), part, depth, exclude_history))
+            reporter.advance(min(start + BATCH, len(cases)), len(cases))
+        return Ranking(np.concatenate([f.items for f in found]), np.concatenate([f.scores for f in found]))
 
 
-plugin = Plugin(
-    kind="decoder",
+plugin = DecoderPlugin(
+    implementation=TopK,
     summary="the best-scored items of a scoring model",
-    implementation="recbench_plugins.decoders.topk:TopK",
-    signal="scores",
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recbench.interfaces import Options, Plugin, ScoringLoss
+from recbench.interfaces import LossPlugin, Options, ScoringLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,10 +36,8 @@ class BCE(ScoringLoss[Options]):
         return total, 2.0 * len(batch)
 
 
-plugin = Plugin(
-    kind="loss",
+plugin = LossPlugin(
+    implementation=BCE,
     summary="binary cross-entropy with one uniform negative",
-    implementation="recbench_plugins.losses.bce:BCE",
-    signal="scores",
     paper="Kang and McAuley, SASRec, ICDM 2018, section III-E. https://doi.org/10.1109/ICDM.2018.00035",
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from recbench.interfaces import Options, Plugin, ScoringLoss
+from recbench.interfaces import LossPlugin, Options, ScoringLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,10 +28,8 @@ class CE(ScoringLoss[Options]):
         return functional.cross_entropy(batch.logits, batch.target, reduction="sum"), float(len(batch))
 
 
-plugin = Plugin(
-    kind="loss",
+plugin = LossPlugin(
+    implementation=CE,
     summary="softmax cross-entropy over all items",
-    implementation="recbench_plugins.losses.ce:CE",
-    signal="scores",
     paper="RecBole, loss_type CE. https://recbole.io",
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import Loss, Options, Plugin
+from recbench.interfaces import Loss, LossPlugin, Options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,11 +46,9 @@ class LML(Loss[LMLOptions]):
         return total, batch.row.unique().numel()
 
 
-plugin = Plugin(
-    kind="loss",
+plugin = LossPlugin(
+    implementation=LML,
     summary="language modelling loss over the whole vocabulary",
-    implementation="recbench_plugins.losses.lml:LML",
     options=LMLOptions,
-    signal="text",
     paper="Wang et al., MSL, SIGIR 2025, Eq. (1). https://doi.org/10.1145/3726302.3730041",
 )

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from recbench.interfaces import Loss, Options, Plugin
+from recbench.interfaces import Loss, LossPlugin, Options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,7 +136,7 @@ def token_temperatures(values: Tensor, position: Tensor, positive: Tensor, optio
 class MSL(Loss[MSLOptions]):
     """Softmax over the tokens that can continue some title of the catalogue."""
 
-    needs = frozenset({"choices"})
+    positions = "choices"
 
     def __init__(self, options: MSLOptions) -> None:
         super().__init__(options)
@@ -152,7 +152,7 @@ class MSL(Loss[MSLOptions]):
         Positions with one valid token have loss 0 and no gradient; they only count where the variant averages over
         them.
         """
-        from recbench.training.answers import segment_logsumexp
+        from recbench.training.segments import segment_logsumexp
 
         options = self.options
         adaptive = options.tau == "ats"
@@ -198,7 +198,7 @@ class MSL(Loss[MSLOptions]):
         """Move tau towards the batch's estimate (pooled over devices)."""
         import torch
 
-        from recbench.training.answers import sum_over_devices
+        from recbench.training.devices import sum_over_devices
 
         values = values.detach().double()
         rows = self._statistics_rows(batch, choice)
@@ -238,11 +238,9 @@ class MSL(Loss[MSLOptions]):
         return choice.depth == first[choice.row]
 
 
-plugin = Plugin(
-    kind="loss",
+plugin = LossPlugin(
+    implementation=MSL,
     summary="masked softmax over valid tokens, adaptive temperature",
-    implementation="recbench_plugins.losses.msl:MSL",
     options=MSLOptions,
-    signal="text",
     paper="Wang et al., MSL, SIGIR 2025. https://doi.org/10.1145/3726302.3730041",
 )

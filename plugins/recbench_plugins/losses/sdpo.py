@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from recbench.interfaces import Options, Plugin, PreferenceLoss
+from recbench.interfaces import LossPlugin, Options, PreferenceLoss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,12 +43,10 @@ class SDPO(PreferenceLoss[SDPOOptions]):
         return functional.softplus((self.options.beta * (rejected - chosen[:, None])).logsumexp(dim=1))
 
 
-plugin = Plugin(
-    kind="loss",
+plugin = LossPlugin(
+    implementation=SDPO,
     summary="preferences over several negatives (DPO), after LML",
-    implementation="recbench_plugins.losses.sdpo:SDPO",
     options=SDPOOptions,
-    signal="text",
     after="lml",
     paper="Chen et al., S-DPO, NeurIPS 2024. https://arxiv.org/abs/2406.09215",
 )

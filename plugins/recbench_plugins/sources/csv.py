@@ -1,24 +1,28 @@
-"""One's own interactions: a file with the columns user, item, timestamp and title, in any order.
+"""Your own interactions: a table with the columns user, item, timestamp and title, in any order.
 
-``item`` and ``title`` may stand in a second file instead, named by the option ``titles``.
+Options name the columns where they are called otherwise. ``item`` and ``title`` may be in a second file instead, which
+the option ``titles`` names. Timestamps are whole numbers, or dates and times in ISO 8601.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from recbench.data.options import PATH, ProtocolOptions
-from recbench.errors import DataError, UsageError
-from recbench.interfaces import DataSource, Plugin, Reporter
+from recbench.errors import DataError, UsageError, short
+from recbench.interfaces import DataSource, Reporter, SourcePlugin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from recbench.data.files import Table
     from recbench.types import Split
+
+DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
+TABBED = (".tsv", ".tab", ".inter", ".item")  # the last two are RecBole's atomic files
 
 
 class CsvOptions(ProtocolOptions):
@@ -30,10 +34,17 @@ class CsvOptions(ProtocolOptions):
         json_schema_extra=PATH,
     )
     titles: str = Field("", description="a second file with the columns item and title", json_schema_extra=PATH)
+    user: str = Field("user", min_length=1, description="name of the column that holds the user")
+    item: str = Field("item", min_length=1, description="name of the column that holds the item, in both files")
+    timestamp: str = Field("timestamp", min_length=1, description="name of the column that holds the time")
+    title: str = Field("title", min_length=1, description="name of the column that holds the item's title")
+    delimiter: Literal["auto", "comma", "tab", "semicolon", "pipe"] = Field(
+        "auto", description="what separates columns; 'auto' is a tab for .tsv, .tab, .inter and .item, else a comma"
+    )
 
 
 class Csv(DataSource[CsvOptions]):
-    """Interactions from comma-separated files; rows in any order, ids any text, whole-number timestamps."""
+    """Interactions from delimited text files; rows in any order, ids any text."""
 
     def inputs(self) -> Mapping[str, str]:
         """sha256 of each file, by file name.
@@ -47,35 +58,44 @@ class Csv(DataSource[CsvOptions]):
         return {path.name: sha256(path) for path in self._paths()}
 
     def prepare(self, reporter: Reporter) -> Split:
-        """The protocol of the MSL paper (5.1.1); the first title that an item has in the file counts.
+        """Windows and parts by the option ``protocol``; the first title that an item has in the file counts.
 
         Raises:
-            UsageError: no file is given.
+            UsageError: no file is given, or two options name one column.
             DataError: a file is missing or malformed, an item has no title, or too little data is left.
         """
         from dataclasses import replace
 
-        from recbench.data.files import read_table
-        from recbench.data.protocol import Interactions, split_interactions
+        from recbench.data.interactions import Interactions, split_interactions
 
-        reporter.stage("prepare csv")
+        reporter.begin("prepare csv")
         path, *more = self._paths()
-        own = ("user", "item", "timestamp") if more else ("user", "item", "timestamp", "title")
-        table = read_table(path, own)
-        named = read_table(more[0], ("item", "title")) if more else table
-        titles, conflicts = _titles(named)
-        raw = Interactions(table.not_empty("user"), table.not_empty("item"), table.whole_numbers("timestamp"))
-        for row, item in enumerate(raw.items):
-            if item not in titles:
-                raise DataError(f"{table.where(row)}: item {item!r} has no title in {named.path}.")
+        user, item, time, title = self._columns()
+        seen: dict[str, str] = {}
+        table = self._read(path, (user, item, time) if more else (user, item, time, title), seen)
+        named = self._read(more[0], (item, title), seen) if more else table
+        titles, conflicts = _titles(named, item, title)
+        raw = Interactions(table.not_empty(user), table.not_empty(item), table.times(time))
+        for row, name in enumerate(raw.items):
+            if name not in titles:
+                raise DataError(f"{table.where(row)}: item {short(name)} has no title in {named.path}.")
         split = split_interactions(raw, titles, self.options, origin=str(path))
-        rows = zip(raw.users, raw.items, raw.times.tolist(), strict=True)
-        facts = {
-            **split.facts,
-            "identical_rows": len(raw.users) - len(set(rows)),
-            "items_with_several_titles": conflicts,
-        }
-        return replace(split, sources=self.inputs(), facts=facts)
+        return replace(split, sources=seen, facts={**split.facts, "items_with_several_titles": conflicts})
+
+    def _read(self, path: Path, columns: tuple[str, ...], seen: dict[str, str]) -> Table:
+        from recbench.data.files import read_table
+
+        auto = "tab" if path.suffix.lower() in TABBED else "comma"
+        delimiter = DELIMITERS[auto if self.options.delimiter == "auto" else self.options.delimiter]
+        return read_table(path, columns, delimiter=delimiter, seen=seen)
+
+    def _columns(self) -> tuple[str, str, str, str]:
+        options = self.options
+        columns = (options.user, options.item, options.timestamp, options.title)
+        for name in columns:
+            if columns.count(name) > 1:
+                raise UsageError(f"Two of the options user, item, timestamp and title name the column {name!r}.")
+        return columns
 
     def _paths(self) -> list[Path]:
         from pathlib import Path
@@ -88,22 +108,21 @@ class Csv(DataSource[CsvOptions]):
         return paths
 
 
-def _titles(table: Table) -> tuple[dict[str, str], int]:
+def _titles(table: Table, item: str, title: str) -> tuple[dict[str, str], int]:
     """Each item's first title that is not empty, and how many items have several."""
     titles: dict[str, str] = {}
     conflicts: set[str] = set()
-    for item, title in zip(table.not_empty("item"), table.columns["title"], strict=True):
-        known = titles.get(item)
+    for name, text in zip(table.not_empty(item), table.columns[title], strict=True):
+        known = titles.get(name)
         if not known:
-            titles[item] = title
-        elif title and title != known:
-            conflicts.add(item)
+            titles[name] = text
+        elif text and text != known:
+            conflicts.add(name)
     return titles, len(conflicts)
 
 
-plugin = Plugin(
-    kind="source",
+plugin = SourcePlugin(
+    implementation=Csv,
     summary="your own interactions: user, item, timestamp, title",
-    implementation="recbench_plugins.sources.csv:Csv",
     options=CsvOptions,
 )

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from recbench.data.options import ProtocolOptions
 from recbench.errors import RecbenchError
-from recbench.interfaces import DataSource, Plugin, Reporter
+from recbench.interfaces import DataSource, Reporter, SourcePlugin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ class Ml100k(DataSource[Ml100kOptions]):
         return {path.name: sha256(path) for path in _paths()}
 
     def prepare(self, reporter: Reporter) -> Split:
-        """Verify both files against datasets.yaml, then the protocol of the MSL paper (5.1.1).
+        """Verify both files against datasets.yaml, then windows and parts by the option ``protocol``.
 
         Raises:
             RecbenchError: RecBole is not installed.
@@ -50,24 +50,27 @@ class Ml100k(DataSource[Ml100kOptions]):
         from dataclasses import replace
 
         from recbench.data.catalog import dataset
-        from recbench.data.files import read_table, verify
-        from recbench.data.protocol import Interactions, split_interactions
+        from recbench.data.files import parse_table, read_bytes, verify
+        from recbench.data.interactions import Interactions, split_interactions
 
-        reporter.stage("prepare ml-100k")
+        reporter.begin("prepare ml-100k")
         ratings, movies = _paths()
-        verify([ratings, movies], dataset("ml-100k").sha256)
-        table = read_table(ratings, ("user_id:token", "item_id:token", "timestamp:float"), delimiter="\t")
+        seen: dict[str, str] = {}
+        contents = {path: read_bytes(path, seen) for path in (ratings, movies)}
+        verify(seen, dataset("ml-100k").sha256)
+        columns: tuple[str, ...] = ("user_id:token", "item_id:token", "timestamp:float")
+        table = parse_table(ratings, contents[ratings], columns, delimiter="\t")
         raw = Interactions(
             table.columns["user_id:token"], table.columns["item_id:token"], table.whole_numbers("timestamp:float")
         )
         columns = ("item_id:token", "movie_title:token_seq", "release_year:token")
-        rows = zip(*read_table(movies, columns, delimiter="\t").columns.values(), strict=True)
+        rows = zip(*parse_table(movies, contents[movies], columns, delimiter="\t").columns.values(), strict=True)
         # One film has no year and one a wrong one ("V"), its title ending in the year already.
         titles = {
             item: f"{title} ({year})" if self.options.year and year.isdecimal() else title for item, title, year in rows
         }
         split = split_interactions(raw, titles, self.options, origin=ratings.name)
-        return replace(split, sources=self.inputs())
+        return replace(split, sources=seen)
 
 
 def _paths() -> tuple[Path, Path]:
@@ -84,10 +87,9 @@ def _paths() -> tuple[Path, Path]:
     return folder / "ml-100k.inter", folder / "ml-100k.item"
 
 
-plugin = Plugin(
-    kind="source",
+plugin = SourcePlugin(
+    implementation=Ml100k,
     summary="MovieLens 100K with titles, from RecBole's wheel",
-    implementation="recbench_plugins.sources.ml_100k:Ml100k",
     options=Ml100kOptions,
     paper="Harper and Konstan, The MovieLens Datasets, TiiS 2015, https://doi.org/10.1145/2827872",
 )

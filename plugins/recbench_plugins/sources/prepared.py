@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from recbench.data.options import PATH, SourceOptions
-from recbench.errors import DataError, UsageError
-from recbench.interfaces import DataSource, Plugin, Reporter
+from recbench.errors import DataError, UsageError, short
+from recbench.interfaces import DataSource, Reporter, SourcePlugin
 
 if TYPE_CHECKING:
     from recbench.data.files import Table
@@ -72,20 +72,21 @@ class Prepared(DataSource[PreparedOptions]):
         Raises:
             UsageError: as :meth:`inputs`.
             DataError: a file is missing or malformed, an item has no title, a part is empty, or a row of train_N.csv
-                is none of train.csv; names file and line.
+                is not in train.csv; names file and line.
         """
-        from recbench.data.protocol import encode, merge, title_facts
+        from recbench.data.interactions import encode, merge, title_facts
         from recbench.data.split import latest_tenth
         from recbench.data.titles import catalogue
         from recbench.data.windows import in_time_order
         from recbench.types import Split
 
         files = self._files()
-        reporter.stage(f"prepare {files.train.parent.name}")
-        raw = read_titles(files.titles)
+        reporter.begin(f"prepare {files.train.parent.name}")
+        seen: dict[str, str] = {}
+        raw = read_titles(files.titles, seen)
         ids, _ = encode(raw)
         index = {int(name): i for i, name in enumerate(ids)}
-        tables = {path: self._windows(path, index) for path in files.all()[1:]}
+        tables = {path: self._windows(path, index, seen) for path in files.all()[1:]}
         users, _ = encode(window[0] for _, windows in tables.values() for window in windows)
         user_index = {name: i for i, name in enumerate(users)}
         named = catalogue(ids, [raw[name] for name in ids], self.options.namesakes)
@@ -95,7 +96,8 @@ class Prepared(DataSource[PreparedOptions]):
 
         # As windows.time_order: by time, then user, then position (the sort is stable).
         train = sorted(tables[files.train][1], key=lambda window: (window[2], user_index[window[0]]))
-        facts: dict[str, Any] = {"window": self.options.window, **title_facts(named, self.options.namesakes)}
+        facts: dict[str, Any] = {"protocol": "released", "window": self.options.window}
+        facts |= title_facts(named, self.options.namesakes)
         if files.valid:
             cut, facts["validation"] = len(train), files.valid.name
             valid = in_time_order(build(tables[files.valid][1]))
@@ -115,7 +117,7 @@ class Prepared(DataSource[PreparedOptions]):
             test=in_time_order(build(tables[files.test][1])),
             sample=sample,
             facts=facts,
-            sources=self.inputs(),
+            sources=seen,
         )
 
     def _files(self) -> _Files:
@@ -123,7 +125,7 @@ class Prepared(DataSource[PreparedOptions]):
             raise UsageError(f"The data set prepared needs --data-dir: a directory with {TITLES} and train.csv.")
         folder = Path(self.options.dir)
         if not folder.is_dir():
-            raise DataError(f"{folder} is no directory: the option dir must name one with {TITLES} and train.csv.")
+            raise DataError(f"{folder} is not a directory: the option dir must name one with {TITLES} and train.csv.")
         for name in (TITLES, "test.csv"):
             if not (folder / name).is_file():
                 raise DataError(f"{folder / name} is missing: a release has {TITLES}, train.csv and test.csv.")
@@ -141,10 +143,10 @@ class Prepared(DataSource[PreparedOptions]):
         valid = folder / "valid.csv" if (folder / "valid.csv").is_file() else None
         return _Files(folder / TITLES, train, sample if sample != train else None, valid, folder / "test.csv")
 
-    def _windows(self, path: Path, known: Mapping[int, int]) -> tuple[Table, list[Window]]:
+    def _windows(self, path: Path, known: Mapping[int, int], seen: dict[str, str]) -> tuple[Table, list[Window]]:
         from recbench.data.files import read_table
 
-        table = read_table(path, ("user_id", "item_ids", "timestamp"))
+        table = read_table(path, ("user_id", "item_ids", "timestamp"), seen=seen)
         users, times = table.not_empty("user_id"), table.whole_numbers("timestamp").tolist()
         lists = [self._items(table, row, text, known) for row, text in enumerate(table.columns["item_ids"])]
         return table, list(zip(users, lists, times, strict=True))
@@ -155,10 +157,10 @@ class Prepared(DataSource[PreparedOptions]):
         except (ValueError, RecursionError):
             items = None
         if not isinstance(items, list):
-            raise DataError(f"{table.where(row)}: item_ids {_short(text)} is no list like [12, 7, 31].")
+            raise DataError(f"{table.where(row)}: item_ids {short(text)} is not a list like [12, 7, 31].")
         for item in items:
-            if type(item) is not int:  # True and 3.0 are none either
-                raise DataError(f"{table.where(row)}: item {_short(json.dumps(item))} is no whole number.")
+            if type(item) is not int:  # neither True nor 3.0
+                raise DataError(f"{table.where(row)}: item {short(json.dumps(item))} is not a whole number.")
             if item not in known:
                 raise DataError(f"{table.where(row)}: item {item} has no title in {TITLES}.")
         if not 2 <= len(items) <= self.options.window:
@@ -169,13 +171,13 @@ class Prepared(DataSource[PreparedOptions]):
         return tuple(items)
 
 
-def read_titles(path: Path) -> dict[str, str]:
-    """Raw title by item id, as found.
+def read_titles(path: Path, seen: dict[str, str]) -> dict[str, str]:
+    """Raw title by item id, as found; ``seen`` takes the file's sha256.
 
     Raises:
-        DataError: no JSON, no object, empty, an id that is no whole number or occurs twice, a title that is no text.
+        DataError: not a JSON object, empty, an id that is not a whole number or occurs twice, a title that is not text.
     """
-    from recbench.data.files import read_text
+    from recbench.data.files import as_text, read_bytes
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -186,21 +188,17 @@ def read_titles(path: Path) -> dict[str, str]:
         return found
 
     try:
-        titles = json.loads(read_text(path), object_pairs_hook=unique)
+        titles = json.loads(as_text(path, read_bytes(path, seen)), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no valid JSON: {error}.") from None
+        raise DataError(f"{path} is not valid JSON: {error}.") from None
     if not isinstance(titles, dict) or not titles:
         raise DataError(f"{path} must hold an object that maps item ids to titles, with at least one item.")
     for name, title in titles.items():
         if not re.fullmatch(r"0|[1-9][0-9]{0,17}", name):
-            raise DataError(f"{path}: item id {_short(name)} is no whole number.")
+            raise DataError(f"{path}: item id {short(name)} is not a whole number.")
         if not isinstance(title, str):
-            raise DataError(f"{path}: the title of item {name} is {_short(json.dumps(title))}, no text.")
+            raise DataError(f"{path}: the title of item {name} is {short(json.dumps(title))}, not text.")
     return titles
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
 def _sequences(windows: list[Window], users: Mapping[str, int], items: Mapping[int, int], size: int) -> Sequences:
@@ -217,7 +215,7 @@ def _sequences(windows: list[Window], users: Mapping[str, int], items: Mapping[i
 
 
 def _sample(train: list[Window], cut: int, table: Table, windows: list[Window], train_name: str) -> Ints:
-    """Rows of ``train[:cut]`` that the sample names, ascending; rows that stand in ``train[cut:]`` are left out.
+    """Rows of ``train[:cut]`` that the sample names, ascending; rows of ``train[cut:]`` are left out.
 
     A window that train holds twice may be sampled twice.
     """
@@ -242,10 +240,9 @@ def _sample(train: list[Window], cut: int, table: Table, windows: list[Window], 
     return np.sort(np.array(chosen, dtype=np.int32))
 
 
-plugin = Plugin(
-    kind="source",
+plugin = SourcePlugin(
+    implementation=Prepared,
     summary="a directory in the format of the MSL release: titles and ready windows",
-    implementation="recbench_plugins.sources.prepared:Prepared",
     options=PreparedOptions,
     paper="Wang et al., MSL: Not All Tokens Are What You Need for Tuning LLM as a Recommender, SIGIR 2025",
 )

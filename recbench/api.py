@@ -1,0 +1,231 @@
+"""recbench from Python: run, load, recommend, compare, evaluate. The command line is a skin over this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recbench import progress as reporters
+from recbench.errors import UsageError
+from recbench.interfaces import Reporter
+from recbench.results import RunRecord, read
+from recbench.spec.request import SET, Layer, Request, combine
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recbench.trained import Trained
+    from recbench.types import CaseResults, Sequences, Split
+
+Progress = bool | Reporter
+"""True shows a bar (lines, where there is no terminal), False nothing; a reporter gets it all."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run with at least one finished seed.
+
+    Attributes:
+        record: ranks, lists and costs of every seed, and what made them.
+        folder: where it lies, next to its store.
+    """
+
+    record: RunRecord
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run's id."""
+        return self.record.run
+
+    @cached_property
+    def results(self) -> CaseResults:
+        """Ranks and lists of every test case and seed."""
+        return self.record.case_results()
+
+    def metrics(self) -> pd.DataFrame:
+        """One row for each seed, one column for each metric: means over test cases."""
+        import pandas as pd
+
+        from recbench.evaluation import seed_means
+
+        return pd.DataFrame(seed_means(self.results), index=pd.Index(self.results.seeds, name="seed"))
+
+    def summary(self) -> pd.DataFrame:
+        """One row for each metric: mean and sample standard deviation over seeds."""
+        frame = self.metrics()
+        return frame.agg(["mean", "std"]).T
+
+    def cases(self) -> pd.DataFrame:
+        """One row for each test case and seed: user, rank of the target (0: not in the list), cold, history length."""
+        import pandas as pd
+
+        found, n = self.results, len(self.results.users)
+        return pd.DataFrame(
+            {
+                "seed": np.repeat(found.seeds, n),
+                "case": np.tile(np.arange(n), len(found.seeds)),
+                "user": np.tile(found.users, len(found.seeds)),
+                "rank": found.ranks.ravel(),
+                "cold": np.tile(found.cold, len(found.seeds)),
+                "history_length": np.tile(found.history_length, len(found.seeds)),
+            }
+        )
+
+    def load(self, seed: int | None = None, progress: Progress = False) -> Trained:
+        """The trained recommender of one seed."""
+        return load(self, seed, progress)
+
+    def export(self, folder: str | Path, *, merged: bool = False, seed: int | None = None) -> Path:
+        """See :func:`recbench.exporting.export`."""
+        from recbench.exporting import export
+
+        return export(self.load(seed), Path(folder), merged)
+
+    def _repr_html_(self) -> str:
+        return f"<p><code>{self.name}</code></p>{self.summary().to_html(float_format='{:.4f}'.format)}"
+
+
+def run(
+    model: str,
+    *,
+    set: Mapping[str, Mapping[str, Any]] | None = None,
+    runs: str | Path = "runs",
+    again: bool = False,
+    progress: Progress = True,
+    **flags: Any,
+) -> Run:
+    """Train, rank and record a method, seed by seed; what is finished is not computed again.
+
+    Args:
+        model: the backbone.
+        set: options by group, ``{"loss": {"tau": 2}}``.
+        runs: folder of runs.
+        again: compute finished seeds anew.
+        progress: see :data:`Progress`.
+        flags: the flags of ``recbench run``: loss, decoder, dataset, data_dir, llm, preset, device, seeds (5, or
+            [3, 17, 42]), epochs, train_samples, batch_size.
+
+    Raises:
+        UsageError: the request cannot be carried out.
+        RecbenchError: something failed; finished seeds are kept.
+    """
+    said = {"model": model, **flags, SET: dict(set or {})}
+    return execute(combine([Layer(said, lambda name: f"{name}=")]), Path(runs), again, progress)
+
+
+def execute(request: Request, runs: Path, again: bool = False, progress: Progress = True) -> Run:
+    """As :func:`run`, for a request."""
+    from recbench.description import command_of, shareable
+    from recbench.experiment import run as experiment
+    from recbench.planning import plan
+    from recbench.tidy import tidied
+
+    found = plan(request)
+    command = shareable(command_of(request, found), found)
+    with tidied(runs), reporters.chosen(progress) as reporter:
+        for note in found.notes:
+            reporter.message(note)
+        record = experiment(found, request.seeds, runs, command, reporter, again)
+    return Run(record, runs / record.run)
+
+
+def open_run(name: str | Path, runs: str | Path = "runs") -> Run:
+    """A finished run by its id, the beginning of its id, its folder or its record file.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    from recbench.lookup import find
+
+    path = find(str(name), Path(runs))
+    return Run(read(path), path.parent)
+
+
+def load(run: Run | str | Path, seed: int | None = None, progress: Progress = False) -> Trained:
+    """A trained recommender.
+
+    Args:
+        run: a run, or what :func:`open_run` takes.
+        seed: which one; the run's first if left out.
+        progress: see :data:`Progress`.
+
+    Raises:
+        UsageError: there is no such run or seed.
+        RecbenchError: what the run made is not stored any more.
+    """
+    from recbench.trained import Trained
+
+    found = run if isinstance(run, Run) else open_run(run)
+    with reporters.chosen(progress) as reporter:
+        return Trained(found.folder, seed, reporter)
+
+
+def compare(*found: Run | RunRecord | str | Path, metric: str = "NDCG@10") -> pd.DataFrame:
+    """The first run minus each of the others, tested over users; p is corrected over all of them by Holm.
+
+    Returns:
+        One row for each other run: means, difference, interval over users, interval over users and seeds, p, p after
+        Holm, d_z.
+
+    Raises:
+        UsageError: fewer than two runs, an unknown metric, or other test cases.
+    """
+    import pandas as pd
+
+    from recbench.pages.compare import family
+
+    records = [_record(one) for one in found]
+    if len(records) < 2:
+        raise UsageError("compare needs two runs or more.")
+    first, *others = records
+    rows = {}
+    for other, tested in zip(others, family([(first, other) for other in others], metric), strict=True):
+        c = tested.comparison
+        rows[other.run] = {
+            "mean": c.mean_a,
+            "mean of the other": c.mean_b,
+            "difference": c.difference,
+            "low": c.interval[0],
+            "high": c.interval[1],
+            "low (users and seeds)": c.interval_two_level[0],
+            "high (users and seeds)": c.interval_two_level[1],
+            "p": c.p,
+            "p (Holm)": tested.p_holm,
+            "d_z": c.effect,
+        }
+    frame = pd.DataFrame(rows).T
+    frame.index.name = f"{first.run}: {metric}, minus"
+    return frame
+
+
+def _record(found: Run | RunRecord | str | Path) -> RunRecord:
+    if isinstance(found, RunRecord):
+        return found
+    return found.record if isinstance(found, Run) else open_run(found).record
+
+
+def evaluate(rankings: Sequence[Sequence[Any]], data: Split, cases: Sequences | None = None) -> dict[str, float]:
+    """Metrics of ranked lists, whoever made them.
+
+    Args:
+        rankings: for each case the recommended items, best first: item ids, titles, or indices of the catalogue.
+        data: the data set, from ``recbench.datasets.load``.
+        cases: what was ranked; the whole test set if left out.
+
+    Returns:
+        Metric -> mean over cases, for the metrics that the lists are long enough for.
+
+    Raises:
+        UsageError: another number of lists than cases, an unknown item, or an item twice in a list.
+    """
+    from recbench.evaluation import seed_means
+    from recbench.lists import results_of
+
+    found = results_of(rankings, data, data.test if cases is None else cases)
+    return {name: float(values[0]) for name, values in seed_means(found).items()}

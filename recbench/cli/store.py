@@ -1,0 +1,65 @@
+"""``recbench store``: what is stored, how large and how old it is, and which runs need it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recbench.cli.options import folder_option
+from recbench.cli.text import columns
+from recbench.progress import duration
+
+_runs = folder_option("--runs", "runs", "Folder of runs.")
+
+
+@click.group(invoke_without_command=True)
+@_runs
+@click.pass_context
+def store(ctx: click.Context, runs: Path) -> None:
+    """List the stored steps by size, with their age and the runs that reach them."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from recbench.inventory import inventory
+
+    entries = inventory(runs)
+    if not entries:
+        click.echo(f"{runs} holds no steps yet.")
+        return
+    rows = [["size", "age", "runs", "step", "what"]]
+    for entry in entries:
+        used = "in use" if entry.live else str(len(entry.runs)) if entry.runs else "none"
+        rows.append(
+            [size_text(entry.size), duration(entry.age), used, entry.path.name, entry.title or "of an older recbench"]
+        )
+    click.echo(columns(rows))
+    loose = [entry for entry in entries if not entry.wanted]
+    click.echo(f"\n{len(entries)} steps, {size_text(sum(entry.size for entry in entries))}")
+    if loose:
+        total = size_text(sum(entry.size for entry in loose))
+        click.echo(f"no run reaches {len(loose)} of them ({total}): recbench store prune removes those")
+
+
+@store.command()
+@_runs
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def prune(runs: Path, dry_run: bool) -> None:
+    """Remove the steps that no record or interrupted run reaches, and what an older recbench left.
+
+    A step that a running process uses stays.
+    """
+    from recbench.inventory import prune as remove
+
+    removed = remove(runs, dry_run)
+    for entry in removed:
+        click.echo(f"{'would remove' if dry_run else 'removed'}: {entry.path} ({size_text(entry.size)})")
+    total = size_text(sum(entry.size for entry in removed))
+    click.echo(f"{len(removed)} steps, {total}{' would be' if dry_run else ''} freed")
+
+
+def size_text(size: int) -> str:
+    """Bytes as a person says them."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} B"

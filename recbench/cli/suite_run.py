@@ -1,0 +1,182 @@
+"""``recbench suite run`` and ``suite plan``: the cells of a suite, and the steps that they share."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recbench.cli.options import folder_option
+from recbench.cli.request import flag_of, set_layer
+from recbench.cli.text import columns
+from recbench.errors import RecbenchError
+from recbench.progress import duration, reporter
+from recbench.tidy import tidied
+
+if TYPE_CHECKING:
+    from recbench.cells import Planned, SuitePlan
+    from recbench.results import RunRecord
+    from recbench.suites import Suite
+
+FLAGS = (
+    click.argument("name", metavar="NAME|FILE.yaml"),
+    click.option("--only", multiple=True, metavar="CELL", help="Only these cells (by name)."),
+    click.option("--part", metavar="I/N", help="Only every N-th cell, from the I-th: parts can run side by side."),
+    click.option("--seeds", metavar="N|A,B,...", help="Instead of the suite's own."),
+    click.option("--dataset", metavar="NAME", help="Instead of the suite's own."),
+    click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
+    click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="For the cells that have a language model."),
+    click.option("--preset", metavar="cpu|paper", help="Budget."),
+    click.option("--device", metavar="auto|cpu|cuda", help="Where to compute."),
+    click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of every cell."),
+    folder_option("--runs", "runs", "Folder of runs."),
+)
+
+
+def suite_flags(command: Any) -> Any:
+    """Add the flags that choose cells and change all of them."""
+    for flag in reversed(FLAGS):
+        command = flag(command)
+    return command
+
+
+@click.command("run")
+@suite_flags
+@click.option("--step", "steps", multiple=True, metavar="STEP", help="Build only these steps (suite plan names them).")
+@click.pass_context
+def run(ctx: click.Context, /, steps: tuple[str, ...], runs: Path, **flags: Any) -> None:
+    """Run the cells in order; a step that several of them need is done once.
+
+    The same command continues an interrupted suite. A cell that fails is named at the end, and the others still run.
+    """
+    from recbench import processes
+    from recbench.cells import build_steps, suite_plan
+
+    suite, cells = _cells(flags)
+    if steps:
+        with reporter() as progress:
+            build_steps(suite_plan(cells, runs), steps, runs, progress)
+        processes.leave()
+        return
+    failed = _run(suite, cells, runs)
+    processes.leave()
+    ctx.exit(1 if failed else 0)
+
+
+@click.command("plan")
+@suite_flags
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for job arrays and schedulers.")
+def plan(as_json: bool, runs: Path, **flags: Any) -> None:
+    """Every distinct step of a suite: what it needs, whether it is there, an estimate, and the command that builds it.
+
+    A step's command builds the steps that it needs, too, where they are missing.
+    """
+    from recbench.cells import suite_plan
+
+    suite, cells = _cells(flags)
+    found = suite_plan(cells, runs)
+    rows = [_row(look, found, _command(flags, runs)) for look in found.steps]
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        return
+    head = ["step", "state", "estimate", "cells", "what"]
+    table = [
+        [r["step"], r["state"], duration(r["seconds"]) if r["seconds"] else "", str(len(r["cells"])), r["title"]]
+        for r in rows
+    ]
+    click.echo(columns([head, *table]))
+    left = [look for look in found.steps if look.state in ("to do", "damaged")]
+    total = duration(sum(look.seconds for look in left)) if left else "nothing"
+    click.echo(f"\n{len(rows)} distinct steps of {len(cells)} cells; {len(left)} to build: about {total}")
+    for name in found.open:
+        click.echo(f"cell {name!r}: more steps follow once its options are chosen on validation")
+    click.echo(f"to build one step: {_command(flags, runs)} --step STEP")
+
+
+def _row(look: Any, found: SuitePlan, command: str) -> dict[str, Any]:
+    step = look.step
+    return {
+        "step": step.folder,
+        "kind": step.kind,
+        "title": step.title,
+        "needs": sorted({need.folder for need in step.needs.values()}),
+        "state": look.state,
+        "seconds": round(look.seconds, 1),
+        "measured": look.measured,
+        "cells": found.uses[step.folder],
+        "command": f"{command} --step {step.folder}",
+    }
+
+
+def _command(flags: Mapping[str, Any], runs: Path) -> str:
+    words = ["recbench", "suite", "run", flags["name"]]
+    for name, value in flags.items():
+        if name in ("name", "only", "part") or not value:
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [flag_of(name.removesuffix("s") if name == "sets" else name), str(one)]
+    words += ["--runs", str(runs)] if runs != Path("runs") else []
+    return shlex.join(words)
+
+
+def _cells(flags: Mapping[str, Any]) -> tuple[Suite, list[Planned]]:
+    from recbench.cells import planned, select
+    from recbench.spec.request import Layer
+    from recbench.suites import load
+
+    suite = load(flags["name"])
+    own = ("name", "only", "part", "sets")
+    over = {name: value for name, value in flags.items() if value is not None and name not in own}
+    cells = select(suite, flags["only"], flags["part"])
+    return suite, planned(suite, cells, [Layer(over, flag_of), set_layer(flags["sets"])])
+
+
+def _run(suite: Suite, cells: Sequence[Planned], runs: Path) -> list[str]:
+    """Run the cells and print what came of each; returns the names of those that failed."""
+    from recbench import processes
+    from recbench.cells import run_cell
+
+    done: dict[str, RunRecord] = {}
+    failed: list[str] = []
+    with reporter() as progress:
+        for number, one in enumerate(cells, start=1):
+            name = one.cell.name
+            progress.begin(f"cell {number} of {len(cells)}: {name}")
+            try:
+                with tidied(runs):
+                    done[name] = run_cell(suite, one, runs, progress)
+            except Exception as error:  # whatever it is, it is this cell's: the others still run
+                failed.append(name)
+                kind = "" if isinstance(error, RecbenchError) else f"{type(error).__name__}: "
+                progress.message(f"cell {name!r} failed: {kind}{' '.join(str(error).split())}")
+    if processes.is_main():
+        _summary(cells, done)
+        for name in failed:
+            click.echo(f"recbench: cell {name!r} failed: see above.", err=True)
+    return failed
+
+
+def _summary(cells: Sequence[Planned], done: Mapping[str, RunRecord]) -> None:
+    """What each cell reached, and how often each kind of step was shared."""
+    from recbench.cells import shared
+    from recbench.evaluation import seed_means
+
+    rows = [["cell", "NDCG@10", "seeds", "run"]]
+    for one in cells:
+        name = one.cell.name
+        if name in done:
+            means = seed_means(done[name].case_results())["NDCG@10"]
+            spread = f" ± {means.std(ddof=1):.4f}" if len(means) > 1 else ""
+            rows.append([name, f"{means.mean():.4f}{spread}", str(len(means)), done[name].run])
+        else:
+            rows.append([name, "failed", "", ""])
+    click.echo(columns(rows))
+    head = ["step of the cells' seeds", "different", "used", "shared most"]
+    shares = [[kind, str(n), str(uses), f"{most}x"] for kind, n, uses, most in shared(list(done.values()))]
+    click.echo()
+    click.echo(columns([head, *shares]))

@@ -1,0 +1,249 @@
+"""One experiment: run each seed, keep a record that is always complete for the seeds it holds."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from recbench import processes
+from recbench.description import describe, run_id
+from recbench.errors import DataError, RecbenchError
+from recbench.files import digest, reason, sweep_temporaries, write_atomic
+from recbench.interfaces import FitReport, Reporter
+from recbench.planning import Plan
+from recbench.process import begin, device_words
+from recbench.results import RunRecord, SeedResult, StepRecord, environment, read
+from recbench.results import write as write_record
+from recbench.spec.model import Spec
+from recbench.spec.request import seeds_text
+from recbench.steps.artefacts import load_report
+from recbench.steps.executor import Serial
+from recbench.steps.graph import Graph, graph, seeds_of
+from recbench.steps.lessons import TEXTS
+from recbench.steps.step import Step
+from recbench.steps.store import Store
+
+STORE = "steps"
+RECORD = "record.json"
+LOCAL = "local.json"
+KEPT = 10  # places of a ranked list that a record keeps
+
+
+def run(
+    plan: Plan, seeds: Sequence[int], runs: Path, command: str, reporter: Reporter, again: bool = False
+) -> RunRecord:
+    """Run every seed that is not finished yet.
+
+    A finished seed counts if it was made by the steps that the plan has today: one that other code or other data made
+    is run again, and never stands in one record with a new one.
+
+    Args:
+        plan: from :func:`recbench.planning.plan`.
+        seeds: the seeds; a method whose result does not depend on them runs once, as seed 0.
+        runs: folder of runs; steps go to ``runs/steps``.
+        command: how to run it again, for the record, without its seeds.
+        reporter: progress.
+        again: compute finished seeds anew.
+
+    Returns:
+        The record with the seeds asked for and any finished before.
+
+    Raises:
+        RecbenchError: of any step; seeds finished before stay recorded.
+    """
+    begin(plan.spec)
+    chosen = seeds_of(plan.spec, seeds)
+    if tuple(seeds) != chosen:
+        reporter.message(f"{plan.spec.recommender.backbone.name} does not depend on the seed: it runs once")
+    graphs = {seed: graph(plan.spec, seed) for seed in chosen}
+    folder, store = runs / run_id(plan.spec), Store(runs / STORE)
+    with _using(plan.spec, store, folder, graphs, reporter):
+        one = _Run(plan, folder, Serial(store, reporter, again), command, again)
+        return one.all(graphs)
+
+
+@contextmanager
+def _using(spec: Spec, store: Store, folder: Path, graphs: Mapping[int, Graph], reporter: Reporter) -> Iterator[None]:
+    """Clean up after others, and keep others from cleaning up what this run needs."""
+    if not processes.is_main():
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecbenchError(f"--runs {folder.parent}: {reason(error)}.") from error
+    for path in [*store.sweep(), *sweep_temporaries(folder)]:
+        reporter.message(f"removed what an interrupted run left: {path.name}")
+    steps = [step for one in graphs.values() for step in one]
+    llm = spec.recommender.language_model
+    local = {
+        # an interrupted run has no record yet: this is what tells that its steps are wanted
+        "steps": sorted({step.folder for step in steps}),
+        # a record holds no path of this machine, and loading a model again needs its place
+        "llm": llm.place if llm and not llm.tiny else None,
+        "data": spec.dataset.paths,
+    }
+    write_atomic(folder / LOCAL, (json.dumps(local, indent=1) + "\n").encode())
+    with store.using(steps):
+        yield
+
+
+@dataclass
+class _Run:
+    """A run under way."""
+
+    plan: Plan
+    folder: Path
+    executor: Serial
+    command: str
+    again: bool
+
+    @property
+    def reporter(self) -> Reporter:
+        return self.executor.reporter
+
+    def all(self, graphs: Mapping[int, Graph]) -> RunRecord:
+        """Every seed, the finished ones from their record."""
+        first = next(iter(graphs.values()))
+        self.executor.run([first.prepared])
+        split = self.executor.value(first.prepared)
+        base = describe(self.plan, split, first.ranked.cases(split), self.command)
+        for sentence in _warnings(split.facts):
+            self.reporter.message(sentence)
+        done = self._finished(base, graphs)
+        for number, (seed, steps) in enumerate(graphs.items(), start=1):
+            place = f"seed {seed} ({number} of {len(graphs)})"
+            if seed in done and not self.again:
+                self.reporter.message(f"{place}: finished before")
+                continue
+            self.reporter.message(place)
+            result = self._one(steps)
+            done = processes.once(lambda: self._keep(base, graphs, result))  # noqa: B023 - called at once
+            self.executor.forget()
+        return _assembled(base, done)
+
+    def _one(self, steps: Graph) -> SeedResult:
+        started, before = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+        ranking = self.executor.value(steps.ranked)
+        split = self.executor.value(steps.prepared)
+        cases = steps.ranked.cases(split)
+        report = self._report(steps.model)
+        self.reporter.message(
+            f"seed {steps.seed} done in {time.perf_counter() - before:.0f} s: "
+            f"{report.steps} training steps, epoch {report.best_epoch}"
+        )
+        processes.once(lambda: self._keep_texts(steps))
+        device = self.plan.spec.machine.device
+        return SeedResult(
+            seed=steps.seed,
+            ranks=ranking.target_ranks(cases.target),
+            top=ranking.items[:, :KEPT],
+            invalid_share=ranking.invalid_share,
+            validation=report.validation,
+            best_epoch=report.best_epoch,
+            steps_trained=report.steps,
+            losses=report.losses,
+            steps=tuple(self._step_record(role, step) for role, step in steps.steps.items()),
+            watched=dict(report.watched),
+            peak_memory_bytes=max(processes.peak_memory_bytes(device), report.peak_memory_bytes),
+            started=started,
+            environment=environment(device_words(self.plan.spec)),
+        )
+
+    def _step_record(self, role: str, step: Step) -> StepRecord:
+        """What a step cost when it was built; 0 for one that is gone, since what it led to is there."""
+        built = self.executor.built(step)
+        seconds, reused = (round(built.seconds, 3), built.reused) if built else (0.0, True)
+        return StepRecord(
+            role=role, kind=step.kind, phase=step.phase, folder=step.folder, seconds=seconds, reused=reused
+        )
+
+    def _report(self, step: Step) -> FitReport:
+        built = self.executor.built(step)
+        return load_report(built.path) if built else FitReport()
+
+    def _keep_texts(self, steps: Graph) -> None:
+        """Texts that a step wrote (LLM-CF's chains of thought) where a person looks for them."""
+        for step in steps:
+            built = self.executor.built(step)
+            if built and (texts := built.path / TEXTS).is_file():
+                place = self.folder / f"seed{steps.seed}-{TEXTS}"
+                write_atomic(place, texts.read_bytes())
+                self.reporter.message(f"texts to read: {place}")
+
+    # ---- the record -------------------------------------------------------------------------------------------
+
+    def _finished(
+        self, base: Mapping[str, Any], graphs: Mapping[int, Graph], quiet: bool = False
+    ) -> dict[int, SeedResult]:
+        """The recorded seeds that today's steps made; what other code made is set aside."""
+        path = self.folder / RECORD
+        if not path.exists():
+            return {}
+        try:
+            record = read(path)
+        except DataError:
+            if self.again:
+                return {}
+            raise
+        if record.spec_hash != base["spec_hash"]:
+            raise RecbenchError(f"{path} holds another spec than its folder's name says: move the folder away.")
+        kept = {}
+        for result in record.seeds:
+            made = {step.role: step.folder for step in result.steps}
+            now = graphs[result.seed] if result.seed in graphs else graph(self.plan.spec, result.seed)
+            if made == {role: step.folder for role, step in now.steps.items()}:
+                kept[result.seed] = result
+            elif not quiet:
+                why = difference(made, now, self.executor.store)
+                self.reporter.message(f"seed {result.seed}: made by {why}, so it does not count any more")
+        return kept
+
+    def _keep(self, base: Mapping[str, Any], graphs: Mapping[int, Graph], result: SeedResult) -> dict[int, SeedResult]:
+        """Add one seed to the record under a lock: another process may be adding its own."""
+        path = self.folder / RECORD
+        with FileLock(self.folder / ".lock"):
+            found = self._finished(base, graphs, quiet=True)
+            if path.exists() and not self.again:
+                self._set_aside(path, found)
+            done = {**found, result.seed: result}
+            write_record(_assembled(base, done), path)
+        return done
+
+    def _set_aside(self, path: Path, kept: Mapping[int, SeedResult]) -> None:
+        """Keep a copy of a record that loses seeds, under a name of its own."""
+        if len(read(path).seeds) > len(kept):
+            content = path.read_bytes()
+            aside = path.with_name(f"record-{digest(content.decode())[:8]}.json")
+            write_atomic(aside, content)
+            self.reporter.message(f"the record of seeds that do not count any more is kept as {aside.name}")
+
+
+def difference(made: Mapping[str, str], now: Graph, store: Store) -> str:
+    """Why recorded steps are not today's, in a few words: the first step that differs, and what of it."""
+    from recbench.steps.explain import changed
+
+    for role, step in now.steps.items():
+        if made.get(role) != step.folder:
+            return changed(step, role, store.root / made[role] if role in made else None)
+    return "other steps"
+
+
+def _warnings(facts: Mapping[str, Any]) -> list[str]:
+    """What the audit found that a reader of the results must know."""
+    return [str(sentence) for sentence in facts.get("warnings", ())]
+
+
+def _assembled(base: Mapping[str, Any], done: Mapping[int, SeedResult]) -> RunRecord:
+    """The record, its command naming just the seeds that it holds."""
+    seeds = sorted(done)
+    command = f"{base['command']} --seeds {seeds_text(seeds)}"
+    return RunRecord(**{**base, "command": command}, seeds=tuple(done[seed] for seed in seeds))

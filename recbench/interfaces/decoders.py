@@ -1,0 +1,74 @@
+"""Decoders: from a trained model to a ranking of the catalogue."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from recbench.interfaces.fitting import Reporter
+from recbench.interfaces.plugin import Method, O, Plugin, Signal
+
+if TYPE_CHECKING:
+    from recbench.interfaces.backbones import ScoringBackbone
+    from recbench.language.textmodel import TextModel
+    from recbench.types import Histories, Ranking
+
+
+class Decoder(Method[O], ABC):
+    """What both kinds of decoder share; derive from :class:`TextDecoder` or :class:`ScoringDecoder`."""
+
+    signal: ClassVar[Signal]
+
+    @abstractmethod
+    def rank(self, model: Any, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter) -> Ranking:
+        """The best ``depth`` items of each case.
+
+        Args:
+            model: a trained :class:`recbench.language.textmodel.TextModel` or :class:`ScoringBackbone`.
+            cases: N histories to recommend for.
+            depth: how many items to return.
+            exclude_history: never recommend an item of the case's history.
+            reporter: progress.
+
+        Returns:
+            Items and scores [N, depth], best first: distinct items of the catalogue in each row, then ``PAD`` with a
+            score of -inf where there are no more. The bench checks it (:func:`recbench.search.checked`).
+        """
+
+
+class TextDecoder(Decoder[O]):
+    """Ranks with a language model that writes titles."""
+
+    signal: ClassVar[Signal] = "text"
+
+    @abstractmethod
+    def rank(
+        self, model: TextModel, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
+    ) -> Ranking:
+        """See :meth:`Decoder.rank`."""
+
+
+class ScoringDecoder(Decoder[O]):
+    """Ranks with a model that scores items."""
+
+    signal: ClassVar[Signal] = "scores"
+
+    @abstractmethod
+    def rank(
+        self, model: ScoringBackbone[Any], cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
+    ) -> Ranking:
+        """See :meth:`Decoder.rank`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderPlugin(Plugin):
+    """Describes a :class:`TextDecoder` or :class:`ScoringDecoder`."""
+
+    kind: ClassVar[str] = "decoder"
+    implements: ClassVar[tuple[type, ...]] = (TextDecoder, ScoringDecoder)
+
+    @property
+    def signal(self) -> Signal:
+        """text or scores, as the implementation's base class says."""
+        return self.implementation.signal

@@ -1,0 +1,59 @@
+"""Typed options: what ``--set GROUP.OPTION=VALUE`` may say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+def _number_or_auto(value: object) -> object:
+    if value == "auto":
+        return value
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ValueError("it must be auto or a whole number of at least 1")
+    return number
+
+
+BatchSize = Annotated[int | Literal["auto"], BeforeValidator(_number_or_auto)]
+"""The type of an option that is a number of users at a time, or left to the decoder."""
+
+
+class Options(BaseModel):
+    """Base of every plugin's options: typed, defaulted, immutable; an unknown key is an error.
+
+    Class attributes:
+        later: options that do not change what a method learns before its training (a teacher's lessons, ``learn``).
+            Every other option counts there: forgetting to name one costs time, never a wrong result.
+
+    Raises:
+        TypeError: ``later`` names an option that the class does not have; when the class is created.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        if isinstance(cls.later, str):
+            raise TypeError(f"{cls.__name__}.later must be a frozenset of option names, not the text {cls.later!r}.")
+        if unknown := sorted(cls.later - cls.model_fields.keys()):
+            known = ", ".join(cls.model_fields) or "none"
+            raise TypeError(f"{cls.__name__}.later names {', '.join(unknown)}, but its options are: {known}.")
+
+    def objection(self, depth: int) -> str:
+        """Why these options cannot give a ranked list of ``depth`` items, as a sentence; empty if they can."""
+        return ""
+
+    def teacher_depth(self) -> int:
+        """How many items of each of its teacher's lists a method reads."""
+        return 0
+
+    def requires(self) -> Mapping[str, str]:
+        """Backbones that these values ask for, by role, in addition to the descriptor's (a decoder's fusion)."""
+        return {}

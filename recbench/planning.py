@@ -1,0 +1,84 @@
+"""From a request to a plan: the complete spec, checksums of its inputs included, and where everything is here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from recbench import processes
+from recbench.data.catalog import datasets
+from recbench.data.prepare import entry
+from recbench.device import automatic
+from recbench.language.facts import describe_llm
+from recbench.spec.layers import Origins
+from recbench.spec.model import DataSet, Recommender, Spec
+from recbench.spec.request import Request
+from recbench.spec.resolve import resolve
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment that can be run on this machine.
+
+    Attributes:
+        spec: what decides the result, and the places of its files here.
+        origins: who said each value, by (group, option).
+        preset: the preset's name; empty for a spec that came from a record.
+        notes: what of the request had no effect.
+    """
+
+    spec: Spec
+    origins: Origins
+    preset: str
+    notes: tuple[str, ...] = ()
+
+
+def plan(request: Request) -> Plan:
+    """The complete plan of a request; reads files, trains nothing.
+
+    Raises:
+        UsageError: anything about the request that cannot be.
+        DataError: a raw file is missing.
+        RecbenchError: a language model's repository cannot be reached.
+    """
+    found = entry(request.dataset)
+    device = automatic() if request.device == "auto" else request.device
+    resolved = resolve(request, device, processes.world(), found.source, found.options)
+    spec = resolved.spec.model_copy(
+        update={"dataset": measured(resolved.spec.dataset), "recommender": _with_llm(resolved.spec.recommender)}
+    )
+    return Plan(spec, resolved.origins, resolved.preset, resolved.notes)
+
+
+def measured(dataset: DataSet) -> DataSet:
+    """A data set with the checksums of its raw files, and the name of your own data.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    files = dict(dataset.make().inputs())
+    place = next((Path(path) for path in dataset.paths.values()), None)
+    label = None
+    if place is not None:
+        place = place.resolve()
+        label = re.sub(r"[^A-Za-z0-9._-]+", "-", place.name if place.is_dir() else place.stem).strip("-._") or "own"
+        label = label if label not in datasets() else f"own-{label}"
+    return dataset.model_copy(update={"files": files, "label": label})
+
+
+def _with_llm(recommender: Recommender) -> Recommender:
+    """The language model pinned to what it is now: a local one by its content, a hub one by its commit."""
+    llm = recommender.language_model
+    if llm is None or llm.tiny:
+        return recommender
+    facts = describe_llm(llm.place, getattr(llm.options, "revision", ""))
+    return recommender.with_llm(name=facts.name, place=facts.place, fingerprint=facts.fingerprint, commit=facts.commit)
+
+
+def located(spec: Spec, data: Mapping[str, str], llm: str | None) -> Spec:
+    """A record's spec with this machine's paths: ``data`` by option of the source, ``llm`` a place."""
+    dataset = spec.dataset.model_copy(update={"paths": dict(data)})
+    recommender = spec.recommender if llm is None else spec.recommender.with_llm(place=llm)
+    return spec.model_copy(update={"dataset": dataset, "recommender": recommender})

@@ -1,0 +1,68 @@
+"""Makes this process ready for an experiment: device, other processes, threads, repeatable algorithms."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+from recbench import processes
+from recbench.errors import UsageError
+from recbench.spec.model import Spec
+
+
+def begin(spec: Spec) -> None:
+    """Prepare this process for the spec's steps.
+
+    Raises:
+        UsageError: the device or the number of processes is not what the spec says.
+    """
+    machine = spec.machine
+    if machine.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu.")
+    if machine.processes != processes.world():
+        raise UsageError(
+            f"machine.processes={machine.processes} but {processes.world()} started: torchrun starts more."
+        )
+    if machine.threads > (cores := 4 * (os.cpu_count() or 1)):
+        raise UsageError(f"machine.threads={machine.threads}: this machine takes {cores} threads at most.")
+    processes.join(machine.device)
+    _environment()
+    if spec.recommender.train is not None:  # counting items needs no torch, which takes seconds to import
+        _libraries(spec)
+
+
+def device_words(spec: Spec) -> str:
+    """The device, for people."""
+    if spec.machine.device == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name())
+    return f"CPU, {spec.machine.threads} threads"
+
+
+def _environment() -> None:
+    # read by libraries when they are first imported or used
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # progress goes through the reporter
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
+        # By default glibc returns every tensor of more than 128 KiB to the system and faults it in again.
+        libc = ctypes.CDLL("libc.so.6")
+        for parameter, value in ((-3, 1 << 30), (-1, (1 << 31) - 1), (-2, 1 << 26)):  # mmap, trim, top pad
+            libc.mallopt(parameter, value)
+
+
+def _libraries(spec: Spec) -> None:
+    import torch
+    import transformers
+
+    torch.set_num_threads(max(spec.machine.threads // processes.world(), 1))
+    # a debugging aid that costs a pass over every new tensor
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True, warn_only=spec.machine.device != "cpu")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()

@@ -1,0 +1,254 @@
+"""A complete experiment, but for its seeds: typed, and as JSON without any path of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_serializer, model_validator
+
+from recbench import registry
+from recbench.errors import RecbenchError
+from recbench.files import digest
+from recbench.interfaces import Options, Plugin, Signal
+from recbench.spec.llm import TINY, PretrainedOptions, TinyOptions, options_of
+from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
+from recbench.spec.request import Tuning
+
+
+def path_options(options: type[Options]) -> tuple[str, ...]:
+    """The options that name a place on this machine: those marked ``json_schema_extra={"path": True}``."""
+    marked = []
+    for name, field in options.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("path"):
+            marked.append(name)
+    return tuple(marked)
+
+
+class _Part(BaseModel):
+    """A part of a spec; what it does not have is absent from its JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_serializer(mode="wrap")
+    def _present(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
+
+    def plain(self) -> dict[str, Any]:
+        """The part as JSON values."""
+        return self.model_dump(mode="json")
+
+
+class Method(_Part):
+    """A plugin with its options.
+
+    Attributes:
+        files: sha256 of each file that an option names, by option.
+        paths: where those files are on this machine; not part of the JSON.
+    """
+
+    kind: ClassVar[str]
+
+    name: str
+    options: SerializeAsAny[Options]
+    files: dict[str, str] = Field(default_factory=dict)
+    paths: dict[str, str] = Field(default_factory=dict, exclude=True, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and isinstance(given := values.get("options", {}), Mapping):
+            options = registry.get(cls.kind, cls._plugin_name(values)).options
+            return {**values, "options": options.model_validate(dict(given))}
+        return values
+
+    @classmethod
+    def _plugin_name(cls, values: Mapping[str, Any]) -> str:
+        return str(values["name"])
+
+    @model_serializer(mode="wrap")
+    def _present(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        found = dump(self)
+        places = path_options(type(self.options))
+        found["options"] = {name: value for name, value in found["options"].items() if name not in places}
+        return {name: value for name, value in found.items() if name == "options" or value not in (None, {})}
+
+    @property
+    def plugin(self) -> Any:
+        """Its descriptor."""
+        return registry.get(self.kind, self._plugin_name({"name": self.name}))
+
+    def located(self) -> Options:
+        """The options with this machine's paths."""
+        return self.options.model_copy(update=self.paths)
+
+    def make(self, *arguments: Any) -> Any:
+        """A fresh instance of the implementation."""
+        return self.plugin.implementation(self.located(), *arguments)
+
+    def early_options(self) -> dict[str, Any]:
+        """The options that count before training: all but those that the class calls ``later``."""
+        later = type(self.options).later
+        return {name: value for name, value in self.plain()["options"].items() if name not in later}
+
+
+class Backbone(Method):
+    """The recommender's model."""
+
+    kind = "backbone"
+
+
+class Loss(Method):
+    """What it is trained with."""
+
+    kind = "loss"
+
+
+class Decoder(Method):
+    """How its output becomes a ranking."""
+
+    kind = "decoder"
+
+
+class DataSet(Method):
+    """The data: a source with its options, and what its files hold.
+
+    Attributes:
+        name: what the user typed after ``--dataset``.
+        source: the plugin that reads it.
+        label: what your own data is called: its folder or file.
+        files: sha256 of every raw file, by file name.
+    """
+
+    kind = "source"
+
+    source: str
+    label: str | None = None
+
+    @classmethod
+    def _plugin_name(cls, values: Mapping[str, Any]) -> str:
+        return str(values.get("source", values.get("name")))
+
+    @property
+    def plugin(self) -> Plugin:
+        """The source's descriptor."""
+        return registry.get("source", self.source)
+
+    @property
+    def called(self) -> str:
+        """The name on pages."""
+        return self.label or self.name
+
+
+class LanguageModel(_Part):
+    """The language model.
+
+    Attributes:
+        name: ``tiny``, the last part of a local model's path, or a hub identifier.
+        fingerprint: sha256 of a local model's files.
+        commit: the commit of a hub model.
+        place: where it is on this machine: a folder, a GGUF file or a hub identifier; not part of the JSON.
+    """
+
+    name: str
+    options: SerializeAsAny[TinyOptions | PretrainedOptions]
+    fingerprint: str | None = None
+    commit: str | None = None
+    place: str = Field("", exclude=True, repr=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and isinstance(given := values.get("options", {}), Mapping):
+            return {**values, "options": options_of(str(values["name"])).model_validate(dict(given))}
+        return values
+
+    @property
+    def tiny(self) -> bool:
+        """Whether it is the small one that recbench trains from scratch."""
+        return self.name == TINY
+
+
+class Recommender(_Part):
+    """A model, how it is trained and how it is decoded; those that it builds on are recommenders too.
+
+    Attributes:
+        loss, train: None for a model that is only fitted, such as popularity.
+        decoder: None for a model that is not decoded itself.
+        collaborative: scores items, behind a prompt's embeddings or a decoder's fusion.
+        reference: the starting point and reference of a preference loss.
+        teacher: what the method learns from.
+    """
+
+    backbone: Backbone
+    loss: Loss | None = None
+    decoder: Decoder | None = None
+    llm: LanguageModel | None = None
+    train: TrainBudget | None = None
+    collaborative: Recommender | None = None
+    reference: Recommender | None = None
+    teacher: Recommender | None = None
+
+    @property
+    def signal(self) -> Signal:
+        """``text`` or ``scores``."""
+        signal: Signal = self.backbone.plugin.signal
+        return signal
+
+    @property
+    def language_model(self) -> LanguageModel | None:
+        """Its own language model, or its teacher's."""
+        return self.llm or (self.teacher.language_model if self.teacher else None)
+
+    def methods(self) -> Iterator[Method]:
+        """Every plugin that it is made of, nested ones included."""
+        for part in (self.backbone, self.loss, self.decoder):
+            if part is not None:
+                yield part
+        for inner in (self.collaborative, self.reference, self.teacher):
+            if inner is not None:
+                yield from inner.methods()
+
+    def with_llm(self, **facts: Any) -> Self:
+        """The same with facts of the language model (fingerprint, commit, place), wherever it occurs."""
+        update: dict[str, Any] = {}
+        if self.llm is not None and not self.llm.tiny:
+            update["llm"] = self.llm.model_copy(update=facts)
+        for role in ("reference", "teacher"):
+            if (inner := getattr(self, role)) is not None:
+                update[role] = inner.with_llm(**facts)
+        return self.model_copy(update=update)
+
+
+class Spec(_Part):
+    """A complete experiment, but for its seeds."""
+
+    dataset: DataSet
+    recommender: Recommender
+    evaluate: EvaluateOptions
+    machine: MachineOptions
+    tuning: Tuning | None = None
+
+    def spec_hash(self) -> str:
+        """16 hex digits over the canonical JSON."""
+        return digest(self.plain())[:16]
+
+    @classmethod
+    def from_record(cls, spec: Mapping[str, Any], name: str = "the record") -> Spec:
+        """The spec that a record holds.
+
+        Raises:
+            RecbenchError: it is not a spec of this version; names the part.
+            UsageError: a plugin that it names is not installed.
+        """
+        from pydantic import ValidationError
+
+        try:
+            return cls.model_validate(spec)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the spec"
+            raise RecbenchError(f"{name} holds a spec that cannot be used: {where}: {first['msg']}.") from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RecbenchError(f"{name} holds a spec that cannot be used: {error!r}.") from error

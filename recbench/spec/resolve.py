@@ -1,0 +1,296 @@
+"""From a request to a complete, validated spec, and where each of its values comes from.
+
+Values are layered: option defaults, datasets.yaml, the method's own training defaults, preset, files, flags, ``--set``.
+Every option lives in one class, in one place; this module only finds it by group and name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbench import registry
+from recbench.errors import RecbenchError, UsageError, did_you_mean
+from recbench.files import sha256_path
+from recbench.interfaces import BackbonePlugin, Options
+from recbench.spec.layers import Layers, Origins
+from recbench.spec.llm import TINY, LanguageModelOptions, options_of
+from recbench.spec.model import Backbone, DataSet, Decoder, LanguageModel, Loss, Method, Recommender, Spec, path_options
+from recbench.spec.options import PRESETS, TRAIN_DEFAULTS, EvaluateOptions, MachineOptions, TrainBudget
+from recbench.spec.request import BUDGET, SET, Request
+
+TEACHER = "teacher"
+WORDS = ("model", "loss", "decoder")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A spec, who said each of its values, the name of its preset, and what of the request had no effect."""
+
+    spec: Spec
+    origins: Origins
+    preset: str
+    notes: tuple[str, ...] = ()
+
+
+def resolve(request: Request, device: str, processes: int, source: str, defaults: Mapping[str, Any]) -> Resolved:
+    """Look everything up, layer the values, validate, check that the parts fit together.
+
+    Args:
+        request: what the user asked for.
+        device: what ``auto`` means on this machine.
+        processes: how many share the run.
+        source, defaults: the data set's plugin and options in datasets.yaml.
+
+    Raises:
+        UsageError: an unknown name or option, a value of the wrong kind, or parts that do not go together.
+    """
+    if request.device != "auto":
+        device = request.device
+    preset = request.preset or ("paper" if device == "cuda" else "cpu")
+    if preset not in PRESETS:
+        raise UsageError(f"Unknown preset {preset!r}: {did_you_mean(preset, PRESETS)}")
+    layers = Layers(request)
+    data = dataset(request, layers, source, defaults)
+    recommender = _Resolver(request, layers, preset, device).recommender()
+    evaluate = layers.options("evaluate", EvaluateOptions, [(f"preset {preset}", PRESETS[preset]["evaluate"])])
+    detected = [("detected", {"device": device, "processes": processes})]
+    if request.device != "auto":
+        detected.append((request.origin("device"), {"device": device}))
+    machine = layers.options("machine", MachineOptions, detected)
+    layers.finish()
+    assert recommender.decoder is not None
+    if objection := recommender.decoder.options.objection(evaluate.depth):
+        raise UsageError(objection)
+    spec = Spec(dataset=data, recommender=recommender, evaluate=evaluate, machine=machine, tuning=request.tuning)
+    return Resolved(spec, layers.origins, preset, _without_effect(request, recommender))
+
+
+def _without_effect(request: Request, recommender: Recommender) -> tuple[str, ...]:
+    """Budget flags of a model that is not trained: one line of flags may serve several models."""
+    if recommender.train is not None:
+        return ()
+    said = [f"--{flag.replace('_', '-')}" for flag in BUDGET if getattr(request, flag) is not None]
+    return tuple(f"{flag} has no effect: {request.model} is not trained" for flag in said)
+
+
+def dataset(request: Request, layers: Layers, source: str, defaults: Mapping[str, Any]) -> DataSet:
+    """The data set of a request, by its source and the options of datasets.yaml."""
+    plugin = registry.get("source", source)
+    given = [] if request.data_dir is None else [(request.origin("data_dir"), data_option(request, source))]
+    options = layers.options("dataset", plugin.options, [("datasets.yaml", defaults), *given])
+    kept, paths = _split_paths(options)
+    return DataSet(name=request.dataset, source=source, options=kept, paths=paths)
+
+
+def data_option(request: Request, source: str) -> dict[str, str]:
+    """The option of a source that ``--data-dir`` fills: ``dir``, or ``file`` for one that reads a file.
+
+    Raises:
+        UsageError: the path does not exist, or the source reads no path.
+    """
+    assert request.data_dir is not None
+    known = registry.get("source", source).options.model_fields
+    path, origin = Path(request.data_dir).expanduser(), request.origin("data_dir", "--data-dir")
+    said = f"{origin} {request.data_dir}"
+    if "dir" not in known and "file" not in known:
+        raise UsageError(f"{said} does not apply: the data set {request.dataset!r} is not read from a path.")
+    if not path.exists():
+        raise UsageError(f"{said} does not exist.")
+    if "dir" in known and (path.is_dir() or "file" not in known):
+        if not path.is_dir():
+            raise UsageError(f"{said} is a file, but the data set {request.dataset!r} is read from a folder.")
+        return {"dir": str(path)}
+    if not path.is_file():
+        raise UsageError(f"{said} is a folder, but the data set {request.dataset!r} is read from a file.")
+    return {"file": str(path)}
+
+
+@dataclass
+class _Resolver:
+    """Resolves one recommender; a teacher's with layers of its own."""
+
+    request: Request
+    layers: Layers
+    preset: str
+    device: str
+
+    def recommender(self) -> Recommender:
+        """Backbone, what it requires, loss, decoder, language model and budget."""
+        request, plugin = self.request, registry.get("backbone", self.request.model)
+        loss = request.loss or plugin.default_loss
+        decoder_name = request.decoder or plugin.default_decoder
+        _check_fit(request, plugin, loss, decoder_name)
+        backbone = Backbone(name=request.model, **self._method("backbone", plugin.options))
+        decoder = Decoder(name=decoder_name, **self._method("decoder", registry.get("decoder", decoder_name).options))
+        mixed = decoder.options.requires()
+        wanted = {**mixed, **plugin.requires}
+        collaborative = self._collaborative(backbone, mixed, wanted) if "collaborative" in wanted else None
+        teacher = self._teacher(wanted["teacher"], backbone) if "teacher" in wanted else None
+        llm = self._language_model() if plugin.signal == "text" else None
+        if llm is None and teacher is None and request.llm != TINY:
+            raise UsageError(f"{request.origin('llm', '--llm')} does not apply: {request.model} has no language model.")
+        kind = "scores" if llm is None else "tiny" if llm.tiny else "pretrained"
+        base = Recommender(backbone=backbone, decoder=decoder, llm=llm, collaborative=collaborative, teacher=teacher)
+        return self._trained(base, loss, kind) if loss else base
+
+    def _trained(self, base: Recommender, name: str, kind: str) -> Recommender:
+        plugin, reference = registry.get("loss", name), None
+        loss = Loss(name=name, **self._method("loss", plugin.options))
+        if plugin.after:
+            if base.llm and getattr(base.llm.options, "bits", 16) < 16:
+                raise UsageError(
+                    f"--loss {name} needs llm.bits=16: TRL rounds what is trained next to quantised weights."
+                )
+            first = registry.get("loss", plugin.after)
+            start = Loss(name=plugin.after, **self._method("reference", first.options))
+            budget = self._budget("reference_train", kind)
+            reference = base.model_copy(update={"decoder": None, "teacher": None, "loss": start, "train": budget})
+            kind = f"preference {kind}"
+        update = {"loss": loss, "reference": reference, "train": self._budget("train", kind)}
+        return base.model_copy(update=update)
+
+    def _method(self, group: str, options: type[Options]) -> dict[str, Any]:
+        kept, paths = _split_paths(self.layers.options(group, options))
+        return {"options": kept, "paths": paths, "files": _files(group, kept, paths)}
+
+    def _budget(self, group: str, kind: str, flags: bool = True) -> TrainBudget:
+        """A training budget: defaults of the kind of model, the preset, the budget flags, then options."""
+        signal = "scores" if kind == "scores" else "preference" if kind.startswith("preference") else "text"
+        layers = [(f"{kind} default", TRAIN_DEFAULTS[kind]), (f"preset {self.preset}", PRESETS[self.preset][signal])]
+        if flags:
+            for flag, option in BUDGET.items():
+                if (value := getattr(self.request, flag)) is not None:
+                    layers.append((self.request.origin(flag), {option: value}))
+        return self.layers.options(group, TrainBudget, layers)
+
+    def _language_model(self) -> LanguageModel:
+        name = self.request.llm
+        bf16 = [("GPU", {"precision": "bf16"})] if self.device == "cuda" and name != TINY else []
+        model: type[LanguageModelOptions] = options_of(name)
+        return LanguageModel(name=name, options=self.layers.options("llm", model, bf16), place=name)
+
+    def _collaborative(self, backbone: Method, mixed: Mapping[str, str], wanted: Mapping[str, str]) -> Recommender:
+        """The collaborative model: trained exactly as if it were run by itself, so that both share their steps."""
+        own = str(getattr(backbone.options, "collaborative", wanted["collaborative"]))
+        if mixed.get("collaborative", own) != own:
+            raise UsageError(
+                f"decoder.collaborative={mixed['collaborative']} and backbone.collaborative={own}: a run has one "
+                "collaborative model, so name the same one twice."
+            )
+        plugin = registry.get("backbone", own)
+        if plugin.signal != "scores" or plugin.requires:
+            kind = "one that writes titles" if plugin.signal == "text" else "one that learns from a teacher"
+            raise UsageError(f"collaborative={own} must be a backbone that scores items by itself, not {kind}.")
+        base = Recommender(backbone=Backbone(name=own, **self._method("collaborative", plugin.options)))
+        if not plugin.default_loss:
+            return base
+        loss = Loss(name=plugin.default_loss, options=registry.get("loss", plugin.default_loss).options())
+        return base.model_copy(
+            update={"loss": loss, "train": self._budget("collaborative_train", "scores", flags=False)}
+        )
+
+    def _teacher(self, default: str, student: Method) -> Recommender:
+        """The recommender to learn from, resolved as if it were run by itself, so that both share their steps."""
+        request = _teacher_request(self.request, self.layers.raw(TEACHER), default)
+        plugin = registry.get("backbone", request.model)
+        if plugin.signal != "text":
+            raise UsageError(
+                f"teacher.model={request.model} must be a backbone that writes titles, not one that scores items."
+            )
+        inner = Layers(request, TEACHER)
+        try:
+            teacher = _Resolver(request, inner, self.preset, self.device).recommender()
+            inner.finish()
+            assert teacher.decoder is not None
+            if objection := teacher.decoder.options.objection(student.options.teacher_depth()):
+                raise UsageError(objection)
+        except UsageError as error:
+            raise UsageError(f"The teacher: {error}") from error
+        self.layers.origins |= {(TEACHER, f"{group}.{option}"): who for (group, option), who in inner.origins.items()}
+        for word in WORDS:
+            if word in request.origins:
+                part = {"model": "backbone"}.get(word, word)
+                self.layers.origins[TEACHER, part] = request.origins[word]
+        return teacher
+
+
+def _teacher_request(request: Request, given: Mapping[str, Any], default: str) -> Request:
+    """The request for a teacher alone, from ``--set teacher.model=...`` and ``teacher.GROUP.OPTION=...``."""
+    words: dict[str, str] = {"model": default}
+    groups: dict[str, dict[str, Any]] = {}
+    origins = {flag: request.origins[flag] for flag in (*BUDGET, "llm") if flag in request.origins}
+    for key, value in given.items():
+        origin = request.origin(f"{SET}.{TEACHER}.{key}", "--set")
+        group, dot, option = key.partition(".")
+        if dot:
+            groups.setdefault(group, {})[option] = value
+            origins[f"{SET}.{group}.{option}"] = origin
+        elif isinstance(value, dict):  # as a file may write it: teacher: {loss: {tau: 2}}
+            groups.setdefault(group, {}).update(value)
+            origins |= {f"{SET}.{group}.{name}": origin for name in value}
+        elif key in WORDS:
+            words[key], origins[key] = str(value), origin
+        else:
+            known = f"{', '.join(WORDS)} or GROUP.OPTION"
+            raise UsageError(f"{origin} teacher.{key} does not exist: a teacher has {known}, such as teacher.loss.tau.")
+    budget = {flag: getattr(request, flag) for flag in BUDGET}
+    return Request(**words, llm=request.llm, device=request.device, options=groups, origins=origins, **budget)
+
+
+def _check_fit(request: Request, backbone: BackbonePlugin, loss: str, decoder: str) -> None:
+    if request.loss and not backbone.default_loss:
+        raise UsageError(f"--loss {request.loss} does not apply: {request.model} is not trained by a loss.")
+    makes = _words(backbone.signal)
+    if loss and (trains := registry.get("loss", loss).signal) != backbone.signal:
+        raise UsageError(
+            f"--loss {loss} trains {_words(trains)}, but {request.model} produces "
+            f"{makes}: use {_fitting('loss', backbone.signal)}."
+        )
+    if (accepts := registry.get("decoder", decoder).signal) != backbone.signal:
+        raise UsageError(
+            f"--decoder {decoder} needs {_words(accepts)}, but {request.model} "
+            f"produces {makes}: use {_fitting('decoder', backbone.signal)}."
+        )
+
+
+def _words(signal: str) -> str:
+    return "titles" if signal == "text" else "item scores"
+
+
+def _fitting(kind: str, signal: str) -> str:
+    fitting = []
+    for name in registry.names(kind):
+        try:
+            if registry.get(kind, name).signal == signal:
+                fitting.append(name)
+        except RecbenchError:  # a broken plugin is not advice
+            continue
+    return " or ".join(fitting)
+
+
+def _split_paths(options: Options) -> tuple[Options, dict[str, str]]:
+    """Options without their paths, and the paths that were given, the user's home spelled out."""
+    marked = path_options(type(options))
+    paths = {name: str(Path(value).expanduser()) for name in marked if (value := getattr(options, name))}
+    empty = {name: type(options).model_fields[name].get_default() for name in marked}
+    return options.model_copy(update=empty), paths
+
+
+def _files(group: str, options: Options, paths: Mapping[str, str]) -> dict[str, str]:
+    """sha256 of each file that an option names; a text option that happens to name a file counts too."""
+    named = dict(paths)
+    for name, value in options:
+        if isinstance(value, str) and value and type(options).model_fields[name].annotation is str:
+            path = Path(value).expanduser()
+            if path.exists():
+                named[name] = str(path)
+    found = {}
+    for name, place in named.items():
+        try:
+            found[name] = sha256_path(Path(place))
+        except OSError as error:
+            raise UsageError(f"{group}.{name}={place} cannot be read: {error.strerror}.") from error
+    return found

@@ -1,0 +1,197 @@
+"""What code a step runs, as a digest: an edited method must not find what it made before.
+
+A module counts with everything that it imports, inside functions too, as syntax trees without docstrings: a comment
+changes nothing. Source is followed through recbench, through the distribution of a plugin, and through whatever is not
+installed as a package (an editable install, a file on the path). Other libraries count by their version. Nothing is
+imported for this. What cannot be seen here (a module named by a string) is what ``Plugin.revision`` is for.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+OURS = ("recbench", "recbench_plugins")
+PLUMBING = frozenset({"pydantic", "yaml", "filelock"})
+"""Libraries that carry values and compute none: their versions change no result."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """What some modules run.
+
+    Attributes:
+        digest: 16 hexadecimal digits over the syntax trees.
+        versions: version of each library that is imported, by distribution.
+        modules: digest of each module that counts, by name: what an explanation of a difference needs.
+    """
+
+    digest: str
+    versions: dict[str, str]
+    modules: dict[str, str]
+
+
+@cache
+def code_of(roots: tuple[str, ...]) -> Code:
+    """The code behind the modules ``roots``, by dotted name."""
+    owned = {_top(root) for root in roots}
+    modules: dict[str, str] = {}
+    libraries: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop()
+        if name in modules:
+            continue
+        path = _file(name)
+        if path is None or not _followed(name, path, owned):
+            libraries.add(_top(name))
+            continue
+        tree = _parsed(path, path.stat().st_mtime_ns)
+        modules[name] = tree.digest
+        waiting += [found for target in tree.imports for found in _targets(name, path, target)]
+    both = "\n".join(f"{name} {modules[name]}" for name in sorted(modules))
+    return Code(hashlib.sha256(both.encode()).hexdigest()[:16], _versions(libraries), dict(sorted(modules.items())))
+
+
+@dataclass(frozen=True)
+class _Import:
+    """``import module`` (no names) or ``from module import names``; ``level`` counts the leading dots."""
+
+    module: str
+    names: tuple[str, ...]
+    level: int
+
+
+@dataclass(frozen=True)
+class _Tree:
+    digest: str
+    imports: tuple[_Import, ...]
+
+
+@cache
+def _parsed(path: Path, changed: int) -> _Tree:
+    """A source file as a digest and its imports; ``changed`` is its time, so that an edit is seen."""
+    tree = ast.parse(path.read_bytes(), str(path))
+    imports = tuple(_imports(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            _drop_docstring(node)
+    return _Tree(hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16], imports)
+
+
+def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    first = node.body[0] if node.body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        node.body = node.body[1:]
+
+
+def _imports(tree: ast.AST) -> Iterator[_Import]:
+    """The imports of a tree, but for those that only a type checker sees."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and _for_types_only(node.test):
+            for other in node.orelse:
+                yield from _imports(other)
+        elif isinstance(node, ast.Import):
+            yield from (_Import(alias.name, (), 0) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield _Import(node.module or "", tuple(alias.name for alias in node.names), node.level)
+        else:
+            yield from _imports(node)
+
+
+def _for_types_only(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
+
+
+def _targets(name: str, path: Path, found: _Import) -> list[str]:
+    """The modules that an import in module ``name`` reads: submodules by their own name, else the module named."""
+    module = found.module
+    if found.level:
+        parts = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+        parts = parts[: len(parts) - (found.level - 1)]
+        module = ".".join([*parts, found.module] if found.module else parts)
+    inner = [f"{module}.{part}" for part in found.names]
+    places = [_file(target) for target in inner]
+    own = [target for target, place in zip(inner, places, strict=True) if place is not None]
+    return own if found.names and len(own) == len(inner) else [module, *own]
+
+
+@cache
+def _root(top: str) -> tuple[tuple[Path, ...], Path | None]:
+    """Where a top-level module lies: the folders of a package, or the file of a module."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        return (), None
+    folders = tuple(Path(place) for place in spec.submodule_search_locations or ())
+    source = Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    return folders, source
+
+
+@cache
+def _file(name: str) -> Path | None:
+    """The source file of a module, found without importing its packages; None where there is none."""
+    top, *rest = name.split(".")
+    folders, source = _root(top)
+    if not rest:
+        return source
+    for folder in folders:
+        place = folder.joinpath(*rest)
+        for candidate in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+def _followed(name: str, path: Path, owned: set[str]) -> bool:
+    top = _top(name)
+    if top in OURS or top in owned:
+        return True
+    if top in sys.stdlib_module_names:
+        return False
+    if any(path.is_relative_to(folder) for folder in _libraries()):
+        return bool(_distributions(top) & {d for root in owned for d in _distributions(root)})
+    return True
+
+
+@cache
+def _libraries() -> tuple[Path, ...]:
+    """Where installed libraries lie."""
+    places = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib")}
+    places |= {place for place in sys.path if place.endswith(("site-packages", "dist-packages"))}
+    return tuple(Path(place) for place in places if place)
+
+
+@cache
+def _packages() -> dict[str, list[str]]:
+    return {top: list(owners) for top, owners in metadata.packages_distributions().items()}
+
+
+def _distributions(top: str) -> set[str]:
+    return set(_packages().get(top, ()))
+
+
+def _versions(tops: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for top in tops:
+        if top in sys.stdlib_module_names or top in PLUMBING:
+            continue
+        for owner in _distributions(top):
+            found[owner] = metadata.version(owner)
+    return dict(sorted(found.items()))
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]

@@ -1,0 +1,114 @@
+"""Executors bring steps into being. The serial one builds them in this process, one after the other."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from recbench import processes
+from recbench.interfaces import Reporter
+from recbench.steps.step import Step
+from recbench.steps.store import Built, Store
+
+
+class Executor(Protocol):
+    """Builds what is missing of a graph.
+
+    A step's folder name is the only thing that two executors must agree on: a distributed one sends names to its
+    workers, which find the steps in a graph of their own and build them with a :class:`Serial`.
+    """
+
+    def run(self, steps: Iterable[Step]) -> dict[str, Built]:
+        """Build each of the steps that is not there, what it needs first; by folder name, what was found or built."""
+
+
+class Serial:
+    """Builds steps in this process; also the :class:`recbench.steps.step.Work` that they see.
+
+    Args:
+        store: where finished steps are.
+        reporter: progress.
+        again: build, once in this executor's life, what is there already.
+    """
+
+    def __init__(self, store: Store, reporter: Reporter, again: bool = False) -> None:
+        self.store, self.reporter, self.again = store, reporter, again
+        self.done: dict[str, Built] = {}
+        self._values: dict[str, Any] = {}
+        self._made: dict[str, Any] = {}
+
+    def run(self, steps: Iterable[Step]) -> dict[str, Built]:
+        """See :class:`Executor`."""
+        return {step.folder: self._ensure(step) for step in steps}
+
+    def forget(self) -> None:
+        """Drop the values kept in memory, such as the models of a seed."""
+        self._values.clear()
+        self._made.clear()
+
+    def built(self, step: Step) -> Built | None:
+        """The step as this executor found or built it, or as it is in the store."""
+        if step.folder not in self.done and not self.again:
+            found = processes.once(lambda: self.store.find(step))
+            if found is not None:
+                self.done[step.folder] = found
+        return self.done.get(step.folder)
+
+    # ---- what steps see ---------------------------------------------------------------------------------------
+
+    def path(self, step: Step) -> Path:
+        """See :class:`recbench.steps.step.Work`."""
+        return self.done[step.folder].path
+
+    def value(self, step: Step) -> Any:
+        """See :class:`recbench.steps.step.Work`."""
+        if step.folder not in self._values:
+            self._values[step.folder] = self._load(step)
+        return self._values[step.folder]
+
+    def take(self, step: Step) -> Any:
+        """See :class:`recbench.steps.step.Work`."""
+        return self._values.pop(step.folder) if step.folder in self._values else self._load(step)
+
+    def _load(self, step: Step) -> Any:
+        self._ensure(step)
+        return step.load(self.path(step), self, self._made.pop(step.folder, None))
+
+    # ---- building ---------------------------------------------------------------------------------------------
+
+    def _ensure(self, step: Step) -> Built:
+        if (found := self.built(step)) is not None:
+            return found
+        for need in step.needs.values():  # before, so that each step's time is its own
+            self._ensure(need)
+        self.reporter.begin(step.title)
+        built = self._build(step)
+        self.reporter.end()
+        self.done[step.folder] = built
+        if built.reused:
+            self.reporter.message(f"{step.kind}: another process has built it ({built.path.name})")
+        return built
+
+    def _build(self, step: Step) -> Built:
+        """With several processes the first one stores the step; where a step says so, all of them build it."""
+
+        def fill(folder: Path) -> None:
+            self._made[step.folder] = step.build(folder, self)
+
+        def store(announce: Callable[[bool], None] = lambda building: None) -> Built:
+            return self.store.build(step, fill, self.reporter, rebuild=self.again, announce=announce)
+
+        if processes.world() == 1:
+            return store()
+        if not step.together:
+            return processes.once(store)
+        if processes.is_main():
+            # another run may be building the same step: only under the lock is it known whether all have to take part
+            built = store(lambda building: processes.once(lambda: building))
+            return processes.once(lambda: built)
+        if processes.once(lambda: None):
+            with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
+                fill(Path(scratch))
+        return processes.once(lambda: None)

@@ -1,0 +1,92 @@
+"""Test or validation cases, ranked by the trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from recbench.steps.artefacts import load_ranking, save_ranking
+from recbench.steps.prepared import Prepared
+from recbench.steps.scoring import ScoringModel
+from recbench.steps.setting import Setting
+from recbench.steps.step import Step, Work
+
+if TYPE_CHECKING:
+    from recbench.spec.model import Decoder, Method, Recommender
+    from recbench.types import Ranking, Sequences, Split
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked(Step):
+    """The ranked cases; ``model`` is the step of the trained model."""
+
+    recommender: Recommender
+    setting: Setting
+    model: Step
+    part: Literal["test", "validation"] = "test"
+
+    kind = "ranking"
+    phase = "decoding"
+
+    @property
+    def title(self) -> str:
+        """What is ranked."""
+        return f"rank {self.part} cases of {self.recommender.backbone.name}, seed {self.setting.seed}"
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """Decoder, depth and cases."""
+        evaluate = self.setting.evaluate.model_dump(mode="json")
+        unused = ("validation_cases",) if self.part == "test" else ("depth", "per_user", "cases")
+        kept = {name: value for name, value in evaluate.items() if name not in unused}
+        return {"decoder": self.decoder.plain(), "part": self.part, "evaluate": kept}
+
+    @cached_property
+    def needs(self) -> Mapping[str, Step]:
+        """Data, the model, and the recommender whose scores the decoder mixes in."""
+        needs: dict[str, Step] = {"prepare": Prepared(self.setting.dataset), "model": self.model}
+        if "collaborative" in self.decoder.options.requires():
+            assert self.recommender.collaborative is not None
+            needs["mixed"] = ScoringModel(self.recommender.collaborative, self.setting)
+        return needs
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """The decoder."""
+        return (self.decoder,)
+
+    @property
+    def decoder(self) -> Decoder:
+        """The experiment's decoder."""
+        assert self.recommender.decoder is not None
+        return self.recommender.decoder
+
+    def cases(self, split: Split) -> Sequences:
+        """What is ranked."""
+        return self.setting.test_cases(split) if self.part == "test" else self.setting.validation_cases(split)
+
+    def build(self, folder: Path, work: Work) -> Ranking:
+        """Rank."""
+        split, model = work.value(self.needs["prepare"]), work.value(self.model)
+        if "mixed" in self.needs:
+            model.recommender = work.value(self.needs["mixed"])
+        cases = self.cases(split)
+        depth = self.setting.evaluate.depth if self.part == "test" else 10
+        work.reporter.begin(self.title, len(cases))
+        found = self.setting.rank(self.decoder, model, cases.histories(), depth, work.reporter, len(split.catalog))
+        save_ranking(folder, found)
+        return found
+
+    def load(self, folder: Path, work: Work, made: Any = None) -> Ranking:
+        """The ranking."""
+        return load_ranking(folder)
+
+    def pace(self) -> tuple[Mapping[str, Any], float, float]:
+        """Cases, by decoder and model."""
+        llm, evaluate = self.recommender.llm, self.setting.evaluate
+        like = {"decoder": self.decoder.plain(), "llm": llm.name if llm else "", "part": self.part}
+        amount = evaluate.validation_cases if self.part == "validation" else evaluate.cases or 3000
+        return like, float(amount), 1e-4 if llm is None else 8e-3 if llm.tiny else 1.0

@@ -1,0 +1,117 @@
+"""What all models of a seed share, and what each of them does with it: windows, budget, validation, ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from recbench.data.split import cap_per_user, subsample, training_sample
+from recbench.evaluation.ranks import ndcg
+from recbench.interfaces import Fit, Reporter, TrainOptions
+from recbench.search.check import checked
+from recbench.spec.model import DataSet, Decoder, Recommender
+from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
+
+if TYPE_CHECKING:
+    from recbench.steps.step import Work
+    from recbench.types import Histories, Ranking, Sequences, Split
+
+MANY = 70_000  # training windows of a data set that is not prepared yet, for estimates
+NOTHING = TrainBudget(epochs=1, batch_size=1, learning_rate=1.0)
+"""The budget handed to what decides its own, or trains nothing."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Data, protocol, machine and seed."""
+
+    dataset: DataSet
+    evaluate: EvaluateOptions
+    machine: MachineOptions
+    seed: int
+
+    def facts(self, recommender: Recommender) -> dict[str, Any]:
+        """What decides a trained model next to the recommender itself."""
+        evaluate = {"cases": self.evaluate.validation_cases, "history": self.evaluate.history}
+        return {
+            "machine": self.machine.model_dump(mode="json"),
+            "validation": {**evaluate, "decoder": validation_decoder(recommender).plain()},
+            "seed": self.seed if recommender.backbone.plugin.seeded else None,
+        }
+
+    def test_cases(self, split: Split) -> Sequences:
+        """The test windows that are ranked."""
+        windows, options = split.test, self.evaluate
+        if options.per_user:
+            windows = cap_per_user(windows, options.per_user)
+        return subsample(windows, options.cases) if options.cases else windows
+
+    def validation_cases(self, split: Split) -> Sequences:
+        """The validation windows that are ranked."""
+        return subsample(split.valid, self.evaluate.validation_cases)
+
+    def rank(
+        self, decoder: Decoder, model: Any, cases: Histories, depth: int, reporter: Reporter, items: int
+    ) -> Ranking:
+        """The best ``depth`` of ``items`` items for each case, checked.
+
+        Raises:
+            RecbenchError: what the decoder returned is not a ranking; names it.
+        """
+        excluded = self.evaluate.history == "excluded"
+        found = decoder.make().rank(model, cases, depth, excluded, reporter)
+        return checked(found, cases, depth, items, excluded, f"decoder {decoder.name!r}")
+
+    def validation(self, recommender: Recommender, model: Any, split: Split, work: Work) -> Callable[[], float]:
+        """NDCG@10 of ``model``, as it stands when called, on the validation sample."""
+        cases, decoder, quiet = self.validation_cases(split), validation_decoder(recommender), Quiet(work.reporter)
+
+        def validate() -> float:
+            ranking = self.rank(decoder, model, cases.histories(), 10, quiet, len(split.catalog))
+            return float(ndcg(ranking.target_ranks(cases.target)).mean())
+
+        return validate
+
+    def fit(self, budget: TrainBudget, validate: Callable[[], float] | None, work: Work, **more: Any) -> Fit:
+        """What a training is given."""
+        options = TrainOptions(**budget.model_dump(exclude={"samples"}))
+        machine = self.machine
+        return replace(Fit(options, self.seed, machine.device, machine.threads, validate, work.reporter), **more)
+
+
+def validation_decoder(recommender: Recommender) -> Decoder:
+    """The decoder that ranks the validation sample, whatever ranks the test set: one model serves every decoder."""
+    plugin = recommender.backbone.plugin
+    name = plugin.validation_decoder or plugin.default_decoder
+    return Decoder.model_validate({"name": name})
+
+
+def training_windows(split: Split, budget: TrainBudget) -> Sequences:
+    """The windows that a budget is spent on."""
+    return training_sample(split, budget.samples) if budget.samples else split.train
+
+
+def work_of(budget: TrainBudget | None) -> float:
+    """Windows that a training sees, for estimates; a guess where it takes all of them."""
+    return float(budget.epochs * (budget.samples or MANY)) if budget else 1.0
+
+
+class Quiet:
+    """Validation ranks in the middle of training: its progress would overwrite the training's."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def begin(self, name: str, total: int | None = None) -> None:
+        """Ignore it."""
+
+    def advance(self, done: int, total: int | None = None, **values: float) -> None:
+        """Ignore it."""
+
+    def end(self) -> None:
+        """Ignore it."""
+
+    def message(self, text: str) -> None:
+        """Pass it on."""
+        self._reporter.message(text)

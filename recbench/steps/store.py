@@ -1,0 +1,278 @@
+"""Finished steps in a folder that several processes, and several hosts, may share.
+
+Layout under the root: ``<kind>-<key>/`` finished steps, each with its ``step.json``; ``.partial/`` steps that are being
+built; ``.locks/`` one lock file for each; ``.live/`` what running processes use. Only a rename moves a step from the
+second to the first, so kill -9 leaves nothing under a final name, and the next ``sweep`` removes what it left.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+import recbench
+from recbench.errors import DataError, RecbenchError
+from recbench.files import alive, canonical, reason, sha256_file, sweep_temporaries, sync, write_atomic
+from recbench.steps.step import Step
+
+META = "step.json"
+FORMAT = 2
+PARTIAL, LOCKS, LIVE, OLD = ".partial", ".locks", ".live", ".old"
+_REMEDY = "remove the folder and run again"
+
+
+class Messages(Protocol):
+    """The part of a Reporter that the store uses."""
+
+    def message(self, text: str) -> None:
+        """A line worth keeping."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished step in the store.
+
+    Attributes:
+        path: its folder; treat it as read-only.
+        reused: whether it was there already.
+        seconds: what building it took, then or now.
+    """
+
+    path: Path
+    reused: bool
+    seconds: float
+
+
+class Store:
+    """A folder of finished steps.
+
+    Args:
+        root: the folder; made when the first step is built.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._checked: dict[Path, tuple[tuple[int, int], ...]] = {}
+
+    def find(self, step: Step) -> Built | None:
+        """The step, if it is there and finished.
+
+        Every file is compared with its sha256 once in a process, and by size and time after that.
+
+        Raises:
+            DataError: its folder is damaged, or was made from something else.
+        """
+        path = self.root / step.folder
+        if not path.is_dir():
+            return None
+        meta = read_meta(path)
+        stored = {name: meta.get(name) for name in step.identity}
+        if canonical(stored) != canonical(step.identity):
+            raise DataError(f"the stored step {path} was made from other settings than its name says; {_REMEDY}.")
+        self._check_files(path, meta)
+        return Built(path, True, float(meta["seconds"]))
+
+    def opened(self, folder: str) -> Built | None:
+        """A finished step by its folder's name, whatever would be built today.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        path = self.root / folder
+        if not path.is_dir():
+            return None
+        meta = read_meta(path)
+        self._check_files(path, meta)
+        return Built(path, True, float(meta["seconds"]))
+
+    def build(
+        self,
+        step: Step,
+        fill: Callable[[Path], None],
+        reporter: Messages | None = None,
+        *,
+        rebuild: bool = False,
+        announce: Callable[[bool], None] = lambda building: None,
+    ) -> Built:
+        """The step, built now unless it is there.
+
+        Args:
+            step: what to build.
+            fill: fills the empty folder that it is given. If it raises, the folder is removed.
+            reporter: told when another process builds the same step and this one waits.
+            rebuild: build it even if it is there; the old one stays in place until the new one is finished.
+            announce: told, once it is certain, whether ``fill`` will be called: other processes may have to take part.
+
+        Raises:
+            RecbenchError: the store cannot be written, or the disk is full.
+            DataError: the folder with this name is damaged.
+        """
+        with explained(f"building {step.folder} in {self.root}"), self._locked(step.folder, reporter):
+            if not rebuild and (found := self.find(step)):  # another process built it while this one waited
+                announce(False)
+                return found
+            announce(True)
+            return self._build(step, fill)
+
+    def _build(self, step: Step, fill: Callable[[Path], None]) -> Built:
+        partial, final = self.root / PARTIAL / _owned(step.folder), self.root / step.folder
+        old = self.root / PARTIAL / f"{_owned(step.folder)}{OLD}"
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            start = time.perf_counter()
+            fill(partial)
+            seconds = time.perf_counter() - start
+            files = {file.relative_to(partial).as_posix(): sha256_file(file) for file in _files(partial)}
+            meta = {**step.identity, "format": FORMAT, "title": step.title, "seconds": seconds, "files": files}
+            meta |= {"recbench": recbench.__version__, "modules": step.code.modules, "pace": _pace(step)}
+            write_atomic(partial / META, json.dumps(meta, indent=1, sort_keys=True).encode())
+            for path in partial.rglob("*"):  # on disk before the name is: a power cut must not leave empty files
+                sync(path)
+            if final.exists():
+                os.replace(final, old)
+            os.replace(partial, final)
+        except BaseException:  # KeyboardInterrupt too
+            shutil.rmtree(partial, ignore_errors=True)
+            if old.exists() and not final.exists():
+                os.replace(old, final)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+        self._checked[final] = _stamps(final)
+        return Built(final, False, seconds)
+
+    def _check_files(self, path: Path, meta: dict[str, Any]) -> None:
+        stamps = _stamps(path)
+        if self._checked.get(path) == stamps:
+            return
+        try:
+            found = {file.relative_to(path).as_posix(): sha256_file(file) for file in _files(path)}
+        except OSError as error:
+            raise DataError(f"the stored step {path} cannot be read ({error.strerror}); {_REMEDY}.") from error
+        for name in sorted(found.keys() | meta["files"].keys()):
+            if found.get(name) != meta["files"].get(name):
+                problem = "is missing" if name not in found else "is not the file that was stored"
+                raise DataError(f"{path / name} {problem}; {_REMEDY}.")
+        self._checked[path] = stamps
+
+    def sweep(self) -> list[Path]:
+        """Remove what killed processes left, and restore what they had moved away; returns what was removed.
+
+        What a live process is building stays, and so does what another host left: only there is known what lives.
+
+        Raises:
+            RecbenchError: something cannot be removed.
+        """
+        removed = []
+        with explained(f"sweeping {self.root}"):
+            for path in sorted((self.root / PARTIAL).glob("*")):
+                name, host, process = _owner(path.name.removesuffix(OLD))
+                if alive(host, process):
+                    continue
+                final = self.root / name
+                if path.name.endswith(OLD) and not final.exists():  # killed between the two renames
+                    os.replace(path, final)
+                    continue
+                shutil.rmtree(path)
+                removed.append(path)
+            for path in (self.root / LIVE).glob("*.json"):
+                host, _, process = path.stem.rpartition("@")
+                if not alive(host, int(process) if process.isdigit() else 0):
+                    path.unlink(missing_ok=True)
+        return removed + sweep_temporaries(self.root)
+
+    @contextmanager
+    def using(self, steps: Iterable[Step]) -> Iterator[None]:
+        """Keep ``prune`` away from these steps while the block runs."""
+        path = self.root / LIVE / f"{socket.gethostname()}@{os.getpid()}.json"
+        names = sorted({step.folder for step in steps})
+        write_atomic(path, json.dumps({"steps": names}).encode())
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self, name: str, reporter: Messages | None) -> Iterator[None]:
+        locks = self.root / LOCKS
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"{name}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if reporter is not None:
+                reporter.message(f"waiting for another process that is building {name} in {self.root}")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """What a finished step says about itself.
+
+    Raises:
+        DataError: it says nothing readable, or an older recbench made it.
+    """
+    try:
+        meta: dict[str, Any] = json.loads((path / META).read_bytes())
+        if meta["format"] == FORMAT and float(meta["seconds"]) >= 0 and isinstance(meta["files"], dict):
+            return meta
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"the stored step {path} has no readable {META}; {_REMEDY}.") from error
+    raise DataError(f"the stored step {path} was made by another version of recbench; {_REMEDY}.")
+
+
+def _pace(step: Step) -> dict[str, Any]:
+    like, amount, _ = step.pace()
+    return {"like": dict(like), "amount": amount}
+
+
+def _owned(name: str) -> str:
+    """A partial step's name: the host and process in it let a sweep tell a dead builder's folder from a live one's."""
+    return f"{name}@{socket.gethostname()}@{os.getpid()}"
+
+
+def _owner(name: str) -> tuple[str, str, int]:
+    step, _, rest = name.partition("@")
+    host, _, process = rest.rpartition("@")
+    # a name without an owner is an older recbench's: nothing alive builds it
+    return step, host or socket.gethostname(), int(process) if process.isdigit() else 2**31 - 1
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != META)
+
+
+def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
+    return tuple((s.st_size, s.st_mtime_ns) for s in (path.stat() for path in _files(folder)))
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turns the system's refusals, also those wrapped by a library's own error, into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise RecbenchError(f"{doing} failed: {where}{reason(error)}") from error
+    except RecbenchError:
+        raise
+    except Exception as error:
+        # safetensors and torch report a full disk as an error of their own, with the system's words inside
+        if os.strerror(errno.ENOSPC) in str(error):
+            full = reason(OSError(errno.ENOSPC, ""))
+            raise RecbenchError(f"{doing} failed: {full}") from error
+        raise

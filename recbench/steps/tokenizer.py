@@ -1,0 +1,62 @@
+"""The tokenizer of the tiny language model, trained on its prompts and titles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recbench.language import load, tiny
+from recbench.steps.prepared import Prepared
+from recbench.steps.setting import training_windows
+from recbench.steps.step import Step, Work
+from recbench.steps.words import words
+
+if TYPE_CHECKING:
+    from recbench.spec.llm import TinyOptions
+    from recbench.spec.model import DataSet
+    from recbench.spec.options import TrainBudget
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenizer(Step):
+    """A byte-level BPE."""
+
+    dataset: DataSet
+    options: TinyOptions
+    budget: TrainBudget
+
+    kind = "tokenizer"
+    phase = "training"
+    title = "train tokenizer"
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Size, template, and the number of training windows that it sees."""
+        options = self.options
+        return {"vocabulary": options.vocabulary, "template": options.template, "samples": self.budget.samples}
+
+    @cached_property
+    def needs(self) -> Mapping[str, Step]:
+        """The data."""
+        return {"prepare": Prepared(self.dataset)}
+
+    def build(self, folder: Path, work: Work) -> None:
+        """Train."""
+        split = work.value(self.needs["prepare"])
+        frame, titles = words(self.dataset, self.options.template), split.catalog.titles
+        history = [
+            frame.before + frame.between.join(frame.quote(titles[i]) for i in row if i >= 0) + frame.after
+            for row in training_windows(split, self.budget).history
+        ]
+        tiny.train_tokenizer([*history, *titles], self.options.vocabulary, folder)
+
+    def load(self, folder: Path, work: Work, made: Any = None) -> Any:
+        """A transformers tokenizer."""
+        return load.load_tokenizer(str(folder))
+
+    def pace(self) -> tuple[Mapping[str, Any], float, float]:
+        """A few seconds."""
+        return {}, 1.0, 4.0

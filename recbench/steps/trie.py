@@ -1,0 +1,82 @@
+"""The token trie of the catalogue's titles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recbench.language import load
+from recbench.prompts.encode import title_trie
+from recbench.prompts.trie import Trie
+from recbench.steps.converted import ConvertedModel
+from recbench.steps.prepared import Prepared
+from recbench.steps.step import Step, Work
+from recbench.steps.tokenizer import Tokenizer
+from recbench.steps.words import words
+
+if TYPE_CHECKING:
+    from recbench.spec.model import DataSet, LanguageModel
+    from recbench.spec.options import TrainBudget
+
+FILE = "trie.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class TitleTrie(Step):
+    """The trie of a catalogue under a language model's tokenizer."""
+
+    dataset: DataSet
+    llm: LanguageModel
+    budget: TrainBudget
+
+    kind = "trie"
+    phase = "training"
+    title = "build the trie of titles"
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """How titles are quoted, and which model's tokenizer reads them."""
+        quoted = words(self.dataset, self.llm.options.template).title
+        return {"title": quoted, "fingerprint": self.llm.fingerprint, "commit": self.llm.commit}
+
+    @cached_property
+    def needs(self) -> Mapping[str, Step]:
+        """Data, and the tokenizer where it is made here."""
+        return {"prepare": Prepared(self.dataset), **model_needs(self.dataset, self.llm, self.budget)}
+
+    def build(self, folder: Path, work: Work) -> Trie:
+        """Tokenise every title."""
+        frame = words(self.dataset, self.llm.options.template)
+        tokenizer = tokenizer_of(self.llm, self.needs, work)
+        trie = title_trie(tokenizer, frame, work.value(self.needs["prepare"]).catalog)
+        trie.save(folder / FILE)
+        return trie
+
+    def load(self, folder: Path, work: Work, made: Any = None) -> Trie:
+        """The trie."""
+        return Trie.load(folder / FILE) if made is None else made
+
+
+def model_needs(dataset: DataSet, llm: LanguageModel, budget: TrainBudget) -> dict[str, Step]:
+    """What has to be made before a language model can be loaded: a tokenizer, a converted checkpoint, or nothing."""
+    if llm.tiny:
+        from recbench.spec.llm import TinyOptions
+
+        assert isinstance(llm.options, TinyOptions)
+        return {"tokenizer": Tokenizer(dataset, llm.options, budget)}
+    return {"llm": ConvertedModel(llm)} if load.is_gguf(llm.place or llm.name) else {}
+
+
+def tokenizer_of(llm: LanguageModel, needs: Mapping[str, Step], work: Work) -> Any:
+    """The language model's tokenizer."""
+    if llm.tiny:
+        return work.value(needs["tokenizer"])
+    return load.load_tokenizer(model_place(llm, needs, work), llm.commit or "")
+
+
+def model_place(llm: LanguageModel, needs: Mapping[str, Step], work: Work) -> str:
+    """Where a pretrained model is read from: its folder, its converted checkpoint, or the hub."""
+    return str(work.path(needs["llm"])) if "llm" in needs else llm.place

@@ -1,0 +1,184 @@
+"""A trained recommender out of a run: recommendations and scores for any history."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recbench.errors import DataError, RecbenchError, UsageError
+from recbench.experiment import LOCAL, RECORD, STORE
+from recbench.interfaces import Reporter, SilentReporter
+from recbench.planning import located
+from recbench.process import begin
+from recbench.results import RunRecord, SeedResult, read
+from recbench.spec.model import Decoder, Spec
+from recbench.steps.executor import Serial
+from recbench.steps.graph import Graph, graph
+from recbench.steps.store import Store
+from recbench.types import PAD, Histories, Split
+
+if TYPE_CHECKING:
+    from recbench.language.textmodel import TextModel
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One item of a list: its id, its title, and its score (higher is better)."""
+
+    item: str
+    title: str
+    score: float
+
+
+class Trained:
+    """One seed of a run, ready to recommend.
+
+    Args:
+        folder: of the run, such as ``runs/ml-100k-llara-...``.
+        seed: which one; the record's first if left out.
+        reporter: progress of loading.
+
+    Raises:
+        UsageError: the run has no such seed.
+        RecbenchError: what it made is not in the store any more.
+    """
+
+    def __init__(self, folder: Path, seed: int | None = None, reporter: Reporter | None = None) -> None:
+        self.folder, self._reporter = Path(folder), reporter or SilentReporter()
+        self.record: RunRecord = read(self.folder / RECORD)
+        self.result = seed_of(self.record, seed)
+        self.spec = _here(Spec.from_record(self.record.spec, self.record.run), self.folder)
+        begin(self.spec)
+        steps = graph(self.spec, self.result.seed)
+        executor = _opened(steps, self.result, self.folder.parent / STORE, self._reporter)
+        self.split: Split = executor.value(steps.prepared)
+        self.model: Any = executor.value(steps.model)
+        if "mixed" in steps.ranked.needs:
+            self.model.recommender = executor.value(steps.ranked.needs["mixed"])
+        self._setting = steps.ranked.setting
+        self._items = {name: index for index, name in enumerate(self.split.catalog.ids)}
+        self._titles = {title: index for index, title in enumerate(self.split.catalog.titles)}
+
+    @property
+    def decoder(self) -> Decoder:
+        """The run's decoder."""
+        assert self.spec.recommender.decoder is not None
+        return self.spec.recommender.decoder
+
+    def recommend(
+        self, histories: Sequence[Sequence[str]], k: int = 10, exclude_history: bool | None = None
+    ) -> list[list[Recommendation]]:
+        """The best ``k`` items for each history, by the run's decoder.
+
+        Args:
+            histories: each a list of item ids or titles, oldest first; the model sees the last items of a long one.
+            k: how many items.
+            exclude_history: whether items of the history are left out; as in the run if not said.
+
+        Raises:
+            UsageError: a history is empty or names an unknown item, or the decoder cannot find ``k`` items.
+        """
+        if not 1 <= k <= len(self.split.catalog):
+            raise UsageError(f"k={k}: the catalogue has 1 to {len(self.split.catalog)} items to recommend.")
+        if objection := self.decoder.options.objection(k):
+            raise UsageError(objection)
+        cases = self._cases(histories)
+        if exclude_history is None:
+            exclude_history = self.spec.evaluate.history == "excluded"
+        found = self.decoder.make().rank(self.model, cases, k, exclude_history, self._reporter)
+        catalog = self.split.catalog
+        return [
+            [
+                Recommendation(catalog.ids[item], catalog.titles[item], float(score))
+                for item, score in zip(items, scores, strict=True)
+                if item != PAD
+            ]
+            for items, scores in zip(found.items.tolist(), found.scores.tolist(), strict=True)
+        ]
+
+    def scores(self, histories: Sequence[Sequence[str]]) -> npt.NDArray[np.float64]:
+        """[N, items] the score of every item for each history, in the order of the catalogue.
+
+        Log-probabilities over valid tokens for a model that writes titles; a scoring model's own scores otherwise.
+
+        Raises:
+            UsageError: as :meth:`recommend`.
+        """
+        cases = self._cases(histories)
+        if self.spec.recommender.signal == "scores":
+            return np.asarray(self.model.scores(cases), np.float64)
+        from recbench.search.item_scores import all_scores
+
+        model: TextModel = self.model
+        return all_scores(model, model.encoder.prompts(cases))
+
+    def index(self, name: str) -> int:
+        """The catalogue's index of an item by its title or id; a title that is also an id counts as a title.
+
+        Raises:
+            UsageError: there is none; suggests the nearest title.
+        """
+        found = self._titles.get(name, self._items.get(name))
+        if found is None:
+            near = difflib.get_close_matches(name, self._titles, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else "give a title or an item id of the data set."
+            raise UsageError(f"{name!r} is not in the catalogue of {self.record.dataset.name}: {hint}")
+        return found
+
+    def _cases(self, histories: Sequence[Sequence[str]]) -> Histories:
+        width = self.split.train.history.shape[1]
+        grid = np.full((len(histories), width), PAD, np.int32)
+        for row, history in enumerate(histories):
+            if isinstance(history, str):
+                raise UsageError(f"a history is a list of titles or ids, not the text {history!r}.")
+            items = [self.index(str(name)) for name in history]
+            if not items:
+                raise UsageError(f"history {row + 1} is empty: name at least one item.")
+            kept = items[-width:]
+            grid[row, width - len(kept) :] = kept
+        users = np.full(len(histories), PAD, np.int32)  # nobody of the data set
+        times = np.full(len(histories), self.split.test.time.max() + 1, np.int64)
+        return Histories(users, grid, times)
+
+
+def seed_of(record: RunRecord, seed: int | None) -> SeedResult:
+    """A seed of a record; the first if none is named.
+
+    Raises:
+        UsageError: the record does not have it.
+    """
+    by_number = {result.seed: result for result in record.seeds}
+    if seed is None:
+        return record.seeds[0]
+    if seed not in by_number:
+        raise UsageError(f"seed {seed}: run {record.run} has {', '.join(map(str, sorted(by_number)))}.")
+    return by_number[seed]
+
+
+def _here(spec: Spec, folder: Path) -> Spec:
+    """The spec with the places that the run used on this machine."""
+    try:
+        local: Mapping[str, Any] = json.loads((folder / LOCAL).read_bytes())
+        return located(spec, local["data"], local["llm"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / LOCAL} is missing or damaged: run the experiment here again.") from error
+
+
+def _opened(steps: Graph, result: SeedResult, root: Path, reporter: Reporter) -> Serial:
+    """An executor that has what the record names, whatever today's code would build."""
+    executor = Serial(Store(root), reporter)
+    recorded = {step.role: step.folder for step in result.steps}
+    for role, step in steps.steps.items():
+        if role in recorded and (found := executor.store.opened(recorded[role])) is not None:
+            executor.done[step.folder] = found
+    for role in ("prepare", "model"):
+        if steps.steps[role].folder not in executor.done:
+            raise RecbenchError(f"The {role} step of seed {result.seed} is not in {root} any more: run it here again.")
+    return executor

@@ -1,0 +1,44 @@
+"""Sums and means over all processes of a training, so that several devices compute what one would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def processes() -> int:
+    """How many train together."""
+    return torch.distributed.get_world_size() if _several() else 1
+
+
+def same_everywhere(value: Callable[[], float]) -> float:
+    """The first process's value on every process: one decides, or replicas would part."""
+    if not _several():
+        return value()
+    box = [value() if torch.distributed.get_rank() == 0 else 0.0]
+    torch.distributed.broadcast_object_list(box)
+    return float(box[0])
+
+
+def sum_over_devices(value: Tensor) -> Tensor:
+    """The sum of ``value`` over all processes (no gradient); itself when there is one."""
+    if _several():
+        value = value.detach().clone()
+        torch.distributed.all_reduce(value)
+    return value
+
+
+def global_mean(total: Tensor, count: Tensor | float) -> Tensor:
+    """``total / count`` over all processes, scaled so that averaging gradients over processes gives its gradient."""
+    everywhere = torch.as_tensor(count, dtype=torch.float64, device=total.device)
+    share = total.new_tensor(1.0)
+    if _several():
+        everywhere = sum_over_devices(everywhere)
+        share = share * torch.distributed.get_world_size()
+    return total * share / everywhere.clamp_min(1.0).to(total.dtype)
+
+
+def _several() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -1,0 +1,61 @@
+"""Progress in a log and on a terminal."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from recbench.cli import progress
+from recbench.cli.text import columns, duration
+
+
+def test_log_lines_come_at_most_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    stream = io.StringIO()
+    log = progress.LogReporter(stream)
+    log.begin("train x", 100)
+    for step in range(1, 101):
+        clock[0] += 0.25
+        log.advance(step, 100, loss=2.5)
+    log.message("epoch 1 of 1")
+    log.begin("rank", 10)
+    log.close()
+    lines = [line[9:] for line in stream.getvalue().splitlines()]
+    assert lines == [
+        "train x",
+        "  20 of 100, loss 2.5, 20 s left",
+        "  40 of 100, loss 2.5, 15 s left",
+        "  60 of 100, loss 2.5, 10 s left",
+        "  80 of 100, loss 2.5, 5.0 s left",
+        "  100 of 100, loss 2.5, 0.0 s left",
+        "  epoch 1 of 1",
+        "  train x: 100 of 100, 25 s",
+        "rank",
+    ]
+
+
+def test_bar_keeps_messages(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = progress.BarReporter()
+    bar.begin("train [x]", 2)
+    bar.advance(1, 2, loss=1.0)
+    bar.advance(2, 2, loss=1.0)
+    bar.message("epoch [1] of 1")
+    bar.close()
+    err = capsys.readouterr().err
+    assert "epoch [1] of 1" in err
+    assert "train [x]: 2 of 2" in err
+
+
+def test_other_processes_are_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with progress.reporter() as found:
+        found.begin("x")
+        found.message("y")
+    assert capsys.readouterr().err == ""
+
+
+def test_text() -> None:
+    assert columns([("a", "bb"), ("ccc", "d")], " ") == " a    bb\n ccc  d"
+    assert [duration(s) for s in (2.04, 40, 120, 7200)] == ["2.0 s", "40 s", "2 min", "2.0 h"]

@@ -1,0 +1,136 @@
+"""Whatever a third party's distribution holds: one sentence, and everything else is listed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recbench import registry
+from recbench.cli import cli
+from recbench.cli.list import _table, _wrapped
+from recbench.errors import RecbenchError, UsageError
+
+LOSS = """
+from recbench.interfaces import Loss, LossPlugin, Options
+
+class Mine(Loss[Options]):
+    def __call__(self, batch):
+        return 0.0, 0
+
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """``install(name, entry_points, module)``: a distribution of one module, on the path of this process."""
+
+    def put(name: str, entry_points: str | bytes, module: str = "") -> None:
+        info = tmp_path / f"{name}-0.1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+        text = entry_points if isinstance(entry_points, bytes) else entry_points.encode()
+        (info / "entry_points.txt").write_bytes(text)
+        (tmp_path / f"{name}.py").write_text(module)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._installed.cache_clear()
+    yield put
+    registry._installed.cache_clear()
+
+
+def listed(*words: str) -> Result:
+    result = CliRunner().invoke(cli, ["list", *words])
+    assert result.exit_code == 0, result.output
+    assert "masked softmax" in result.stdout, "our own are listed, whatever the others are"
+    return result
+
+
+BROKEN = {
+    "exits": ("import sys; sys.exit(0)", "SystemExit: 0"),
+    "raises": ("raise RuntimeError('no\\nGPU')", "RuntimeError: no GPU"),
+    "syntax": ("def", "SyntaxError"),
+    "nothing": ("", "no attribute 'plugin'"),
+    "number": ("plugin = 3", "is int, where an entry point of recbench.losses must name a LossPlugin"),
+    "old": ("from recbench.interfaces import Plugin\nplugin = Plugin(kind='loss', summary='x')", "TypeError"),
+    "summary": (LOSS + "plugin = LossPlugin(implementation=Mine, summary=None)", "Mine: summary must be one line"),
+    "options": (LOSS + "plugin = LossPlugin(implementation=Mine, summary='x', options=dict)", "Mine: options must be"),
+    "kind": (
+        "from recbench_plugins.decoders.topk import plugin",
+        "is DecoderPlugin, where an entry point of recbench.losses must name a LossPlugin",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_plugin_is_listed_and_named(what: str, install) -> None:
+    module, said = BROKEN[what]
+    install(f"thirdparty_{what}", f"[recbench.losses]\n{what} = thirdparty_{what}:plugin\n", module)
+    for result in (listed(), listed("losses")):
+        (line,) = (line for line in result.stdout.splitlines() if line.strip().startswith(f"{what}  "))
+        assert "BROKEN" in line
+        assert said in line
+    with pytest.raises(RecbenchError, match=f"Loss '{what}' of thirdparty_{what} 0.1") as caught:
+        registry.get("loss", what)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[recbench.losses]\nmine\n", b"\xff\xfe[recbench.losses]"])
+def test_a_garbage_entry_points_file(text: str | bytes, install) -> None:
+    install("garbage", text)
+    assert "BROKEN: The entry_points.txt of garbage cannot be read" in listed("losses").stdout
+    assert "msl" in registry.names("loss")
+
+
+def test_an_unknown_group(install) -> None:
+    install("astray", "[recbench.looses]\nmine = astray:plugin\n")
+    assert "BROKEN: 'mine' of astray: there is no group 'recbench.looses': did you mean 'recbench.losses'?" in (
+        listed("losses").stdout
+    )
+
+
+def test_two_distributions_with_one_name(install) -> None:
+    for name in ("one", "other"):
+        install(name, f"[recbench.losses]\ntwin = {name}:plugin\n")
+    with pytest.raises(UsageError, match="'twin' is claimed by one and other"):
+        registry.get("loss", "twin")
+
+
+def test_a_good_plugin(install) -> None:
+    module = LOSS + "plugin = LossPlugin(implementation=Mine, summary='my own', revision=2)"
+    install("fine", "[recbench.losses]\nmine = fine:plugin\n", module)
+    found = registry.get("loss", "mine")
+    assert (found.signal, found.revision, found.implementation.__name__) == ("text", 2, "Mine")
+    assert registry.origin("loss", "mine") == "fine 0.1"
+    assert registry.distribution("loss", "mine") == ("fine", "0.1")
+    assert "my own" in listed("losses").stdout
+
+
+def test_a_plugin_at_work_neither_ends_the_process_nor_hides_what_it_needs() -> None:
+    with (
+        pytest.raises(RecbenchError, match=r"Decoder 'topk' of recbench-toolkit .* called sys.exit\(3\)"),
+        registry.blamed("decoder", "topk"),
+    ):
+        raise SystemExit(3)
+    with (
+        pytest.raises(RecbenchError, match=r"'sasrec' of .* not installed: .*no_such.* pip install 'recbole'"),
+        registry.blamed("backbone", "sasrec"),
+    ):
+        import no_such  # type: ignore[import-not-found]  # noqa: F401
+    with pytest.raises(ValueError, match="its own"), registry.blamed("decoder", "topk"):
+        raise ValueError("its own")
+
+
+def test_a_terminal_of_100_columns_is_not_exceeded() -> None:
+    from recbench.cli.list import _datasets, _methods
+    from recbench.interfaces import KINDS
+
+    for kind in KINDS:
+        assert max(map(len, _methods(kind, "  ", 100).splitlines())) <= 100
+    assert max(map(len, _datasets("  ", 100).splitlines())) <= 100
+    words = "a summary of several words that goes on and on"
+    lines = _table([["name", "", words]], "", 30)
+    assert lines == ["name  a summary of several", "      words that goes on and", "      on"]
+    assert _table([["name", "", words]], "", 0) == [f"name  {words}"]
+    assert _wrapped("x " * 40, "", 0) == "x " * 40
