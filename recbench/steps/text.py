@@ -15,7 +15,7 @@ from recbench.language import collaborative as tokens
 from recbench.language import load, tiny
 from recbench.language.textmodel import TextModel
 from recbench.prompts.encode import Encoder
-from recbench.seeds import seed_everything
+from recbench.seeds.everything import seed_everything
 from recbench.spec.llm import PretrainedOptions, TinyOptions
 from recbench.steps.artefacts import load_model
 from recbench.steps.trie import model_place, tokenizer_of
