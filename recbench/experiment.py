@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -90,7 +91,7 @@ def _using(spec: Spec, store: Store, folder: Path, graphs: Mapping[int, Graph], 
         "steps": sorted({step.folder for step in steps}),
         # a record holds no path of this machine, and loading a model again needs its place
         "llm": llm.place if llm and not llm.tiny else None,
-        "data": spec.dataset.paths,
+        "data": {option: os.path.abspath(path) for option, path in spec.dataset.paths.items()},
     }
     write_atomic(folder / LOCAL, (json.dumps(local, indent=1) + "\n").encode())
     with store.using(steps):
@@ -137,10 +138,9 @@ class _Run:
         split = self.executor.value(steps.prepared)
         cases = steps.ranked.cases(split)
         report = self._report(steps.model)
-        self.reporter.message(
-            f"seed {steps.seed} done in {time.perf_counter() - before:.0f} s: "
-            f"{report.steps} training steps, epoch {report.best_epoch}"
-        )
+        trained = f": {report.steps:,} training step{'s' * (report.steps != 1)}, best epoch {report.best_epoch}"
+        spent = f"seed {steps.seed} done in {time.perf_counter() - before:.0f} s"
+        self.reporter.message(spent + trained * bool(report.steps))
         processes.once(lambda: self._keep_texts(steps))
         device = self.plan.spec.machine.device
         return SeedResult(
