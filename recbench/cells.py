@@ -54,7 +54,9 @@ class Planned:
     @property
     def notes(self) -> list[str]:
         """What the suite or the command line says in vain."""
-        skipped = [f"the default {name} is left out: {self.cell.model} has no such option" for name in self.cell.skipped]
+        skipped = [
+            f"the default {name} is left out: {self.cell.model} has no such option" for name in self.cell.skipped
+        ]
         return [*skipped, *self.plan.notes]
 
     def targets(self, store: Store) -> tuple[list[tuple[Plan, Step]], bool]:

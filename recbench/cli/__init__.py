@@ -11,7 +11,10 @@ COMMANDS = {
     "run": ("recbench.cli.run:run", "Train, rank and record a method, seed by seed."),
     "tune": ("recbench.cli.tune:tune", "Choose options on validation, and run the choice."),
     "suite": ("recbench.cli.suite:suite", "Run and report a grid of runs, such as the MSL paper's tables."),
-    "diagnose": ("recbench.cli.diagnose:diagnose", "What training does to logits and gradients: the MSL paper's figures."),
+    "diagnose": (
+        "recbench.cli.diagnose:diagnose",
+        "What training does to logits and gradients: the MSL paper's figures.",
+    ),
     "list": ("recbench.cli.list:list_", "What is installed: backbones, losses, decoders, sources, data sets."),
     "describe": ("recbench.cli.describe:describe", "The options of a method, or of a group of --set."),
     "data": ("recbench.cli.data:data", "Prepare a data set and print its facts."),

@@ -38,15 +38,17 @@ _OPTIONS = (
     click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
     click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="Language model.  [default: tiny]"),
     click.option("--preset", metavar="cpu|paper", help="Budget.  [default: cpu without a GPU, else paper]"),
-    click.option("--seeds", metavar="N|A,B,...", help="How many (5: 1 to 5), or which (3,17,42; a single one: 17,).  [default: 1]"),
+    click.option(
+        "--seeds",
+        metavar="N|A,B,...",
+        help="How many (5: 1 to 5), or which (3,17,42; a single one: 17,).  [default: 1]",
+    ),
     click.option("--epochs", type=_COUNT, metavar="N", help="Training epochs."),
     click.option("--train-samples", type=click.IntRange(min=0), metavar="N", help="Training windows; 0 is all."),
     click.option("--batch-size", type=_COUNT, metavar="N", help="Windows in a step, over all processes together."),
     click.option("--device", metavar="auto|cpu|cuda", help="Where to compute.  [default: auto]"),
     click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="Any option: recbench describe."),
-    click.option(
-        "--config", type=Place(), metavar="FILE.yaml", help="Flags by name, options under set."
-    ),
+    click.option("--config", type=Place(), metavar="FILE.yaml", help="Flags by name, options under set."),
     folder_option("--runs", "runs", "Folder of runs."),
 )
 

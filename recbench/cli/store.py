@@ -31,7 +31,13 @@ def store(ctx: click.Context, runs: Path) -> None:
     for entry in entries:
         used = "in use" if entry.live else str(len(entry.runs)) if entry.runs else "none"
         rows.append(
-            [size_text(entry.size), duration(entry.age), used, entry.path.name, entry.title or "left by an older recbench"]
+            [
+                size_text(entry.size),
+                duration(entry.age),
+                used,
+                entry.path.name,
+                entry.title or "left by an older recbench",
+            ]
         )
     click.echo(columns(rows))
     loose = [entry for entry in entries if not entry.wanted]

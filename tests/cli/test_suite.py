@@ -120,7 +120,7 @@ def test_a_report_does_not_mix_settings(small, tmp_path: Path) -> None:
     assert "0 of 1 declared comparison," in page
     assert small.invoke(folder, *lml, "--seeds", "1", "--set", "train.learning_rate=0.002").exit_code == 0
     page = small.invoke(folder, "suite", "report", "small.yaml").stdout
-    assert "LML exact: left out, since its train.learning_rate differs from that of BIGRec+LML" in page
+    assert "LML exact: left out, since its train.learning\\_rate differs from that of BIGRec+LML" in page
     (folder / "small.yaml").write_text((folder / "small.yaml").read_text().replace("epochs: 1", "epochs: 2"))
     result = small.invoke(folder, "suite", "report", "small.yaml")
     assert result.exit_code == 2
@@ -165,12 +165,12 @@ def test_bad_suites(tmp_path: Path, tools: SimpleNamespace, content: str, culpri
         (["tune", "--model", "bigrec", "--grid", "tau=1,2"], "GROUP.OPTION"),
         (["tune", "--model", "bigrec", "--grid", "loss.tau=1"], "two or more"),
         (["tune", "--model", "bigrec", "--grid", "loss.tau=1,1"], "two or more"),
-        (["tune", "--model", "bigrec", "--grid", "loss.tau=1,2", "--grid", "loss.tau=3,4"], "given twice"),
+        (["tune", "--model", "bigrec", "--grid", "loss.tau=1,2", "--grid", "loss.tau=3,4"], "occurs twice"),
         (["tune", "--model", "bigrec", "--grid", "loss.tua=1,2"], "tua"),
         (["tune", "--model", "bigrec", "--grid", "evaluate.validation_cases=1,2"], "compared by"),
         (["suite", "run", "smoke", "--part", "3/2"], "--part"),
         (["diagnose", "--model", "sasrec"], "--model sasrec"),
-        (["diagnose", "--model", "bigrec", "--loss", "msl"], "--loss msl"),
+        (["diagnose", "--model", "bigrec", "--loss", "sdpo"], "--loss sdpo"),
         (["diagnose", "--model", "bigrec", "--figures", "7"], "--figures 7"),
         (["diagnose", "--model", "bigrec", "--taus", "0"], "--taus 0"),
     ],
