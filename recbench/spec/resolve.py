@@ -72,11 +72,13 @@ def _without_effect(request: Request, recommender: Recommender) -> tuple[str, ..
     """Budget flags of a model that is not trained: one line of flags may serve several models."""
     if recommender.train is not None:
         return ()
-    said = {flag: request.origin(flag) for flag in BUDGET if getattr(request, flag) is not None}
-    return tuple(
-        f"{origin if origin.startswith('--') else f'{origin}: {flag}'} has no effect, since {request.model} is not trained"
-        for flag, origin in said.items()
-    )
+    notes = []
+    for flag in BUDGET:
+        if getattr(request, flag) is not None:
+            origin = request.origin(flag)
+            said = origin if origin.startswith("--") else f"{origin}: {flag}"
+            notes.append(f"{said} has no effect, since {request.model} is not trained")
+    return tuple(notes)
 
 
 def dataset(request: Request, layers: Layers, source: str, defaults: Mapping[str, Any]) -> DataSet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -13,7 +14,6 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
-from filelock import FileLock
 
 from recbench import device, files, registry
 
@@ -80,7 +80,7 @@ CASES = {
     "no batch": ([*RUN, "bigrec", "--set", "decoder.batch_size=0"], "decoder.batch_size=0", "auto or a whole number"),
     "near tiny": ([*RUN, "bigrec", "--llm", "tny"], "'tny'", "'tiny'"),
     "preset": ([*RUN, "bigrec", "--preset", "papr"], "'papr'", "'paper'"),
-    "device": (["run", "--model", "bigrec", "--device", "gpu"], "--device", "'gpu'"),
+    "device": (["run", "--model", "bigrec", "--device", "gpu"], "--device gpu", "'cuda'"),
     "loss for scores": ([*RUN, "sasrec", "--loss", "msl"], "msl", "sasrec"),
     "decoder for text": ([*RUN, "llara", "--decoder", "topk"], "topk", "llara"),
     "untrained with loss": ([*RUN, "popularity", "--loss", "msl"], "popularity"),
@@ -404,10 +404,9 @@ def test_a_step_that_another_process_builds_is_waited_for(call, tmp_path: Path) 
     shutil.rmtree(tmp_path / "runs")
     locks = tmp_path / "runs/steps/.locks"
     locks.mkdir(parents=True)
-    lock = FileLock(locks / f"{step}.lock", thread_local=False)
-    lock.acquire()
-    timer = threading.Timer(1, lock.release)
-    timer.start()
+    held = (locks / f"{step}.lock").open("w")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    threading.Timer(1, held.close).start()
     result = call(*words)
     assert result.exit_code == 0, result.output
     assert f"waiting for another process that is building {step} in runs/steps" in result.stderr
