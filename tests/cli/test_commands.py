@@ -6,10 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
-from recbench.spec.options import PRESETS
-
 from recbench.pages import load_records
 from recbench.results import read, write
+from recbench.spec.options import PRESETS
 
 
 def test_run_prints_metrics_record_and_page(done) -> None:
