@@ -134,8 +134,8 @@ def get(kind: str, name: str) -> Plugin:
         raise RecbenchError(f"{who} cannot be imported from {entry.value}: {_said(error)}.") from error
     if not isinstance(plugin, DESCRIPTORS[kind]):
         raise RecbenchError(
-            f"{_who(kind, name)}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} must "
-            f"name a {DESCRIPTORS[kind].__name__}."
+            f"{_who(kind, name)}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} "
+            f"must name a {DESCRIPTORS[kind].__name__}."
         )
     return plugin
 
