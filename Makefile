@@ -40,7 +40,7 @@ test: $(VENV)/.installed-dev
 
 leaderboard: $(VENV)/.installed
 	rm -rf runs/rerun
-	$(BIN)/recbench leaderboard rerun
+	$(BIN)/recbench leaderboard rerun --update
 	$(BIN)/recbench leaderboard build
 
 smoke: $(VENV)/.installed

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from recbench.data.catalog import datasets as _entries
-from recbench.data.prepare import entry, prepare
+from recbench.data.catalog import entry
+from recbench.data.prepare import prepare
 from recbench.interfaces import SilentReporter
 from recbench.planning import measured
 from recbench.spec.layers import Layers

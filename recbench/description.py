@@ -56,7 +56,7 @@ def plugins(spec: Spec) -> tuple[PluginCode, ...]:
     for method in (spec.dataset, *spec.recommender.methods()):
         name = getattr(method, "source", method.name)
         distribution, version = registry.distribution(method.kind, name)
-        code = code_of((method.plugin.implementation.__module__,)).digest
+        code = code_of(method.modules).digest
         found[method.kind, name] = PluginCode(
             kind=method.kind, name=name, distribution=distribution, version=version, code=code
         )

@@ -18,6 +18,7 @@ from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError
 from recbench.files import digest, reason, sweep_temporaries, write_atomic
 from recbench.interfaces import FitReport, Reporter
+from recbench.memory import peak_memory_bytes
 from recbench.planning import Plan
 from recbench.process import begin, device_words
 from recbench.results import RunRecord, SeedResult, StepRecord, environment, read
@@ -153,7 +154,7 @@ class _Run:
             losses=report.losses,
             steps=tuple(self._step_record(role, step) for role, step in steps.steps.items()),
             watched=dict(report.watched),
-            peak_memory_bytes=max(processes.peak_memory_bytes(device), report.peak_memory_bytes),
+            peak_memory_bytes=max(peak_memory_bytes(device), report.peak_memory_bytes),
             started=started,
             environment=environment(device_words(self.plan.spec)),
         )

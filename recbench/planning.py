@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recbench import processes
-from recbench.data.catalog import datasets
-from recbench.data.prepare import entry
+from recbench.data.catalog import datasets, entry
 from recbench.device import automatic
 from recbench.language.facts import describe_llm
 from recbench.spec.layers import Origins

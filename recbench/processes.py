@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -47,15 +45,6 @@ def once(action: Callable[[], Any]) -> Any:
     if box[1] is not None:
         raise box[1]
     return box[0]
-
-
-def peak_memory_bytes(device: str = "cpu") -> int:
-    """The most memory used so far, in bytes: of the GPU, or resident in this process or any one finished child."""
-    torch = sys.modules.get("torch")  # whoever computes on a GPU has imported it
-    if device == "cuda" and torch is not None:
-        return int(torch.cuda.max_memory_allocated())
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return int(peak) * (1 if sys.platform == "darwin" else 1024)  # Linux counts kilobytes, macOS bytes
 
 
 def leave() -> None:

@@ -18,7 +18,8 @@ from recbench.experiment import STORE
 from recbench.interfaces import Reporter, SilentReporter
 from recbench.planning import Plan, plan
 from recbench.process import begin
-from recbench.spec.request import Request, Tuning
+from recbench.spec.options import Tuning
+from recbench.spec.request import Request
 from recbench.steps.executor import Serial
 from recbench.steps.graph import seeds_of, validation
 from recbench.steps.store import Store

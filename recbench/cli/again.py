@@ -42,13 +42,13 @@ class Verdict:
 
 
 def repeat(record: RunRecord, path: Path, places: Places, runs: Path, update: bool) -> Verdict:
-    """Compute every seed of the record anew, and compare.
+    """Run every seed of the record again, and compare.
 
     Args:
         record: the committed one.
         path: where it is committed.
         places: this machine's paths.
-        runs: where to run; its finished steps are built again.
+        runs: where to run; empty at first, so that everything is computed.
         update: write the new record in the place of the committed one.
 
     Raises:
@@ -59,7 +59,7 @@ def repeat(record: RunRecord, path: Path, places: Places, runs: Path, update: bo
     seeds = [result.seed for result in record.seeds]
     command = record.command.rpartition(" --seeds ")[0]
     with tidied(runs), reporter() as progress:
-        new = run(plan, seeds, runs, command, progress, again=True)
+        new = run(plan, seeds, runs, command, progress)
     results = {result.seed: result for result in new.seeds}
     new = new.model_copy(update={"seeds": tuple(results[seed] for seed in seeds)})
     verdict = _compared(record, new)

@@ -8,8 +8,9 @@ import click
 
 from recbench.cli.request import set_layer
 from recbench.cli.text import columns
+from recbench.data.catalog import entry, open_source
 from recbench.data.facts import fact_rows
-from recbench.data.prepare import entry, open_source, prepare
+from recbench.data.prepare import prepare
 from recbench.errors import UsageError
 from recbench.progress import reporter
 from recbench.spec.request import SET, Request

@@ -31,7 +31,7 @@ def diagnose(
     out: Path | None,
     **flags: Any,
 ) -> None:
-    """Train by LML and by --loss (MSL by default), watch gradients, weights and logits, and draw what was seen (PNG and JSON).
+    """Train by LML and by --loss (MSL by default), watch gradients, weights and logits, draw them (PNG and JSON).
 
     3: gradient norms of LML's two parts. 4: its ranking part under either loss. 5: weights of the answer tokens.
     6: NDCG@10 on validation over temperatures (all seeds). 8: valid logits next to a Gaussian.

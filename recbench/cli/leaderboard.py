@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+
 import click
 
 from recbench.cli.group import LazyGroup
+from recbench.cli.options import folder_option
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 
 COMMANDS = {
@@ -84,12 +86,11 @@ def build_pages(ctx: click.Context, records: Path, out: Path, html: bool, only_c
 @click.command("rerun")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @_records
-@click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs/rerun"), show_default=True, help="Where to run."
-)
-@click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where a row's own data is.")
+@folder_option("--runs", "runs/rerun", "Where to run: a folder of its own, empty at first.")
+@click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where your own data is.")
 @click.option("--llm", "llms", multiple=True, metavar="NAME=PATH", help="Where a row's language model is.")
-@click.option("--update", is_flag=True, help="Write the new record in the place of the committed one.")
+@click.option("--update", is_flag=True, help="Write the new records in the place of the committed ones.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted rerun in the same folder.")
 @click.pass_context
 def rerun(
     ctx: click.Context,
@@ -99,15 +100,18 @@ def rerun(
     data_dirs: tuple[str, ...],
     llms: tuple[str, ...],
     update: bool,
+    resume: bool,
 ) -> None:
-    """Compute every committed record (or those called NAME) again, and say whether the ranks are the same.
+    """Run every committed record (or those called NAME) again, and say whether the ranks are the same.
 
-    Exits with 1 if a rank differs or a record could not be run. Committed records stay as they are without --update.
+    Everything is computed anew, in a folder of its own. Exit code 1 means that a record differs or cannot be run.
     """
     from recbench.cli.again import Places, repeat
     from recbench.results import read
 
     places = Places(_pairs("--data-dir", data_dirs), _pairs("--llm", llms))
+    if not resume and runs.is_dir() and any(runs.iterdir()):
+        raise UsageError(f"--runs {runs} holds an earlier rerun: remove it, or go on with it by --resume.")
     failed = 0
     for path in _named(names, records):
         click.echo(f"{path.stem}:")

@@ -77,7 +77,7 @@ def plan(as_json: bool, runs: Path, **flags: Any) -> None:
     """
     from recbench.cells import suite_plan
 
-    suite, cells = _cells(flags)
+    _, cells = _cells(flags)
     found = suite_plan(cells, runs)
     rows = [_row(look, found, _command(flags, runs)) for look in found.steps]
     if as_json:

@@ -8,8 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from recbench import registry
 from recbench.documents import read_yaml
 from recbench.errors import DataError, UsageError, did_you_mean
+from recbench.interfaces import DataSource
 
 
 @dataclass(frozen=True)
@@ -74,3 +78,36 @@ def dataset(name: str) -> Entry:
     if name not in datasets():
         raise UsageError(f"Unknown data set {name!r}: {did_you_mean(name, datasets())}")
     return datasets()[name]
+
+
+def entry(name: str) -> Entry:
+    """The data set ``name``: of datasets.yaml, else an installed source of that name.
+
+    Raises:
+        UsageError: there is neither; suggests the nearest.
+    """
+    if name not in datasets() and name in registry.names("source"):
+        summary = registry.get("source", name).summary
+        return Entry(name, source=name, title=summary, licence="that of the data", preparation=summary)
+    return dataset(name)
+
+
+def open_source(name: str, options: Mapping[str, Any]) -> DataSource[Any]:
+    """The data set's source, with ``options`` over the defaults of datasets.yaml; reads nothing yet.
+
+    Raises:
+        UsageError: an unknown data set or option, or an option's value is wrong.
+    """
+    found = entry(name)
+    allowed = registry.get("source", found.source).options
+    for key in options:
+        if key not in allowed.model_fields:
+            raise UsageError(f"Data set {name!r} has no option {key!r}: {did_you_mean(key, allowed.model_fields)}")
+    try:
+        values = allowed(**{**found.options, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(map(str, first["loc"]))
+        raise UsageError(f"Option {option!r} of data set {name!r}: {first['msg']}, got {first['input']!r}.") from None
+    source: DataSource[Any] = registry.get("source", found.source).implementation(values)
+    return source

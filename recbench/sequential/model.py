@@ -38,7 +38,7 @@ class SequenceModel(ScoringBackbone[S]):
         """Train with ``fit.loss`` on every training window."""
         import torch
 
-        from recbench.seeds import seed_everything
+        from recbench.seeds.everything import seed_everything
         from recbench.training.loop import fit as train
 
         seed_everything(fit.seed, f"{self.purpose} weights")

@@ -12,8 +12,7 @@ from recbench.errors import RecbenchError
 from recbench.files import digest
 from recbench.interfaces import Options, Plugin, Signal
 from recbench.spec.llm import TINY, PretrainedOptions, TinyOptions, options_of
-from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
-from recbench.spec.request import Tuning
+from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget, Tuning
 
 
 def path_options(options: type[Options]) -> tuple[str, ...]:
@@ -78,6 +77,11 @@ class Method(_Part):
     def plugin(self) -> Any:
         """Its descriptor."""
         return registry.get(self.kind, self._plugin_name({"name": self.name}))
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Where its code begins: the modules of the implementation and of its options."""
+        return tuple(sorted({self.plugin.implementation.__module__, type(self.options).__module__}))
 
     def located(self) -> Options:
         """The options with this machine's paths."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from recbench.interfaces import Options, TrainOptions
 
@@ -34,6 +34,16 @@ class MachineOptions(Options):
     device: Literal["cpu", "cuda"] = Field("cpu", description="where models are trained and decoded")
     threads: int = Field(2, ge=1, description="CPU threads, over all processes together")
     processes: int = Field(1, ge=1, description="processes that share the training, as torchrun started them")
+
+
+class Tuning(BaseModel):
+    """How options were chosen on validation: the grid, the seed of the trials, and their number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    grid: dict[str, list[Any]]
+    seed: int
+    trials: int
 
 
 # epochs and windows of a preset: models that read text, models that score items, preferences after a first tuning

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from recbench.errors import UsageError, did_you_mean
+from recbench.spec.options import Tuning
 
 BUDGET = {"epochs": "epochs", "train_samples": "samples", "batch_size": "batch_size"}
 """Flags that stand for an option of every model that the run trains, and the name of that option."""
@@ -51,16 +52,6 @@ def seeds_text(seeds: Sequence[int]) -> str:
 
 _Count = Annotated[int, Field(ge=1, strict=True)]
 _Word = Annotated[str, Field(min_length=1, strict=True)]
-
-
-class Tuning(BaseModel):
-    """How options were chosen on validation: the grid, the seed of the trials, and their number."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    grid: dict[str, list[Any]]
-    seed: int
-    trials: int
 
 
 class Request(BaseModel):

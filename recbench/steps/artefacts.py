@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from recbench import processes
 from recbench.errors import DataError
 from recbench.interfaces import FitReport
+from recbench.memory import peak_memory_bytes
 from recbench.types import Ranking
 
 MODEL, REPORT, RANKING = "model.safetensors", "report.json", "ranking.npz"
@@ -24,7 +24,7 @@ def save_model(folder: Path, arrays: Mapping[str, Any], report: FitReport, devic
     from safetensors.numpy import save_file
 
     save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, folder / MODEL)
-    report = replace(report, peak_memory_bytes=processes.peak_memory_bytes(device))
+    report = replace(report, peak_memory_bytes=peak_memory_bytes(device))
     (folder / REPORT).write_text(json.dumps(asdict(report)))
 
 

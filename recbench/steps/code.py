@@ -54,7 +54,7 @@ def code_of(roots: tuple[str, ...]) -> Code:
         if path is None or not _followed(name, path, owned):
             libraries.add(_top(name))
             continue
-        tree = _parsed(path, path.stat().st_mtime_ns)
+        tree = _parsed(path)
         modules[name] = tree.digest
         waiting += [found for target in tree.imports for found in _targets(name, path, target)]
     both = "\n".join(f"{name} {modules[name]}" for name in sorted(modules))
@@ -77,8 +77,8 @@ class _Tree:
 
 
 @cache
-def _parsed(path: Path, changed: int) -> _Tree:
-    """A source file as a digest and its imports; ``changed`` is its time, so that an edit is seen."""
+def _parsed(path: Path) -> _Tree:
+    """A source file as a digest and its imports, read once: a later edit is not what this process runs."""
     tree = ast.parse(path.read_bytes(), str(path))
     imports = tuple(_imports(tree))
     for node in ast.walk(tree):

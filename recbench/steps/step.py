@@ -86,8 +86,7 @@ class Step(ABC):
     @cached_property
     def code(self) -> Code:
         """The code of the step and of the plugins that it runs."""
-        roots = {type(self).__module__, *(method.plugin.implementation.__module__ for method in self.methods)}
-        return code_of(tuple(sorted(roots)))
+        return code_of(tuple(sorted({type(self).__module__, *(m for method in self.methods for m in method.modules)})))
 
     @cached_property
     def identity(self) -> dict[str, Any]:

@@ -187,8 +187,8 @@ class Store:
                 shutil.rmtree(path)
                 removed.append(path)
             for path in (self.root / LIVE).glob("*.json"):
-                host, _, process = path.stem.rpartition("@")
-                if not alive(host, int(process) if process.isdigit() else 0):
+                _, host, process = _owner(f"@{path.stem}")
+                if not alive(host, process):
                     path.unlink(missing_ok=True)
         return removed + sweep_temporaries(self.root)
 

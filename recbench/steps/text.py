@@ -15,7 +15,7 @@ from recbench.language import collaborative as tokens
 from recbench.language import load, tiny
 from recbench.language.textmodel import TextModel
 from recbench.prompts.encode import Encoder
-from recbench.seeds import seed_everything
+from recbench.seeds.everything import seed_everything
 from recbench.spec.llm import PretrainedOptions, TinyOptions
 from recbench.steps.artefacts import load_model
 from recbench.steps.trie import model_place, tokenizer_of
@@ -49,7 +49,7 @@ def bare(
         lm = tiny.build(llm.options, tokenizer)
     else:
         place = model_place(llm, needs, work)
-        lm = load.load_pretrained(place, llm.commit or "", llm.options, setting.machine.device)
+        lm = load.load_pretrained(place, llm.commit, llm.options, setting.machine.device)
     frame = words(setting.dataset, llm.options.template)
     vocabulary = lm.get_input_embeddings().num_embeddings
     trie = work.value(needs["trie"])

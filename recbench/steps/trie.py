@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbench.language import load
+from recbench.language.facts import is_gguf
 from recbench.prompts.encode import title_trie
 from recbench.prompts.trie import Trie
 from recbench.steps.converted import ConvertedModel
@@ -67,14 +68,14 @@ def model_needs(dataset: DataSet, llm: LanguageModel, budget: TrainBudget) -> di
 
         assert isinstance(llm.options, TinyOptions)
         return {"tokenizer": Tokenizer(dataset, llm.options, budget)}
-    return {"llm": ConvertedModel(llm)} if load.is_gguf(llm.place or llm.name) else {}
+    return {"llm": ConvertedModel(llm)} if is_gguf(llm.place or llm.name) else {}
 
 
 def tokenizer_of(llm: LanguageModel, needs: Mapping[str, Step], work: Work) -> Any:
     """The language model's tokenizer."""
     if llm.tiny:
         return work.value(needs["tokenizer"])
-    return load.load_tokenizer(model_place(llm, needs, work), llm.commit or "")
+    return load.load_tokenizer(model_place(llm, needs, work), llm.commit)
 
 
 def model_place(llm: LanguageModel, needs: Mapping[str, Step], work: Work) -> str:

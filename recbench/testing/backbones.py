@@ -189,7 +189,7 @@ class ScoringBackboneTests(BackboneTests):
 
     def test_lessons_repeat(self, split: Split) -> None:
         """The same seed takes the same from a teacher, also after other randomness was used up."""
-        from recbench.seeds import seed_everything
+        from recbench.seeds.everything import seed_everything
 
         if "teacher" not in self.plugin.requires:
             pytest.skip("learns from no teacher")
@@ -237,7 +237,7 @@ class ScoringBackboneTests(BackboneTests):
 
     def test_same_seed_same_model(self, split: Split, model: ScoringBackbone[Any]) -> None:
         """The seed alone decides, also after other randomness was used up."""
-        from recbench.seeds import seed_everything
+        from recbench.seeds.everything import seed_everything
 
         seed_everything(99, "something else")
         cases = split.test.histories()

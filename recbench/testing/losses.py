@@ -33,7 +33,7 @@ class LossTests(Contract):
 
     def make(self, *arguments: Any) -> Loss[Any]:
         """A fresh loss; the global generator is seeded, for losses that sample."""
-        from recbench.seeds import seed_everything
+        from recbench.seeds.everything import seed_everything
 
         seed_everything(0, "loss contract")
         loss: Loss[Any] = super().make(*arguments)
@@ -173,7 +173,7 @@ class ScoringLossTests(Contract):
 
     def value(self, batch: ScoreBatch, seed: int = 0) -> tuple[torch.Tensor, float]:
         """The sum and the count of a fresh loss; ``seed`` is that of the global generator."""
-        from recbench.seeds import seed_everything
+        from recbench.seeds.everything import seed_everything
 
         loss: ScoringLoss[Any] = self.make()
         seed_everything(seed, "scoring loss contract")

@@ -32,7 +32,7 @@ def tiny_text_model(split: Split | None = None, backbone: TextBackbone[Any] | No
     from recbench.language.textmodel import TextModel
     from recbench.prompts.encode import Encoder
     from recbench.prompts.templates import template
-    from recbench.seeds import seed_everything
+    from recbench.seeds.everything import seed_everything
     from recbench.spec.llm import TinyOptions
 
     split = split or tiny_split()

@@ -14,7 +14,8 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from recbench.errors import RecbenchError
 from recbench.interfaces import Fit, FitReport
-from recbench.seeds import child_seed, seed_everything
+from recbench.seeds import child_seed
+from recbench.seeds.everything import seed_everything
 from recbench.training.devices import processes
 from recbench.training.order import LikeLengths
 from recbench.training.schedule import scheduler

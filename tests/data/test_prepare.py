@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recbench import registry
-from recbench.data.prepare import entry, load_split, open_source, prepare, save_split
+from recbench.data.catalog import entry, open_source
+from recbench.data.prepare import load_split, prepare, save_split
 from recbench.errors import DataError, UsageError
 from recbench.interfaces import SilentReporter
 

@@ -102,7 +102,8 @@ class ALLMRec(TextBackbone[ALLMRecOptions]):
         import torch
         from torch.utils.data import TensorDataset
 
-        from recbench.seeds import child, seed_everything
+        from recbench.seeds import child
+        from recbench.seeds.everything import seed_everything
         from recbench.training.loop import fit as train
 
         assert self.collaborative is not None

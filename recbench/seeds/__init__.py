@@ -1,8 +1,7 @@
-"""One seed becomes named, independent generators. The only module that touches a global seed."""
+"""One seed becomes named, independent generators."""
 
 from __future__ import annotations
 
-import random
 import zlib
 
 import numpy as np
@@ -16,13 +15,3 @@ def child(seed: int, name: str) -> np.random.Generator:
 def child_seed(seed: int, name: str) -> int:
     """A 31-bit integer seed for one purpose, for libraries that want a number."""
     return int(child(seed, name).integers(2**31 - 1))
-
-
-def seed_everything(seed: int, name: str) -> None:
-    """Seed the global generators of random, numpy and torch, for library code that draws from them."""
-    import torch
-
-    value = child_seed(seed, name)
-    random.seed(value)
-    np.random.seed(value)  # noqa: NPY002 - peft and transformers initialise from the global generators
-    torch.manual_seed(value)
