@@ -116,7 +116,6 @@ def get(kind: str, name: str) -> Plugin:
         RecbenchError: the module cannot be imported, or what it names is not a descriptor of this kind.
     """
     entry = _entry(kind, name)
-    who = f"{kind.capitalize()} {name!r} of {origin(kind, name)}"
     module, _, attribute = entry.value.partition(":")
     try:
         plugin = importlib.import_module(module)
@@ -125,10 +124,11 @@ def get(kind: str, name: str) -> Plugin:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a third party's module may raise anything, SystemExit included
-        raise RecbenchError(f"{who} cannot be imported from {entry.value}: {_said(error)}.") from error
+        said = f"{_who(kind, name)} cannot be imported from {entry.value}: {_said(error)}."
+        raise RecbenchError(said) from error
     if not isinstance(plugin, DESCRIPTORS[kind]):
         raise RecbenchError(
-            f"{who}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} must name a "
+            f"{_who(kind, name)}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} must name a "
             f"{DESCRIPTORS[kind].__name__}."
         )
     return plugin
@@ -141,15 +141,19 @@ def blamed(kind: str, name: str) -> Iterator[None]:
     Raises:
         RecbenchError: the plugin called ``sys.exit``, or imports something that is not installed.
     """
-    who = f"{kind.capitalize()} {name!r} of {origin(kind, name)}"
     try:
         yield
     except SystemExit as error:
-        raise RecbenchError(f"{who} called sys.exit({error.code!r}), where it should raise an error.") from error
+        raise RecbenchError(f"{_who(kind, name)} called sys.exit({error.code!r}), where it should raise an error.") from error
     except ImportError as error:
         extra = get(kind, name).extra
         hint = f" Install it with: pip install {extra!r}." if extra else ""
-        raise RecbenchError(f"{who} needs something that is not installed: {_said(error)}.{hint}") from error
+        said = f"{_who(kind, name)} needs something that is not installed: {_said(error)}.{hint}"
+        raise RecbenchError(said) from error
+
+
+def _who(kind: str, name: str) -> str:
+    return f"{kind.capitalize()} {name!r} of {origin(kind, name)}"
 
 
 def _said(error: BaseException) -> str:
