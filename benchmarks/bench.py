@@ -79,14 +79,12 @@ def main() -> None:
 
 def _code() -> str:
     """What the figures were measured with."""
-    from recbench.keys import _package, bench_code, digest
+    from recbench.files import digest, sha256_path
+    from recbench.steps.code import code_of
 
-    found = [
-        bench_code(),
-        *(_package("decoder", d) for d in ("constrained_beam", "exact")),
-        _package("loss", "msl"),
-    ]
-    return digest([*HERE.glob("*.py")]) + "".join(f[:8] for f in found)
+    plugins = ("decoders.constrained_beam", "decoders.exact", "losses.msl")
+    measured = ("recbench.steps.tuned", "recbench.steps.trie", *(f"recbench_plugins.{name}" for name in plugins))
+    return digest([*map(sha256_path, sorted(HERE.glob("*.py"))), code_of(measured).digest])
 
 
 if __name__ == "__main__":

@@ -19,19 +19,29 @@ BEAMS = 10
 @cache
 def load(llm: str, threads: int, trained: bool) -> tuple[Any, Any]:
     """The model and its data (ml-100k); ``tiny`` trained by MSL on 6,400 windows, or any model as it is."""
-    from recbench.config import Request
-    from recbench.stages import Stages
-
-    from recbench.experiment import begin, plan
     from recbench.interfaces import SilentReporter
-    from recbench.results import Store
+    from recbench.planning import plan
+    from recbench.process import begin
+    from recbench.spec.request import Request
+    from recbench.steps.executor import Serial
+    from recbench.steps.graph import graph
+    from recbench.steps.store import Store
+    from recbench.steps.text import untuned
 
-    sets = ("train.samples=6400", "train.epochs=1", "evaluate.validation_cases=50", f"machine.threads={threads}")
-    spec = plan(Request(model="bigrec", loss="msl", llm=llm, sets=sets))
+    options = {
+        "train": {"samples": 6400, "epochs": 1},
+        "evaluate": {"validation_cases": 50},
+        "machine": {"threads": threads},
+    }
+    spec = plan(Request(model="bigrec", loss="msl", llm=llm, options=options)).spec
     begin(spec)
-    stages = Stages(spec, Store(Path("runs/bench/artefacts")), SilentReporter())
-    split = stages.split()
-    model = stages.trained(split, 1) if trained else stages.untuned(split, 1)[0]
+    executor, steps = Serial(Store(Path("runs/bench/steps")), SilentReporter()), graph(spec, 1)
+    if trained:
+        model = executor.take(steps.model)
+    else:
+        executor.run(steps.model.needs.values())
+        model = untuned(spec.recommender, steps.ranked.setting, steps.model.needs, executor)[0]
+    split = executor.value(steps.prepared)
     model.lm.eval()
     return model, split
 

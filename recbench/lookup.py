@@ -1,4 +1,4 @@
-"""Finding runs by id, prefix or path."""
+"""Finding runs by id, the beginning or hash of an id, or path."""
 
 from __future__ import annotations
 

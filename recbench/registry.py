@@ -22,7 +22,9 @@ from recbench.interfaces import (
     BackbonePlugin,
     DecoderPlugin,
     LossPlugin,
+    MetricPlugin,
     Plugin,
+    SlicePlugin,
     SourcePlugin,
 )
 
@@ -106,6 +108,10 @@ def get(kind: Literal["loss"], name: str) -> LossPlugin: ...
 def get(kind: Literal["decoder"], name: str) -> DecoderPlugin: ...
 @overload
 def get(kind: Literal["source"], name: str) -> SourcePlugin: ...
+@overload
+def get(kind: Literal["metric"], name: str) -> MetricPlugin: ...
+@overload
+def get(kind: Literal["slice"], name: str) -> SlicePlugin: ...
 @overload
 def get(kind: str, name: str) -> Plugin: ...
 def get(kind: str, name: str) -> Plugin:

@@ -19,7 +19,22 @@ def loaded(code: str, *arguments: str) -> str:
     return done.stdout.rpartition("heavy:")[2].strip()
 
 
-@pytest.mark.parametrize("module", ["", ".interfaces", ".registry", ".config", ".types", ".cli"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "",
+        ".interfaces",
+        ".registry",
+        ".spec",
+        ".evaluation",
+        ".results",
+        ".suites",
+        ".seeds",
+        ".files",
+        ".types",
+        ".cli",
+    ],
+)
 def test_import_is_light(module: str) -> None:
     assert loaded(f"import recbench{module}") == ""
 

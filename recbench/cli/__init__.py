@@ -16,6 +16,8 @@ COMMANDS = {
     "describe": ("recbench.cli.describe:describe", "The options of a method, or of a group of --set."),
     "data": ("recbench.cli.data:data", "Prepare a data set and print its facts."),
     "show": ("recbench.cli.show:show", "Single cases of a run: prompt, target, top ten, rank."),
+    "recommend": ("recbench.cli.recommend:recommend", "What a trained model recommends after a history of your own."),
+    "export": ("recbench.cli.export:export", "A tuned language model as a plain transformers folder."),
     "table": ("recbench.cli.table:table", "The local runs of a data set, best first."),
     "compare": ("recbench.cli.compare:compare", "Test the difference between runs."),
     "store": ("recbench.cli.store:store", "What is stored, and removing what no run needs."),

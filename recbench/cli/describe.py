@@ -36,8 +36,8 @@ WHAT = {
 def describe(kind: str, name: str | None) -> None:
     """A method with its options: what it is, where it comes from, how it differs from its paper.
 
-    KIND is backbone, loss, decoder, source, dataset or llm (tiny or pretrained), each with a NAME; or train
-    (reference_train, collaborative_train), evaluate, machine. A method's NAME alone will do.
+    KIND is backbone, loss, decoder, source, metric, slice, dataset or llm (tiny or pretrained), each with a NAME; or
+    train (reference_train, collaborative_train), evaluate, machine. A method's NAME alone will do.
     """
     kind = dict(zip((*PLURALS, "datasets"), (*KINDS, "dataset"), strict=True)).get(kind, kind)
     if kind in HOW and name is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -11,13 +10,10 @@ from recbench.cli.group import LazyGroup
 from recbench.cli.options import folder_option
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 
-if TYPE_CHECKING:
-    from recbench.results import RunRecord
-
 COMMANDS = {
     "add": ("recbench.cli.leaderboard:add", "Take runs into the committed records."),
     "build": ("recbench.cli.leaderboard:build_pages", "Regenerate the pages from the records, or check them."),
-    "rerun": ("recbench.cli.leaderboard:rerun", "Run committed records again and update them."),
+    "rerun": ("recbench.cli.leaderboard:rerun", "Run committed records again and compare."),
 }
 RECORDS = Path("leaderboards/records")
 
@@ -111,26 +107,26 @@ def rerun(
     Everything is computed anew, in a folder of its own. Exit code 1 means that a record differs or cannot be run.
     """
     from recbench.cli.again import Places, repeat
+    from recbench.results import read
 
     places = Places(_pairs("--data-dir", data_dirs), _pairs("--llm", llms))
     if not resume and runs.is_dir() and any(runs.iterdir()):
         raise UsageError(f"--runs {runs} holds an earlier rerun: remove it, or go on with it by --resume.")
     failed = 0
-    for path, record in _named(names, records):
-        click.echo(f"{record.run}:")
+    for path in _named(names, records):
+        click.echo(f"{path.stem}:")
         try:
-            verdict = repeat(record, path, places, runs, update)
-            click.echo(f"  {verdict.text}")
-            failed += not verdict.same
+            verdict = repeat(read(path), path, places, runs, update)
         except RecbenchError as error:
             failed += 1
-            click.echo(f"recbench: skipped {record.run}: {' '.join(str(error).split())}", err=True)
+            click.echo(f"recbench: skipped {path.stem}: {' '.join(str(error).split())}", err=True)
+            continue
+        failed += not verdict.same
+        click.echo(f"  {verdict.text}")
     ctx.exit(1 if failed else 0)
 
 
-def _named(names: tuple[str, ...], records: Path) -> list[tuple[Path, RunRecord]]:
-    from recbench.results import read
-
+def _named(names: tuple[str, ...], records: Path) -> list[Path]:
     found = {path.stem: path for path in sorted(records.glob("*.json"))}
     if not found:
         raise UsageError(f"--records {records} holds no records.")
@@ -138,7 +134,7 @@ def _named(names: tuple[str, ...], records: Path) -> list[tuple[Path, RunRecord]
         if Path(name).stem not in found and name not in found:
             raise UsageError(f"Unknown record {name!r} in {records}: {did_you_mean(name, found)}")
     wanted = {name if name in found else Path(name).stem for name in names} or set(found)
-    return [(path, read(path)) for name, path in found.items() if name in wanted]
+    return [path for name, path in found.items() if name in wanted]
 
 
 def _pairs(flag: str, texts: tuple[str, ...]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from recbench import registry
 from recbench.errors import RecbenchError, UsageError, did_you_mean
-from recbench.interfaces import CatalogueMetric, ListMetric, MetricPlugin, RankMetric, TopLists
+from recbench.interfaces import CatalogueMetric, MetricPlugin, RankMetric, TopLists
 from recbench.types import CaseResults, Floats
 
 
@@ -120,7 +120,7 @@ def metrics() -> list[Metric]:
     Raises:
         RecbenchError: one cannot be imported; names it.
     """
-    plugins = {name: _plugin(name) for name in registry.names("metric")}
+    plugins = {name: registry.get("metric", name) for name in registry.names("metric")}
     placed = sorted(plugins.items(), key=lambda entry: (entry[1].order, entry[0]))
     return [Metric(name, depth, plugin) for name, plugin in placed for depth in plugin.depths or (0,)]
 
@@ -133,7 +133,7 @@ def metric(name: str) -> Metric:
     """
     family, at, digits = name.partition("@")
     if family in registry.names("metric") and (digits.isdecimal() and len(digits) < 7 and int(digits) if at else True):
-        plugin = _plugin(family)
+        plugin = registry.get("metric", family)
         if bool(at) == bool(plugin.depths):
             return Metric(family, int(digits) if at else 0, plugin)
     raise UsageError(f"There is no metric {name!r}; {did_you_mean(name, [m.name for m in metrics()])}")
@@ -165,14 +165,3 @@ def evaluate(results: CaseResults, by_user: bool = False) -> dict[str, float]:
 def seed_means(results: CaseResults) -> dict[str, Floats]:
     """Metric name -> [S] its value for each seed: what the spread over seeds is computed from."""
     return {m.name: m.by_seed(results) for m in available(results)}
-
-
-def _plugin(name: str) -> MetricPlugin:
-    plugin: Any = registry.get("metric", name)
-    made, kinds = plugin.implementation, (RankMetric, ListMetric, CatalogueMetric)
-    if isinstance(plugin, MetricPlugin) and isinstance(made, type) and issubclass(made, kinds):
-        return plugin
-    raise RecbenchError(
-        f"The metric {name!r} of {registry.origin('metric', name)} must be a MetricPlugin whose implementation is a "
-        "RankMetric, a ListMetric or a CatalogueMetric."
-    )

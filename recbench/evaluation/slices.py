@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,9 @@ def masks(results: CaseResults) -> dict[str, npt.NDArray[np.bool_]]:
     Raises:
         RecbenchError: a slice's own code fails or returns something else; names it.
     """
-    plugins: list[tuple[Any, str]] = [(registry.get("slice", name), name) for name in registry.names("slice")]
+    plugins = [(registry.get("slice", name), name) for name in registry.names("slice")]
     found: dict[str, npt.NDArray[np.bool_]] = {}
-    for plugin, name in sorted(plugins, key=lambda p: (getattr(p[0], "order", 0), p[1])):
+    for plugin, name in sorted(plugins, key=lambda p: (p[0].order, p[1])):
         who = f"slice {name!r} of {registry.origin('slice', name)}"
         try:
             parts = dict(plugin.implementation(plugin.options()).masks(results))

@@ -106,7 +106,7 @@ def install(
     text = model.get_input_embeddings()
     if type(text).forward is not nn.Embedding.forward:
         raise RecbenchError(
-            f"{type(text).__name__} does more than look embeddings up, so collaborative tokens cannot stand beside "
+            f"{type(text).__name__} does more than look embeddings up, so collaborative tokens cannot be mixed with "
             "text in this model: use a backbone without them, such as bigrec."
         )
     place = text.weight.device

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,9 +16,11 @@ SHORTEST = 16  # tokens of a shared beginning that are worth a row of their own
 class HiddenStates:
     """Reads rows packed where the architecture takes our attention, else padded.
 
+    Make one by :func:`recbench.language.trial.tried`, which finds out what the architecture can do.
+
     Attributes:
-        packs: whether it does. Found out by trying: rows and trees read packed must give what each path gives alone.
-        shortens: whether its last layer can do with some of the tokens; found out likewise.
+        packs: whether it takes our attention.
+        shortens: whether its last layer can do with some of the tokens.
         architecture: the model's class, for messages.
         window: tokens that a layer with a sliding window sees; what is longer is read padded. None without one.
     """
@@ -29,13 +30,7 @@ class HiddenStates:
         self.architecture = type(causal).__name__
         config = causal.config.get_text_config()
         self.window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-        own = causal.config._attn_implementation
         self.packs = self.shortens = packed.install(causal)
-        if self.packs and not _agrees(self, causal, own):
-            self.shortens = False
-            self.packs = _agrees(self, causal, own)
-        if not self.packs:
-            causal.config._attn_implementation = own
 
     def packs_up_to(self, length: int) -> bool:
         """Whether rows of ``length`` tokens are read packed."""
@@ -110,42 +105,3 @@ def common_start(rows: Sequence[list[int]]) -> int:
     """How many tokens all rows begin with: as many as the first and the last in dictionary order."""
     low, high = min(rows), max(rows)
     return next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-
-
-def _agrees(states: HiddenStates, causal: Any, own: str) -> bool:
-    """Whether two rows that share a beginning get the hidden states that they get alone: packed, as a tree, and padded.
-
-    The difference must be small against what the beginning does to the last token.
-    """
-    from recbench.language.prefix_decoder import PrefixDecoder
-
-    decoder, device = states.decoder, next(causal.parameters()).device
-    vocabulary = causal.get_input_embeddings().num_embeddings
-    begin = [(7 * n + 3) % vocabulary for n in range(5)]
-    rows = [[*begin, 11 % vocabulary, 5 % vocabulary], [*begin, 13 % vocabulary, 2 % vocabulary, 5 % vocabulary]]
-    other = [(5 * n + 8) % vocabulary for n in range(7)] + [5 % vocabulary]
-    modes = {module: module.training for module in decoder.modules()}
-    decoder.eval()
-
-    def alone(row: list[int]) -> Tensor:
-        return decoder(input_ids=torch.tensor([row], device=device), use_cache=False).last_hidden_state[0, -1].float()
-
-    try:
-        with torch.no_grad():
-            ids = torch.tensor([*begin, *rows[0][5:], *rows[1][5:]], device=device)
-            found = [states.rows(ids, torch.tensor([2, 3], device=device), 5, torch.tensor([6, 9], device=device))]
-            tree = PrefixDecoder(states)([row[:-1] for row in rows], 1)
-            one, none = np.ones(2, np.int64), np.zeros((2, 0), bool)
-            both = np.arange(2)
-            found.append(tree.feed(both, one * rows[0][-1], 0 * one, none, 0 * one, both)[0])
-            found.append(torch.stack([alone(row) for row in rows]))
-            causal.config._attn_implementation = own
-            expected = torch.stack([alone(row) for row in rows])
-            effect = (expected[1] - alone(other)).norm()
-        return all(bool((expected - states.float()).norm() < 0.1 * effect) for states in found)
-    except Exception:  # whatever an architecture makes of arguments that it does not know: it does not pack
-        return False
-    finally:
-        causal.config._attn_implementation = packed.NAME
-        for module, mode in modes.items():
-            module.training = mode

@@ -19,7 +19,7 @@ NAME = "recbench"  # of the attention function, in transformers' registry
 
 @dataclass
 class Places:
-    """Where packed queries stand in the [R, Q] grid that attention is computed on.
+    """Where packed queries are in the [R, Q] grid that attention is computed on.
 
     Attributes:
         query: [R * Q] packed query of each place; any where there is none.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from recbench.errors import UsageError
 from recbench.language.collaborative import CollaborativeEmbedding, find
 from recbench.language.hidden_states import HiddenStates
+from recbench.language.trial import tried
 from recbench.prompts.encode import Encoder
 from recbench.types import Longs
 
@@ -54,7 +55,7 @@ class TextModel:
     @cached_property
     def hidden_states(self) -> HiddenStates:
         """Reads rows of tokens; made, and tried out, on first use."""
-        return HiddenStates(self.causal)
+        return tried(self.causal)
 
     @property
     def collaborative(self) -> CollaborativeEmbedding | None:

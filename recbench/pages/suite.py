@@ -103,27 +103,28 @@ def _own(cell: Cell) -> dict[str, Any]:
 
 def _made(record: RunRecord, name: str) -> Any:
     """The value of a name in a record's spec."""
-    recommender = record.spec["recommender"]
-    if name in ("model", "loss", "decoder"):
-        return recommender.get("backbone" if name == "model" else name, {}).get("name")
     if name.startswith("tuning of "):
         return record.spec.get("tuning", {}).get("grid", {}).get(name.removeprefix("tuning of "))
     group, _, option = name.partition(".")
     if group in ("dataset", "evaluate", "machine"):
         part = record.spec.get(group, {})
-    else:
-        part = _part(recommender, group)
-    return part.get("options", part).get(option)
+        return part.get("options", part).get(option)
+    return _of(record.spec["recommender"], name)
 
 
-def _part(recommender: Mapping[str, Any], group: str) -> Mapping[str, Any]:
-    """What a group of options is called in ``--set`` and suites: ``reference_train``, ``collaborative``."""
+def _of(recommender: Mapping[str, Any], name: str) -> Any:
+    """The value of a name such as ``loss``, ``loss.tau``, ``reference_train.epochs`` or ``teacher.loss.tau``."""
+    group, _, option = name.partition(".")
+    if not option:
+        return recommender.get("backbone" if name == "model" else name, {}).get("name")
     whose, _, rest = group.partition("_")
+    if whose == "teacher":
+        return _of(recommender.get("teacher", {}), option)
     inner = {"collaborative": "backbone", "reference": "loss"}.get(whose)
     if inner is not None:
         recommender, group = recommender.get(whose, {}), rest or inner
-    found: Mapping[str, Any] = recommender.get(group, {})
-    return found
+    part = recommender.get(group, {})
+    return part.get("options", part).get(option)
 
 
 def _left_open(cell: Cell, record: RunRecord) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class BeamSearch:
         Returns:
             For each prompt up to ``beams`` finished items, best first.
         """
-        # forbidden items take up beams until they finish: so many more are kept that none is missed
+        # forbidden items take up beams until they finish: that many more beams are kept
         k = self.beams + max(len(items - {PAD}) for items in forbidden)
         users = len(prompts)
         tree = self.prefixes(prompts, self.longest)

@@ -1,7 +1,7 @@
 """Best-first search of the whole catalogue: the exact top of it, without looking at the rest.
 
 A title's log-probability is a sum of terms that are never positive, so no title below a prefix beats the prefix. Each
-user's open prefixes stand in a heap; the best ones are expanded until none of them can beat the last item of the list.
+user's open prefixes are in a heap; the best ones are expanded until none of them can beat the last item of the list.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from transformers import GenerationConfig
@@ -35,10 +36,8 @@ def generate(
         scores: keep them, for two beams or more: one [prompts * beams, vocabulary] matrix for every token.
     """
     tokenizer = model.encoder.tokenizer
-    width = max(map(len, prompts))
-    ids = torch.tensor([[*[tokenizer.pad_token_id] * (width - len(p)), *p] for p in prompts])
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-    device = model.head.weight.device
+    ids, mask = left_padded(model, prompts)
+    width = ids.shape[1]
     config = GenerationConfig(
         num_beams=beams,
         num_return_sequences=returned,
@@ -55,18 +54,13 @@ def generate(
         assert allowed is not None
         return allowed(row[width:].tolist())
 
-    own = model.causal.generation_config
-    # Whatever a call leaves unset is filled from the model's own configuration: an Instruct model then samples.
-    model.causal.generation_config = config
-    try:
+    with configured(model, config):
         out = model.causal.generate(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
+            input_ids=ids,
+            attention_mask=mask,
             generation_config=config,
             prefix_allowed_tokens_fn=following if allowed else None,
         )
-    finally:
-        model.causal.generation_config = own
     stop = {tokenizer.eos_token_id, tokenizer.pad_token_id}
     rows = out.sequences[:, width:].tolist()
     values = out.sequences_scores.tolist() if scores else [0.0] * len(rows)
@@ -76,3 +70,22 @@ def generate(
         if min(score, score * (end + 1) ** length_penalty) > UNFILLED:
             found[n // returned].append((row[:end], score))
     return found
+
+
+def left_padded(model: TextModel, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and attention mask [prompts, longest] where the model is; padding on the left."""
+    pad, device, width = model.encoder.tokenizer.pad_token_id, model.head.weight.device, max(map(len, prompts))
+    ids = torch.tensor([[*[pad] * (width - len(p)), *p] for p in prompts])
+    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+    return ids.to(device), mask.to(device)
+
+
+@contextmanager
+def configured(model: TextModel, config: GenerationConfig) -> Iterator[None]:
+    """Generate by ``config`` alone: what a call leaves unset is filled from the model's own, which may sample."""
+    own = model.causal.generation_config
+    model.causal.generation_config = config
+    try:
+        yield
+    finally:
+        model.causal.generation_config = own

@@ -63,7 +63,7 @@ class Nearest:
             depth: items wanted; ``PAD`` and minus infinity where there are no more.
             forbidden: [cases, history] items that are not wanted, with ``PAD``; None allows all.
         """
-        # so many that none is missed, whatever the history takes away
+        # enough, however many the history takes away
         wanted = depth + (0 if forbidden is None else forbidden.shape[1])
         squared, found = self.index.search(queries, min(wanted, len(self.items)))
         cases = len(queries) // kept

@@ -82,7 +82,7 @@ class AnswerBatch:
 
         Returns:
             ``(values, position, positive)``. An edge is a pair of a position and a token that is valid there; the edges
-            stand in the order of ``allowed``. ``values`` [edges] are their logits, ``position`` [edges] says which of
+            have the order of ``allowed``. ``values`` [edges] are their logits, ``position`` [edges] says which of
             the N positions each belongs to, ``positive`` [N] which edge is the right token of each position:
             ``values[positive]`` [N] are the right tokens' logits.
         """

@@ -36,7 +36,6 @@ def prefer(model: TextModel, loss: PreferenceLoss[Any], windows: Sequences, plan
     """
     from datasets import Dataset
     from trl.trainer.dpo_config import DPOConfig
-    from trl.trainer.dpo_trainer import DPOTrainer
 
     if model.collaborative is not None:
         model.collaborative.hybrid = True  # as the reference ended, and as at inference
@@ -51,43 +50,7 @@ def prefer(model: TextModel, loss: PreferenceLoss[Any], windows: Sequences, plan
     plain: dict[str, Any] = {"activation_checkpointing" if named else "gradient_checkpointing": False}
 
     def build(settings: Mapping[str, Any], callbacks: list[Any], base: type) -> Any:
-        class Preference(base, DPOTrainer):
-            def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
-                return dataset  # token ids already: a title is tokenised apart from its prompt
-
-            def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-                plan.reporter.message("log-probabilities under the reference")
-                self.model.to(plan.device).eval()  # dropout is off for good: TRL's disable_dropout
-                found: list[list[float]] = []
-                with torch.no_grad():
-                    for start in range(0, len(dataset), batch_size):
-                        rows = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
-                        batch = {k: v.to(plan.device) for k, v in collate(pad)(rows).items()}
-                        with self.accelerator.autocast():
-                            found += self._log_probabilities(self.model, batch).float().tolist()
-                self.model.train()
-                return dataset.add_column("ref_logps", found)
-
-            def _log_probabilities(self, policy: Any, batch: Mapping[str, Tensor]) -> Tensor:
-                """[B, 1 + n] log-probability of each answer, summed over its tokens."""
-                labels = batch["labels"]
-                # TRL's own head scores every position of the prompt too where there is no GPU
-                logits = policy(
-                    **{name: batch[name] for name in ("input_ids", "attention_mask", "position_ids")},
-                    use_cache=False,
-                    logits_to_keep=labels.shape[1] + 1,
-                ).logits[:, :-1]
-                losses = cross_entropy(logits.float().transpose(1, 2), labels, reduction="none")
-                return -losses.sum(dim=1).view(-1, 1 + loss.negatives)
-
-            def _compute_loss(self, policy: Any, inputs: Any, return_outputs: bool) -> Any:
-                ratio = self._log_probabilities(policy, inputs) - inputs["ref_logps"]
-                chosen, others = ratio[:, 0], ratio[:, 1:]
-                margin = chosen - others.amax(dim=1)
-                self._metrics["train"]["accuracy"].append((margin > 0).float().mean().item())
-                return loss(chosen, others).mean()
-
-        return Preference(
+        return _trainer(base, loss, plan, pad)(
             model=model.lm,
             args=one_gpu(DPOConfig(**settings, **plain, precompute_ref_log_probs=True, max_length=None)),
             train_dataset=examples,
@@ -106,6 +69,49 @@ def prefer(model: TextModel, loss: PreferenceLoss[Any], windows: Sequences, plan
         lengths=[len(p) + max(map(len, a)) for p, a in zip(prompts, answers, strict=True)],
         build=build,
     )
+
+
+def _trainer(base: type, loss: PreferenceLoss[Any], plan: Fit, pad: int) -> Any:
+    """DPOTrainer for several rejected answers to each chosen one; ``base`` holds what any trainer of ours inherits."""
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    class Preference(base, DPOTrainer):
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset  # token ids already: a title is tokenised apart from its prompt
+
+        def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+            plan.reporter.message("log-probabilities under the reference")
+            self.model.to(plan.device).eval()  # dropout is off for good: TRL's disable_dropout
+            found: list[list[float]] = []
+            with torch.no_grad():
+                for start in range(0, len(dataset), batch_size):
+                    rows = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
+                    batch = {k: v.to(plan.device) for k, v in collate(pad)(rows).items()}
+                    with self.accelerator.autocast():
+                        found += self._log_probabilities(self.model, batch).float().tolist()
+            self.model.train()
+            return dataset.add_column("ref_logps", found)
+
+        def _log_probabilities(self, policy: Any, batch: Mapping[str, Tensor]) -> Tensor:
+            """[B, 1 + n] log-probability of each answer, summed over its tokens."""
+            labels = batch["labels"]
+            # TRL's own head scores every position of the prompt too where there is no GPU
+            logits = policy(
+                **{name: batch[name] for name in ("input_ids", "attention_mask", "position_ids")},
+                use_cache=False,
+                logits_to_keep=labels.shape[1] + 1,
+            ).logits[:, :-1]
+            losses = cross_entropy(logits.float().transpose(1, 2), labels, reduction="none")
+            return -losses.sum(dim=1).view(-1, 1 + loss.negatives)
+
+        def _compute_loss(self, policy: Any, inputs: Any, return_outputs: bool) -> Any:
+            ratio = self._log_probabilities(policy, inputs) - inputs["ref_logps"]
+            chosen, others = ratio[:, 0], ratio[:, 1:]
+            margin = chosen - others.amax(dim=1)
+            self._metrics["train"]["accuracy"].append((margin > 0).float().mean().item())
+            return loss(chosen, others).mean()
+
+    return Preference
 
 
 def collate(pad: int) -> Any:

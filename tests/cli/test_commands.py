@@ -6,10 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
-from recbench.budget import PRESETS
-
 from recbench.pages import load_records
-from recbench.results import read
+from recbench.results import read, write
+from recbench.spec.options import PRESETS
 
 
 def test_run_prints_metrics_record_and_page(done) -> None:
@@ -110,12 +109,67 @@ def test_show_by_user_and_by_path(done) -> None:
 def test_compare_two_and_more(done) -> None:
     a, b = done.ids["text"], done.ids["few"]
     two = done.call("compare", a, b, "--metric", "HR@10").stdout
-    for label in ("difference", "95 % interval", "permutation p", "Holm", "effect size", "detectable", "users won"):
+    for label in ("A minus B", "95 % interval", "permutation p", "Holm", "effect size", "detectable", "users higher"):
         assert label in two
     assert "HR@10 of A" in two
+    assert "(1 comparison declared)" in two
+    assert f"{two.splitlines()[0]}|{two.splitlines()[1]}" == f"A  {a}|B  {b}"
     record = f"runs/{b}/record.json"
     three = done.call("compare", b, a, record).stdout
     assert three.count("2 comparisons declared") == 2
+    assert max(map(len, three.splitlines())) <= 100
+
+
+def differences(text: str) -> dict[str, str]:
+    """``A minus B`` and so on -> the number."""
+    return {line.rsplit(maxsplit=1)[0]: line.rsplit(maxsplit=1)[1] for line in text.splitlines() if " minus " in line}
+
+
+def test_the_first_run_named_is_a_with_two_runs_and_with_more(done) -> None:
+    a, b = done.ids["text"], done.ids["few"]
+    two = differences(done.call("compare", a, b).stdout)
+    three = differences(done.call("compare", a, b, a).stdout)
+    swapped = differences(done.call("compare", b, a).stdout)
+    assert list(two) == ["A minus B"]
+    assert list(three) == ["A minus B", "A minus C"]
+    assert two["A minus B"] == three["A minus B"]
+    assert float(two["A minus B"]) == -float(swapped["A minus B"])
+    assert float(three["A minus C"]) == 0
+
+
+def test_compare_says_what_code_made_the_runs(done, tmp_path: Path) -> None:
+    a, b = done.ids["text"], done.ids["few"]
+    said = done.call("compare", a, b)
+    assert "code of A:" in said.stdout
+    assert "  backbone popularity: recbench-toolkit " in said.stdout
+    assert "not the same code" not in said.stderr
+    record = read(done.folder / "runs" / b / "record.json")
+    plugins = tuple(plugin.model_copy(update={"code": "0" * 16}) for plugin in record.plugins)
+    write(record.model_copy(update={"plugins": plugins}), tmp_path / "edited.json")
+    warned = done.call("compare", b, str(tmp_path / "edited.json"))
+    assert warned.exit_code == 0
+    assert "backbone popularity was not the same code: " in warned.stderr
+
+
+def test_compare_refuses_another_test_set_and_metrics_that_are_not_there(done) -> None:
+    for words, sentence in (
+        ((done.ids["text"], done.ids["popularity"]), "were evaluated on different test cases; compare runs of one"),
+        ((done.ids["text"], done.ids["few"], "--metric", "coverage@10"), "coverage@10 is one number for a whole run"),
+        ((done.ids["text"], done.ids["few"], "--metric", "NDCG@30"), "NDCG@30 needs lists of 30 items"),
+        ((done.ids["text"], done.ids["few"], "--metric", "NDGC@10"), "did you mean 'NDCG@10'?"),
+    ):
+        refused = done.call("compare", *words)
+        assert refused.exit_code == 2
+        assert sentence in refused.stderr
+        assert refused.stdout == ""
+
+
+def test_table_is_narrow_and_its_runs_can_be_named(done) -> None:
+    out = done.call("table").stdout
+    assert max(map(len, out.splitlines())) <= 100
+    short = next(line for line in out.splitlines() if "bigrec" in line).split()[-1]
+    assert done.ids["text"].endswith(short)
+    assert done.call("show", short, "--limit", "1").exit_code == 0
 
 
 def test_leaderboard_add_build_check_and_rerun(done, tmp_path: Path) -> None:
@@ -137,10 +191,11 @@ def test_leaderboard_add_build_check_and_rerun(done, tmp_path: Path) -> None:
     assert skipped.exit_code == 1
     assert "--data-dir own=PATH" in skipped.stderr
     own = ["--data-dir", f"own={done.folder / 'own.csv'}"]
+    before = {path: path.read_bytes() for path in records.iterdir()}
     result = done.call("leaderboard", "rerun", *where, *runs, *own)
     assert result.exit_code == 0, result.output
     assert result.stdout.count("identical") == 2
-    assert [r.run for r in load_records(records)] == sorted([done.ids["few"], done.ids["text"]])
+    assert {path: path.read_bytes() for path in records.iterdir()} == before
 
     other = tmp_path / "other.csv"
     other.write_text((done.folder / "own.csv").read_text().replace("u1,", "v1,"))
@@ -169,11 +224,12 @@ def test_list_and_describe(call) -> None:
     assert "lora_rank" in call("describe", "llm", "pretrained").stdout
 
 
-def test_records_name_their_stages(done) -> None:
+def test_records_name_their_steps(done) -> None:
     content = json.loads((done.folder / "runs" / done.ids["text"] / "record.json").read_text())
-    stages = content["seeds"][0]["stages"]
-    assert {"prepare", "model", "rank"} <= set(stages)
-    assert (done.folder / "runs/artefacts" / stages["rank"] / "ranking.npz").is_file()
+    steps = content["seeds"][0]["steps"]
+    assert {step["phase"] for step in steps} == {"data", "training", "decoding"}
+    rank = next(step["folder"] for step in steps if step["phase"] == "decoding")
+    assert (done.folder / "runs/steps" / rank / "ranking.npz").is_file()
 
 
 def test_a_collaborative_model_without_embeddings_is_refused(call) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from recbench.language.hidden_states import SHORTEST, HiddenStates, pack
 from recbench.language.prefix_decoder import Paths, PrefixDecoder, Tree
+from recbench.language.trial import tried
 
 SMALL: dict[str, Any] = {"vocab_size": 300, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 LLAMA: dict[str, Any] = SMALL | {"intermediate_size": 96, "num_key_value_heads": 2, "pad_token_id": 0}
@@ -49,7 +50,7 @@ def causal(name: str, **more: Any) -> Any:
 
 @cache
 def reader(name: str) -> HiddenStates:
-    return HiddenStates(causal(name))
+    return tried(causal(name))
 
 
 def alone(model: Any, row: list[int]) -> torch.Tensor:
@@ -113,7 +114,7 @@ def test_gradients_equal_those_of_padded_rows() -> None:
 def test_checkpointed_layers_see_the_same_layout() -> None:
     """Gradient checkpointing runs every layer again in the backward pass, the shortened last one too."""
     model = causal("Llama", attention_dropout=0.0, max_position_embeddings=256)
-    read = HiddenStates(model)
+    read = tried(model)
     ids, lengths, shared = pack([[*range(3, 23), 7, 8], [*range(3, 23), 9]])
     gradients = []
     for checkpointed in (False, True):
@@ -129,7 +130,7 @@ def test_checkpointed_layers_see_the_same_layout() -> None:
 
 def test_beyond_a_sliding_window_rows_are_padded() -> None:
     model = causal("Mistral", sliding_window=8)
-    read = HiddenStates(model)
+    read = tried(model)
     assert read.packs_up_to(8)
     assert not read.packs_up_to(9)
     assert isinstance(PrefixDecoder(read)([[1, 2, 3]], 5), Tree)

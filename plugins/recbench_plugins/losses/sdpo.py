@@ -33,7 +33,7 @@ class SDPO(PreferenceLoss[SDPOOptions]):
 
     @property
     def negatives(self) -> int:
-        """How many titles are rejected beside each chosen one."""
+        """How many titles are rejected for each chosen one."""
         return self.options.negatives
 
     def __call__(self, chosen: Tensor, rejected: Tensor) -> Tensor:

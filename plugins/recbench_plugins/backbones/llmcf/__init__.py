@@ -1,4 +1,4 @@
-"""LLM-CF: SASRec reads, beside a history, a language model's explanations of similar users' decisions.
+"""LLM-CF: SASRec reads a history and, next to it, a language model's explanations of similar users' decisions.
 
 Paper: Sun et al., "Large Language Models Enhanced Collaborative Filtering", CIKM 2024,
 https://arxiv.org/abs/2403.17688. Original code: github.com/Jeryi-Sun/LLM-CF (``retrieval_task``,
@@ -57,7 +57,7 @@ class LLMCFOptions(SequenceOptions):
     inner: int = Field(64, ge=1, description="width of the feed-forward layers")
     dropout: float = Field(0.2, ge=0, lt=1, description="on embeddings and layers")
     attention_dropout: float = Field(0.2, ge=0, lt=1, description="on attention weights")
-    weight: float = Field(0.1, ge=0, description="weight of the context's state beside SASRec's; 0 leaves it out")
+    weight: float = Field(0.1, ge=0, description="weight of the context's state next to SASRec's; 0 leaves it out")
     rec_weight: float = Field(1.0, ge=0, description="weight of reconstructing explanations; the code's is 0")
     retrieval: Literal["corrected", "official"] = Field(
         "corrected", description="windows of the user at the same time are left out, or may be found by themselves"
@@ -80,7 +80,7 @@ class LLMCFOptions(SequenceOptions):
 
 
 class LLMCF(SequenceModel[LLMCFOptions]):
-    """SASRec beside a transformer over explained examples."""
+    """SASRec next to a transformer over explained examples."""
 
     rebuilt: tuple[Tensor, Tensor] | None = None
     """Of the training batch at hand: the summed error of the reconstructed explanations, and their number."""

@@ -115,7 +115,9 @@ def write(model: TextModel, prompts: Sequence[str], options: Any, seed: int, rep
     import torch
     from transformers import GenerationConfig
 
-    tokenizer, device = model.encoder.tokenizer, model.head.weight.device
+    from recbench.search.generate import configured, left_padded
+
+    tokenizer = model.encoder.tokenizer
     config = GenerationConfig(
         do_sample=True,
         temperature=options.temperature,
@@ -129,27 +131,18 @@ def write(model: TextModel, prompts: Sequence[str], options: Any, seed: int, rep
     ids = [_ids(tokenizer, prompt) for prompt in prompts]
     order = np.argsort([len(row) for row in ids], kind="stable")
     answers: list[list[str]] = [[] for _ in prompts]
-    own = model.causal.generation_config
-    # Whatever a call leaves unset is filled from the model's own configuration.
-    model.causal.generation_config = config
     seed_everything(seed, "llm-cf texts")
-    try:
+    with configured(model, config):
         for start in range(0, len(order), options.batch_size):
             chosen = order[start : start + options.batch_size]
-            width = max(len(ids[n]) for n in chosen)
-            tokens = torch.tensor([[*[tokenizer.pad_token_id] * (width - len(ids[n])), *ids[n]] for n in chosen])
-            mask = torch.tensor([[0] * (width - len(ids[n])) + [1] * len(ids[n]) for n in chosen])
+            tokens, mask = left_padded(model, [ids[n] for n in chosen])
             with torch.inference_mode():
-                out = model.causal.generate(
-                    input_ids=tokens.to(device), attention_mask=mask.to(device), generation_config=config
-                )
-            found = tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
+                out = model.causal.generate(input_ids=tokens, attention_mask=mask, generation_config=config)
+            found = tokenizer.batch_decode(out[:, tokens.shape[1] :], skip_special_tokens=True)
             for place, n in enumerate(chosen):
                 first = place * options.candidates
                 answers[n] = [text.strip() for text in found[first : first + options.candidates]]
             reporter.advance(min(start + len(chosen), len(order)), len(order))
-    finally:
-        model.causal.generation_config = own
     return answers
 
 
