@@ -134,8 +134,8 @@ def get(kind: str, name: str) -> Plugin:
         raise RecbenchError(said) from error
     if not isinstance(plugin, DESCRIPTORS[kind]):
         raise RecbenchError(
-            f"{_who(kind, name)}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} must name a "
-            f"{DESCRIPTORS[kind].__name__}."
+            f"{_who(kind, name)}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} "
+            f"must name a {DESCRIPTORS[kind].__name__}."
         )
     return plugin
 
@@ -150,7 +150,9 @@ def blamed(kind: str, name: str) -> Iterator[None]:
     try:
         yield
     except SystemExit as error:
-        raise RecbenchError(f"{_who(kind, name)} called sys.exit({error.code!r}), where it should raise an error.") from error
+        raise RecbenchError(
+            f"{_who(kind, name)} called sys.exit({error.code!r}), where it should raise an error."
+        ) from error
     except ImportError as error:
         extra = get(kind, name).extra
         hint = f" Install it with: pip install {extra!r}." if extra else ""

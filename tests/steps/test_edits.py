@@ -70,7 +70,7 @@ plugin = BackbonePlugin(
 PROBE = """
 import json, os, sys
 from importlib import metadata
-import numpy, pydantic, yaml, filelock  # what no edit changes; each answer comes from a child that has no more than this
+import numpy, pydantic, yaml, filelock  # what no edit changes; each child imports the rest
 
 for line in sys.stdin:
     child = os.fork()
@@ -136,7 +136,7 @@ ROWS = [
         },
     ),
     Row(
-        "`spec/resolve.py`, `spec/request.py`, `steps/graph.py`, `steps/executor.py`, `steps/store.py`, `experiment.py`",
+        "`spec/resolve.py`, `spec/request.py`, `steps/{graph,executor,store}.py`, `experiment.py`",
         NOTHING,
         {
             f"recbench/{name}.py": CODE
