@@ -102,7 +102,7 @@ def test_an_error_in_a_file_names_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("model: bigrec\nlearning: 3\n")
     with pytest.raises(UsageError, match=r"^x\.yaml, line 2: unknown key 'learning'"):
         combine([file_layer(tmp_path / "x.yaml")])
-    with pytest.raises(UsageError, match="must read GROUP.OPTION=VALUE"):
+    with pytest.raises(UsageError, match=r"must read GROUP\.OPTION=VALUE"):
         set_layer(["tau=2"])
 
 
