@@ -122,7 +122,6 @@ def get(kind: str, name: str) -> Plugin:
         RecbenchError: the module cannot be imported, or what it names is not a descriptor of this kind.
     """
     entry = _entry(kind, name)
-    who = f"{kind.capitalize()} {name!r} of {origin(kind, name)}"
     module, _, attribute = entry.value.partition(":")
     try:
         plugin = importlib.import_module(module)
@@ -131,11 +130,12 @@ def get(kind: str, name: str) -> Plugin:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a third party's module may raise anything, SystemExit included
-        raise RecbenchError(f"{who} cannot be imported from {entry.value}: {_said(error)}.") from error
+        said = f"{_who(kind, name)} cannot be imported from {entry.value}: {_said(error)}."
+        raise RecbenchError(said) from error
     if not isinstance(plugin, DESCRIPTORS[kind]):
         raise RecbenchError(
-            f"{who}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} must name a "
-            f"{DESCRIPTORS[kind].__name__}."
+            f"{_who(kind, name)}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} "
+            f"must name a {DESCRIPTORS[kind].__name__}."
         )
     return plugin
 
@@ -159,7 +159,7 @@ def blamed(plugins: Iterable[tuple[str, str]]) -> Iterator[None]:
         culprit = _culprit(error, plugins)
         if culprit is None and isinstance(error, Exception):
             raise
-        who = "A library" if culprit is None else f"{culprit[0].capitalize()} {culprit[1]!r} of {origin(*culprit)}"
+        who = "A library" if culprit is None else _who(*culprit)
         if isinstance(error, SystemExit):
             raise RecbenchError(f"{who} called sys.exit({error.code!r}), where it should raise an error.") from error
         assert culprit is not None
@@ -178,6 +178,10 @@ def _culprit(error: BaseException, plugins: Iterable[tuple[str, str]]) -> tuple[
         found = modules.get(trace.tb_frame.f_globals.get("__name__", ""), found)
         trace = trace.tb_next
     return found
+
+
+def _who(kind: str, name: str) -> str:
+    return f"{kind.capitalize()} {name!r} of {origin(kind, name)}"
 
 
 def _said(error: BaseException) -> str:

@@ -123,17 +123,20 @@ def test_a_good_plugin(install) -> None:
 def test_what_goes_wrong_in_a_plugin_names_it(install, body: str, sentence: str) -> None:
     module = LOSS.replace("return 0.0, 0", body) + "plugin = LossPlugin(implementation=Mine, summary='my own')"
     assert body in module
-    install("works", "[recbench.losses]\nmine = works:plugin\n", module)
+    name = sentence.partition(" ")[0]
+    install(name, f"[recbench.losses]\nmine = {name}:plugin\n", module)
     loss = registry.get("loss", "mine").implementation(Options())
-    match = sentence if sentence.endswith(".*") else re.escape(sentence)
-    with pytest.raises(RecbenchError, match=match), registry.blamed([("loss", "mine"), ("decoder", "topk")]):
+    with (
+        pytest.raises(RecbenchError, match=re.escape(f"Loss 'mine' of {sentence}")),
+        registry.blamed([("loss", "mine"), ("decoder", "topk")]),
+    ):
         loss(None)
 
 
 def test_what_goes_wrong_elsewhere_is_not_blamed_on_a_plugin() -> None:
     with pytest.raises(ValueError, match="its own"), registry.blamed([("decoder", "topk")]):
         raise ValueError("its own")
-    with pytest.raises(RecbenchError, match="A library called sys.exit"), registry.blamed([("decoder", "topk")]):
+    with pytest.raises(RecbenchError, match="A library called"), registry.blamed([("decoder", "topk")]):
         raise SystemExit(3)
 
 
