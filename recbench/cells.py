@@ -187,7 +187,7 @@ def run_cell(suite: Suite, one: Planned, runs: Path, reporter: Reporter) -> RunR
             words = ", ".join(f"{name}={value}" for name, value in trial.values.items())
             reporter.message(f"{one.cell.name}: {words}: validation NDCG@10 {trial.score:.4f}")
     found = plan(request)
-    record = run(found, request.seeds, runs, shareable(command_of(request, found), found), reporter)
+    record = run(found, request.seeds, runs, shareable(command_of(request, found)), reporter)
     processes.once(lambda: _remember(suite, one.cell, record, runs))
     return record
 

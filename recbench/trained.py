@@ -166,7 +166,7 @@ def _here(spec: Spec, folder: Path) -> Spec:
     """The spec with the places that the run used on this machine."""
     try:
         local: Mapping[str, Any] = json.loads((folder / LOCAL).read_bytes())
-        return located(spec, local["data"], local["llm"])
+        return located(spec, local["paths"], local["llm"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / LOCAL} is missing or damaged: run the experiment here again.") from error
 

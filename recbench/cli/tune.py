@@ -64,7 +64,7 @@ def tune(
         processes.leave()
         return
     with tidied(runs), reporter() as progress:
-        record = execute(found, request.seeds, runs, shareable(command, found), progress)
+        record = execute(found, request.seeds, runs, shareable(command), progress)
     processes.leave()
     if processes.is_main():
         from recbench.cli.run import report

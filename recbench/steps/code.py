@@ -54,9 +54,8 @@ def code_of(roots: tuple[str, ...]) -> Code:
         if path is None or not _followed(name, path, owned):
             libraries.add(_top(name))
             continue
-        tree = _parsed(path)
-        modules[name] = tree.digest
-        waiting += [found for target in tree.imports for found in _targets(name, path, target)]
+        modules[name] = _parsed(path).digest
+        waiting += _imported(name, path)
     both = "\n".join(f"{name} {modules[name]}" for name in sorted(modules))
     return Code(hashlib.sha256(both.encode()).hexdigest()[:16], _versions(libraries), dict(sorted(modules.items())))
 
@@ -111,6 +110,12 @@ def _for_types_only(test: ast.expr) -> bool:
     return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
         isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
     )
+
+
+@cache
+def _imported(name: str, path: Path) -> tuple[str, ...]:
+    """The modules that a module's imports read."""
+    return tuple(module for found in _parsed(path).imports for module in _targets(name, path, found))
 
 
 def _targets(name: str, path: Path, found: _Import) -> list[str]:
@@ -189,8 +194,13 @@ def _versions(tops: Iterable[str]) -> dict[str, str]:
         if top in sys.stdlib_module_names or top in PLUMBING:
             continue
         for owner in _distributions(top):
-            found[owner] = metadata.version(owner)
+            found[owner] = _version(owner)
     return dict(sorted(found.items()))
+
+
+@cache
+def _version(distribution: str) -> str:
+    return metadata.version(distribution)
 
 
 def _top(name: str) -> str:
