@@ -112,18 +112,14 @@ def test_a_good_plugin(install) -> None:
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        (
-            "raise ValueError('inner')",
-            "Loss 'mine' of works 0.1 failed: ValueError: inner. RECBENCH_DEBUG=1 shows where.",
-        ),
-        ("raise SystemExit(0)", "Loss 'mine' of works 0.1 called sys.exit(0), where it should raise an error."),
-        ("import no_such", "Loss 'mine' of works 0.1 needs something that is not installed: ModuleNotFoundError: .*"),
+        ("raise ValueError('inner')", "works0 0.1 failed: ValueError: inner. RECBENCH_DEBUG=1 shows where."),
+        ("raise SystemExit(0)", "works1 0.1 called sys.exit(0), where it should raise an error."),
+        ("import no_such", "works2 0.1 needs something that is not installed: ModuleNotFoundError: No module named"),
     ],
 )
 def test_what_goes_wrong_in_a_plugin_names_it(install, body: str, sentence: str) -> None:
-    module = LOSS.replace("return 0.0, 0", body) + "plugin = LossPlugin(implementation=Mine, summary='my own')"
-    assert body in module
     name = sentence.partition(" ")[0]
+    module = LOSS.replace("return 0.0, 0", body) + "plugin = LossPlugin(implementation=Mine, summary='my own')"
     install(name, f"[recbench.losses]\nmine = {name}:plugin\n", module)
     loss = registry.get("loss", "mine").implementation(Options())
     with (
