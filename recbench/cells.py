@@ -116,7 +116,7 @@ def planned(suite: Suite, cells: Sequence[Cell], over: Sequence[Layer]) -> list[
             one = Planned(cell, request, plan(request))
             found.append(Planned(cell, request, one.trials[0][1]) if cell.grid else one)
         except RecbenchError as error:
-            raise type(error)(f"Suite {suite.name}, cell {cell.name!r}: {error}") from error
+            raise type(error)(f"Cell {cell.name!r}: {error}") from error
     return found
 
 

@@ -96,7 +96,10 @@ def yaml_value(text: str, where: str) -> Any:
     """
     if not text:
         return ""
-    value = load_yaml(text, where).value
+    try:
+        value = load_yaml(text, where).value
+    except UsageError as error:  # of a text without lines, the line says nothing
+        raise UsageError(str(error).replace(f"{where}, line 1: ", f"{where}: ", 1)) from None
     if isinstance(value, dict | list) and text.lstrip()[:1] not in ("{", "["):
         raise UsageError(f"{where}: put {{}} or [] around a mapping or list, or quotes around a text.")
     return value

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from recbench import processes
 from recbench.interfaces import Reporter, SilentReporter
 
-EVERY = 5.0  # seconds between two lines about steps
+EVERY = 5.0  # seconds between two lines about what is done
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def chosen(progress: bool | Reporter) -> Iterator[Reporter]:
 
 @contextmanager
 def reporter() -> Iterator[Reporter]:
-    """The reporter for this process: silent beside the main process, a bar on a terminal, else lines on stderr."""
+    """The reporter for this process: a bar on a terminal, else lines on stderr; other than the main process, nothing."""
     if not processes.is_main():
         yield SilentReporter()
         return
@@ -62,10 +62,10 @@ class LogReporter:
         self._write(name)
 
     def advance(self, done: int, total: int | None = None, **values: float) -> None:
-        """Say it unless something was said just now."""
+        """Say it unless something was said just now, or nothing has a name yet."""
         self._watch.advance(done, total)
         now = time.monotonic()
-        if now - self._said >= EVERY:
+        if self._watch.name and now - self._said >= EVERY:
             self._said = now
             left = self._watch.left()
             shown = "".join(f", {name} {value:.4g}" for name, value in values.items())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from recbench.cli.options import folder_option
 from recbench.cli.text import columns
 from recbench.errors import UsageError
 
@@ -13,9 +14,7 @@ from recbench.errors import UsageError
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="A B...")
 @click.option("--metric", default="NDCG@10", show_default=True, metavar="NAME@K", help="See recbench list metrics.")
-@click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
-)
+@folder_option("--runs", "runs", "Folder of runs.")
 def compare(names: tuple[str, ...], metric: str, runs: Path) -> None:
     """A minus B, with interval and tests over users; with more runs, A minus each of the others.
 

@@ -45,10 +45,11 @@ def _place(name: str, source: str, data_dir: str | None) -> dict[str, str]:
 
 def _options(sets: tuple[str, ...]) -> dict[str, Any]:
     groups = set_layer(sets).values[SET]
-    for group in groups:
+    for group, given in groups.items():
         if group != "dataset":
             raise UsageError(
-                f"--set {group}. does not apply: here it reads dataset.OPTION=VALUE, such as dataset.core=5."
+                f"--set {group}.{next(iter(given))} does not apply: recbench data takes options of the data set only, "
+                "such as dataset.core=5."
             )
     options: dict[str, Any] = groups.get("dataset", {})
     return options

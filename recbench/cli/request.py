@@ -59,7 +59,8 @@ def set_layer(texts: Sequence[str]) -> Layer:
         group, dot, option = target.partition(".")
         if not (equals and dot and group and option):
             raise UsageError(f"--set {text!r} must read GROUP.OPTION=VALUE, such as loss.tau=2.")
-        groups.setdefault(group, {})[option] = yaml_value(value, f"--set {target}") if value else ""
+        where = f"--set {text if len(text) <= 60 else target}"
+        groups.setdefault(group, {})[option] = yaml_value(value, where)
     return Layer({SET: groups}, lambda name: "--set")
 
 

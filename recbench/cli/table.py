@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recbench.cli.options import folder_option
 from recbench.cli.text import columns
 from recbench.errors import UsageError, did_you_mean
 
@@ -21,9 +22,7 @@ WIDTH = 16  # of a name; the page has whole ones
 
 @click.command()
 @click.argument("dataset", required=False)
-@click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
-)
+@folder_option("--runs", "runs", "Folder of runs.")
 def table(dataset: str | None, runs: Path) -> None:
     """Print the runs of DATASET (the only one there, else ml-100k), best first, with the declared test's marks.
 

@@ -91,4 +91,5 @@ def _refused(group: str, values: Mapping[str, Any], origins: Mapping[str, str], 
         return UsageError(f"The options of {group} do not fit together: {message}.")
     option = str(first["loc"][0])
     where = origins.get(option, "default")
-    return UsageError(f"{where}: {group}.{option}={values.get(option)!r} is not valid: {message}.")
+    message = message[:1].lower() + message[1:]
+    return UsageError(f"{_begin(where)}{group}.{option}={values.get(option)!r} is not valid: {message}.")

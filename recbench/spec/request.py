@@ -25,17 +25,17 @@ def parse_seeds(value: Any) -> tuple[int, ...]:
     if isinstance(value, str):
         pieces = [piece.strip() for piece in value.split(",")]
         if not all(piece.isdecimal() and len(piece) <= 10 for piece in pieces if piece) or not any(pieces):
-            raise ValueError(f"{value!r} is neither a count such as 5 nor a list such as 3,17,42")
+            raise ValueError("it is neither a count such as 5 nor a list such as 3,17,42")
         numbers: Any = [int(piece) for piece in pieces if piece]
         value = numbers[0] if len(pieces) == 1 else numbers
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
-            raise ValueError(f"{value} leaves nothing to run: the count must be at least 1")
+            raise ValueError("the count must be at least 1")
         if value > 1000:
-            raise ValueError(f"{value} is a count of seeds: for the one seed {value} write '{value},'")
+            raise ValueError(f"a count may be at most 1000 (the single seed {value} is written '{value},')")
         return tuple(range(1, value + 1))
     if not isinstance(value, Sequence) or not value or not all(type(number) is int for number in value):
-        raise ValueError(f"{value!r} is neither a count nor a list of whole numbers")
+        raise ValueError("it is neither a count nor a list of whole numbers")
     if min(value) < 0 or max(value) >= 2**32:
         raise ValueError("every seed must lie between 0 and 4294967295")
     if len(set(value)) < len(value):
@@ -150,7 +150,9 @@ def combine(layers: Iterable[Layer]) -> Request:
         name = str(first["loc"][0])
         problem = first["msg"].removeprefix("Value error, ")
         problem = problem[:1].lower() + problem[1:]
-        raise UsageError(f"{origins.get(name, name)}: {name}={values.get(name)!r} is not valid: {problem}.") from None
+        origin, value = origins.get(name, name), values.get(name)
+        said = f"{origin} {value}" if origin.startswith("--") else f"{origin}: {name}={value!r}"
+        raise UsageError(f"{said} is not valid: {problem}.") from None
 
 
 def _merge(layer: Layer, options: dict[str, dict[str, Any]], origins: dict[str, str]) -> None:

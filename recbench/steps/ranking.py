@@ -34,7 +34,9 @@ class Ranked(Step):
     @property
     def title(self) -> str:
         """What is ranked."""
-        return f"rank {self.part} cases of {self.recommender.backbone.name}, seed {self.setting.seed}"
+        own = self.recommender
+        who = own.backbone.name + (f" + {own.loss.name}" if own.loss else "")
+        return f"rank {self.part} cases of {who} by {self.decoder.name}, seed {self.setting.seed}"
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
