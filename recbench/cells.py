@@ -51,6 +51,14 @@ class Planned:
         """The settings of its grid; empty without one."""
         return trials_of(self.request, self.cell.grid) if self.cell.grid else []
 
+    @property
+    def notes(self) -> list[str]:
+        """What the suite or the command line says in vain."""
+        skipped = [
+            f"the default {name} is left out: {self.cell.model} has no such option" for name in self.cell.skipped
+        ]
+        return [*skipped, *self.plan.notes]
+
     def targets(self, store: Store) -> tuple[list[tuple[Plan, Step]], bool]:
         """The last steps that the cell asks for, and whether more follow once its options are chosen."""
         if not self.cell.grid:
@@ -182,10 +190,7 @@ def run_cell(suite: Suite, one: Planned, runs: Path, reporter: Reporter) -> RunR
     """
     request = one.request
     if one.cell.grid:
-        request, trials = tune(request, one.cell.grid, one.cell.tune_seed, runs, reporter)
-        for trial in trials:
-            words = ", ".join(f"{name}={value}" for name, value in trial.values.items())
-            reporter.message(f"{one.cell.name}: {words}: validation NDCG@10 {trial.score:.4f}")
+        request, _ = tune(request, one.cell.grid, one.cell.tune_seed, runs, reporter)
     found = plan(request)
     record = run(found, request.seeds, runs, shareable(command_of(request, found)), reporter)
     processes.once(lambda: _remember(suite, one.cell, record, runs))

@@ -54,7 +54,7 @@ def plugins(spec: Spec) -> tuple[PluginCode, ...]:
     """Every plugin of an experiment with its distribution, version and code, each once."""
     found = {}
     for method in (spec.dataset, *spec.recommender.methods()):
-        name = getattr(method, "source", method.name)
+        name = method.plugin_name
         distribution, version = registry.distribution(method.kind, name)
         code = code_of(method.modules).digest
         found[method.kind, name] = PluginCode(

@@ -137,10 +137,9 @@ class _Run:
         split = self.executor.value(steps.prepared)
         cases = steps.ranked.cases(split)
         report = self._report(steps.model)
-        self.reporter.message(
-            f"seed {steps.seed} done in {time.perf_counter() - before:.0f} s: "
-            f"{report.steps} training steps, epoch {report.best_epoch}"
-        )
+        trained = f": {report.steps:,} training step{'s' * (report.steps != 1)}, best epoch {report.best_epoch}"
+        spent = f"seed {steps.seed} done in {time.perf_counter() - before:.0f} s"
+        self.reporter.message(spent + trained * bool(report.steps))
         processes.once(lambda: self._keep_texts(steps))
         device = self.plan.spec.machine.device
         return SeedResult(

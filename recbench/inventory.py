@@ -119,7 +119,7 @@ def _users(runs: Path, needs: Mapping[str, list[str]]) -> dict[str, set[str]]:
         for path in [folder / RECORD, *folder.glob("record-*.json")]:
             if path.is_file():
                 names |= _recorded(path)
-        names |= _listed(folder / LOCAL)
+        names |= listed(folder / LOCAL)
         for name in _closure(names, needs):
             found.setdefault(name, set()).add(folder.name)
     return found
@@ -132,7 +132,8 @@ def _recorded(path: Path) -> set[str]:
         return set()  # a damaged record reaches nothing; its list of steps may still
 
 
-def _listed(path: Path) -> set[str]:
+def listed(path: Path) -> set[str]:
+    """The steps that a run or a process listed as wanted; none where the file is missing or damaged."""
     try:
         return set(map(str, json.loads(path.read_bytes())["steps"]))
     except (OSError, ValueError, TypeError, KeyError):
@@ -141,7 +142,7 @@ def _listed(path: Path) -> set[str]:
 
 def _live(root: Path) -> set[str]:
     """What running processes said that they use."""
-    return {name for path in (root / LIVE).glob("*.json") for name in _listed(path)}
+    return {name for path in (root / LIVE).glob("*.json") for name in listed(path)}
 
 
 def _closure(names: Iterable[str], needs: Mapping[str, list[str]]) -> set[str]:

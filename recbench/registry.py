@@ -7,7 +7,7 @@ An entry point of the group ``recbench.losses`` (and so on for each kind) names 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -141,23 +141,43 @@ def get(kind: str, name: str) -> Plugin:
 
 
 @contextmanager
-def blamed(kind: str, name: str) -> Iterator[None]:
-    """While a plugin works: what would end the process or needs an installation becomes an error that names it.
+def blamed(plugins: Iterable[tuple[str, str]]) -> Iterator[None]:
+    """While plugins work: what goes wrong in the code of one of them becomes an error that names it.
+
+    Args:
+        plugins: kind and name of each.
 
     Raises:
-        RecbenchError: the plugin called ``sys.exit``, or imports something that is not installed.
+        RecbenchError: a plugin raised something that is no error for people, called ``sys.exit``, or imports something
+            that is not installed.
     """
     try:
         yield
-    except SystemExit as error:
-        raise RecbenchError(
-            f"{_who(kind, name)} called sys.exit({error.code!r}), where it should raise an error."
-        ) from error
-    except ImportError as error:
-        extra = get(kind, name).extra
-        hint = f" Install it with: pip install {extra!r}." if extra else ""
-        said = f"{_who(kind, name)} needs something that is not installed: {_said(error)}.{hint}"
-        raise RecbenchError(said) from error
+    except (RecbenchError, OSError):
+        raise
+    except (Exception, SystemExit) as error:
+        culprit = _culprit(error, plugins)
+        if culprit is None and isinstance(error, Exception):
+            raise
+        who = "A library" if culprit is None else _who(*culprit)
+        if isinstance(error, SystemExit):
+            raise RecbenchError(f"{who} called sys.exit({error.code!r}), where it should raise an error.") from error
+        assert culprit is not None
+        if isinstance(error, ImportError):
+            extra = get(*culprit).extra
+            hint = f" Install it with: pip install {extra!r}." if extra else ""
+            raise RecbenchError(f"{who} needs something that is not installed: {_said(error)}.{hint}") from error
+        raise RecbenchError(f"{who} failed: {_said(error)}. RECBENCH_DEBUG=1 shows where.") from error
+
+
+def _culprit(error: BaseException, plugins: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+    """The plugin whose module raised, or called what raised: the innermost one on the way to the error."""
+    modules = {get(kind, name).implementation.__module__: (kind, name) for kind, name in plugins}
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        found = modules.get(trace.tb_frame.f_globals.get("__name__", ""), found)
+        trace = trace.tb_next
+    return found
 
 
 def _who(kind: str, name: str) -> str:

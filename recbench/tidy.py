@@ -1,4 +1,4 @@
-"""A run that fails leaves the folders as they were: no empty folder, no lock file of a stage that was never built."""
+"""A run that fails leaves the folders as they were: no empty folder, no lock file of a step that was never built."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from recbench import processes
+from recbench.experiment import LOCAL, STORE
+from recbench.inventory import listed
+from recbench.steps.store import LIVE, LOCKS, PARTIAL
 
 LOCK = ".lock"
 
@@ -29,7 +32,7 @@ def tidied(runs: Path) -> Iterator[None]:
 
 
 def _listing(runs: Path) -> set[Path]:
-    folders = (runs, runs / "artefacts", runs / "artefacts" / ".locks")
+    folders = (runs, runs / STORE, runs / STORE / LOCKS)
     return {path for folder in folders if folder.is_dir() for path in folder.iterdir()}
 
 
@@ -40,17 +43,25 @@ def _first_missing(path: Path) -> Path | None:
 
 
 def _tidy(runs: Path, before: set[Path]) -> None:
-    store = runs / "artefacts"
-    for lock in sorted((store / ".locks").glob("*.lock")):
+    store = runs / STORE
+    for lock in sorted((store / LOCKS).glob("*.lock")):
         if lock not in before and not (store / lock.name.removesuffix(".lock")).exists():
             _remove_lock(lock)
     for folder in sorted(runs.glob("*/")) if runs.is_dir() else []:
-        if folder not in before and folder != store and [p.name for p in folder.iterdir()] in ([], [LOCK]):
+        if folder not in before and folder != store and _holds_nothing(folder, store):
+            (folder / LOCAL).unlink(missing_ok=True)
             _remove_lock(folder / LOCK)
             _rmdir(folder)
-    for folder in (store / ".locks", store / ".partial", store):
+    for folder in (store / LOCKS, store / PARTIAL, store / LIVE, store):
         if folder not in before:
             _rmdir(folder)
+
+
+def _holds_nothing(folder: Path, store: Path) -> bool:
+    """Whether a run's folder has no record, and no step that it lists was built."""
+    if not {path.name for path in folder.iterdir()} <= {LOCK, LOCAL}:
+        return False
+    return not any((store / name).exists() for name in listed(folder / LOCAL))
 
 
 def _remove_empty(runs: Path, root: Path) -> None:

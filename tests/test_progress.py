@@ -6,8 +6,9 @@ import io
 
 import pytest
 
-from recbench.cli import progress
-from recbench.cli.text import columns, duration
+from recbench import progress
+from recbench.cli.text import columns
+from recbench.progress import duration
 
 
 def test_log_lines_come_at_most_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,10 @@ COMMANDS = {
     "run": ("recbench.cli.run:run", "Train, rank and record a method, seed by seed."),
     "tune": ("recbench.cli.tune:tune", "Choose options on validation, and run the choice."),
     "suite": ("recbench.cli.suite:suite", "Run and report a grid of runs, such as the MSL paper's tables."),
-    "diagnose": ("recbench.cli.diagnose:diagnose", "What training does to logits and gradients: the paper's figures."),
+    "diagnose": (
+        "recbench.cli.diagnose:diagnose",
+        "What training does to logits and gradients: the MSL paper's figures.",
+    ),
     "list": ("recbench.cli.list:list_", "What is installed: backbones, losses, decoders, sources, data sets."),
     "describe": ("recbench.cli.describe:describe", "The options of a method, or of a group of --set."),
     "data": ("recbench.cli.data:data", "Prepare a data set and print its facts."),
@@ -20,7 +23,7 @@ COMMANDS = {
     "export": ("recbench.cli.export:export", "A tuned language model as a plain transformers folder."),
     "table": ("recbench.cli.table:table", "The local runs of a data set, best first."),
     "compare": ("recbench.cli.compare:compare", "Test the difference between runs."),
-    "store": ("recbench.cli.store:store", "What is stored, and removing what no run needs."),
+    "store": ("recbench.cli.store:store", "What is stored, and which runs need it; remove what none needs."),
     "leaderboard": ("recbench.cli.leaderboard:leaderboard", "The committed records and their pages."),
 }
 

@@ -49,7 +49,7 @@ def repeat(record: RunRecord, path: Path, places: Places, runs: Path, update: bo
         path: where it is committed.
         places: this machine's paths.
         runs: where to run; empty at first, so that everything is computed.
-        update: write the new record in the place of the committed one.
+        update: replace the committed record by the new one.
 
     Raises:
         UsageError: a path is needed and not given, or what is there is not what the record was made from.
@@ -104,7 +104,7 @@ def _data(spec: Spec, places: Mapping[str, str]) -> dict[str, str]:
     given = places.get(dataset.called, places.get(dataset.name))
     if given is None:
         if dataset.label is not None:
-            raise UsageError(f"it was run on your own data: say where that is with --data-dir {dataset.called}=PATH.")
+            raise UsageError(f"it was run on your own data: say where it is, as in --data-dir {dataset.called}=PATH.")
         return {}
     request = Request(model=spec.recommender.backbone.name, dataset=dataset.name, data_dir=given)
     return data_option(request, dataset.source)
@@ -118,7 +118,7 @@ def _llm(spec: Spec, places: Mapping[str, str]) -> str | None:
     if place is None and llm.fingerprint is None:  # from the hub, by the commit that the record names
         return llm.name
     if place is None:
-        raise UsageError(f"its language model is a local one: say where it is with --llm {llm.name}=PATH.")
+        raise UsageError(f"its language model is a local one: say where it is, as in --llm {llm.name}=PATH.")
     if llm.fingerprint is not None and describe_llm(place, "").fingerprint != llm.fingerprint:
         raise UsageError(f"--llm {llm.name}={place} is not the model that the record was made from.")
     return place

@@ -29,6 +29,7 @@ def data(name: str, data_dir: str | None, sets: tuple[str, ...]) -> None:
     found = entry(name)
     source = open_source(name, {**_place(name, found.source, data_dir), **_options(sets)})
     with reporter() as progress:
+        progress.begin(f"prepare {name}")
         split = prepare(source, progress)
     rows = [("data set", f"{name}: {found.title}"), ("source", found.source), ("licence", found.licence)]
     rows += [("preparation", " ".join(found.preparation.split())), *fact_rows(split.facts)]

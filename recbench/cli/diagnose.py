@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from recbench.cli.options import request_options
+from recbench.cli.options import Place, request_options
 from recbench.cli.request import ask
 from recbench.cli.text import columns
 from recbench.errors import UsageError
@@ -21,7 +21,7 @@ TAUS = "0.5,1,1.5,2,4"
 @request_options
 @click.option("--figures", metavar="N,...", help="Which of the paper's figures.  [default: all that fit the loss]")
 @click.option("--taus", default=TAUS, show_default=True, metavar="A,B,...", help="Temperatures of figure 6.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the figures.  [RUNS/diagnose]")
+@click.option("--out", type=Place(), metavar="DIR", help="Folder of the figures.  [default: one of its own in RUNS]")
 def diagnose(
     sets: tuple[str, ...],
     config: Path | None,
@@ -31,10 +31,16 @@ def diagnose(
     out: Path | None,
     **flags: Any,
 ) -> None:
-    """Train by LML and by --loss (MSL by default), watch gradients, weights and logits, draw them (PNG and JSON).
+    """Train with LML and with --loss (default: MSL), and draw gradients, weights and logits as PNG and JSON.
 
-    3: gradient norms of LML's two parts. 4: its ranking part under either loss. 5: weights of the answer tokens.
-    6: NDCG@10 on validation over temperatures (all seeds). 8: valid logits next to a Gaussian.
+    \b
+    3  gradient norms of LML's two parts
+    4  LML's ranking part under either loss
+    5  weights of the answer tokens
+    6  validation NDCG@10 over temperatures, over all seeds
+    8  valid logits next to a Gaussian
+
+    The other figures watch the first seed. Each study has a folder of its own, so that nothing is overwritten.
     """
     temperatures = _numbers("--taus", taus, float)
     from recbench.diagnose.study import FIGURES, study
@@ -43,17 +49,16 @@ def diagnose(
     wanted = _numbers("--figures", figures, int) if figures is not None else []
     for number in wanted:
         if number not in FIGURES:
-            raise UsageError(f"--figures {number}: there are {', '.join(map(str, FIGURES))}.")
+            raise UsageError(f"--figures {number}: the figures are {', '.join(map(str, FIGURES))}.")
     if min(temperatures) <= 0:
-        raise UsageError(f"--taus {taus}: a temperature is positive.")
+        raise UsageError(f"--taus {taus}: every temperature must be positive.")
     request = ask(flags, sets, config)
     if figures is None:
         wanted = [number for number in FIGURES if number != 6 or request.loss in (None, "msl")]
     if 6 in wanted and request.loss not in (None, "msl"):
         raise UsageError(f"--figures 6 is about msl's temperature, not about --loss {request.loss}: leave it out.")
-    place = out or runs / "diagnose" / f"{request.model}-{request.loss or 'msl'}"
     with tidied(runs), reporter() as progress:
-        claims = study(request, request.seeds, wanted, temperatures, runs, place, progress)
+        claims, place = study(request, request.seeds, wanted, temperatures, runs, out, progress)
     click.echo(columns(_rows(claims)))
     click.echo(f"figures: {place}")
 

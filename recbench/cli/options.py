@@ -12,8 +12,8 @@ _COUNT = click.IntRange(min=1)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class Folder(click.Path):
-    """A path whose ``~`` is the user's home, whoever typed it."""
+class Place(click.Path):
+    """A path in which ``~`` is the user's home, even where no shell replaced it."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -25,7 +25,7 @@ class Folder(click.Path):
 
 def folder_option(flag: str, default: str, text: str) -> Callable[[_F], _F]:
     """A flag that names a folder."""
-    return click.option(flag, type=Folder(), default=Path(default), show_default=True, help=text)
+    return click.option(flag, type=Place(), default=Path(default), show_default=True, help=text)
 
 
 _OPTIONS = (
@@ -38,15 +38,17 @@ _OPTIONS = (
     click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
     click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="Language model.  [default: tiny]"),
     click.option("--preset", metavar="cpu|paper", help="Budget.  [default: cpu without a GPU, else paper]"),
-    click.option("--seeds", metavar="N|A,B,...", help="How many (5 is 1 to 5), or which (3,17,42).  [default: 1]"),
+    click.option(
+        "--seeds",
+        metavar="N|A,B,...",
+        help="How many (5: 1 to 5), or which (3,17,42; a single one: 17,).  [default: 1]",
+    ),
     click.option("--epochs", type=_COUNT, metavar="N", help="Training epochs."),
     click.option("--train-samples", type=click.IntRange(min=0), metavar="N", help="Training windows; 0 is all."),
     click.option("--batch-size", type=_COUNT, metavar="N", help="Windows in a step, over all processes together."),
     click.option("--device", metavar="auto|cpu|cuda", help="Where to compute.  [default: auto]"),
     click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="Any option: recbench describe."),
-    click.option(
-        "--config", type=click.Path(path_type=Path), metavar="FILE.yaml", help="Flags by name, options under set."
-    ),
+    click.option("--config", type=Place(), metavar="FILE.yaml", help="Flags by name, options under set."),
     folder_option("--runs", "runs", "Folder of runs."),
 )
 

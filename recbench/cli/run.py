@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 @click.command()
 @request_options
 @click.option("--again", is_flag=True, help="Compute finished seeds anew.")
-@click.option("--dry-run", is_flag=True, help="Print the resolved spec and an estimate; compute and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the complete spec and an estimate; compute and write nothing.")
 def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry_run: bool, **flags: Any) -> None:
     """Train a method, rank the test set and keep a record, seed by seed.
 
-    A finished seed is never computed again while code and data stay the same. The same command continues an
+    A finished seed is not computed again while its code and data stay the same. The same command continues an
     interrupted run.
     """
     request = ask(flags, sets, config)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from recbench.cli.options import folder_option
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,13 +23,11 @@ TOP = 10
 
 @click.command()
 @click.argument("name", metavar="RUN")
-@click.option("--user", metavar="ID", help="Only this user's cases: the data set's own id, else an index.")
+@click.option("--user", metavar="ID", help="Only this user's cases, by the data set's id or by index.")
 @click.option("--seed", type=click.IntRange(min=0), help="Which seed.  [default: the run's first]")
 @click.option("--case", type=click.IntRange(min=0), help="Only this test case, by its number.")
-@click.option("--limit", type=click.IntRange(min=1), default=5, show_default=True, help="Cases to show, at most.")
-@click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
-)
+@click.option("--limit", type=click.IntRange(min=1), default=5, show_default=True, help="How many cases to show.")
+@folder_option("--runs", "runs", "Folder of runs.")
 def show(name: str, user: str | None, seed: int | None, case: int | None, limit: int, runs: Path) -> None:
     """Prompt, target, the ten best titles with the hit marked, and the target's rank, case by case.
 
@@ -64,17 +65,30 @@ def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, R
     root = path.parent.parent / STORE
     folders = {step.role: root / step.folder for step in result.steps if step.role in ("prepare", "rank")}
     if len(folders) < 2 or not all(folder.is_dir() for folder in folders.values()):
-        raise RecbenchError(
-            f"The stored ranking of {record.run} is not in {root}, where show looks for it: run it here again with "
-            "--again."
-        )
+        raise RecbenchError(f"The ranking of {record.run} is not in {root}: make it again by {_again(record, path)}")
     split = load_split(folders["prepare"])
     spec = Spec.from_record(record.spec, str(path))
     cases = Setting(spec.dataset, spec.evaluate, spec.machine, result.seed).test_cases(split)
     ranking = load_ranking(folders["rank"])
     if cases.digest() != record.cases.digest or len(ranking.items) != len(cases):
-        raise RecbenchError(f"The steps in {root} are not those of {path}: run it again with --again.")
+        raise RecbenchError(f"The steps in {root} are not those of {path}: make them again by {_again(record, path)}")
     return split, ranking, cases
+
+
+def _again(record: RunRecord, path: Path) -> str:
+    """The command that computes the run anew, with this machine's paths where the run's folder knows them."""
+    from recbench.experiment import LOCAL
+
+    words = shlex.split(record.command)
+    try:
+        local = json.loads((path.parent / LOCAL).read_bytes())
+        places = {"--data-dir": next(iter(local["paths"].get("dataset", {}).values()), None), "--llm": local["llm"]}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        places = {}
+    for number, word in enumerate(words[:-1]):
+        if place := places.get(word):
+            words[number + 1] = str(place)
+    return shlex.join([*words, "--runs", str(path.parent.parent), "--again"])
 
 
 def _choose(split: Split, cases: Sequences, user: str | None, case: int | None) -> np.ndarray[Any, Any]:
@@ -95,7 +109,7 @@ def _choose(split: Split, cases: Sequences, user: str | None, case: int | None) 
         chosen = chosen[cases.users[chosen] == index]
         if not len(chosen):
             tested = sorted({split.users[u] for u in cases.users[:]}, key=lambda u: (len(u), u))[:5]
-            raise UsageError(f"--user {user} has no such test case; among those who have: {', '.join(tested)}.")
+            raise UsageError(f"--user {user} has no test case here; users who have some: {', '.join(tested)}.")
     return chosen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ _runs = folder_option("--runs", "runs", "Folder of runs.")
 @_runs
 @click.pass_context
 def store(ctx: click.Context, runs: Path) -> None:
-    """List the stored steps by size, with their age and the runs that reach them."""
+    """List the stored steps by size, with their age and how many runs need them."""
     if ctx.invoked_subcommand is not None:
         return
     from recbench.inventory import inventory
@@ -30,21 +31,28 @@ def store(ctx: click.Context, runs: Path) -> None:
     for entry in entries:
         used = "in use" if entry.live else str(len(entry.runs)) if entry.runs else "none"
         rows.append(
-            [size_text(entry.size), duration(entry.age), used, entry.path.name, entry.title or "of an older recbench"]
+            [
+                size_text(entry.size),
+                duration(entry.age),
+                used,
+                entry.path.name,
+                entry.title or "left by an older recbench",
+            ]
         )
     click.echo(columns(rows))
     loose = [entry for entry in entries if not entry.wanted]
-    click.echo(f"\n{len(entries)} steps, {size_text(sum(entry.size for entry in entries))}")
+    click.echo(f"\n{_steps(len(entries))}, {size_text(sum(entry.size for entry in entries))}")
     if loose:
         total = size_text(sum(entry.size for entry in loose))
-        click.echo(f"no run reaches {len(loose)} of them ({total}): recbench store prune removes those")
+        prune_them = "recbench store prune" + (f" --runs {shlex.quote(str(runs))}" if runs != Path("runs") else "")
+        click.echo(f"no run needs {len(loose)} of them ({total}): {prune_them} removes them")
 
 
 @store.command()
 @_runs
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def prune(runs: Path, dry_run: bool) -> None:
-    """Remove the steps that no record or interrupted run reaches, and what an older recbench left.
+    """Remove the steps that no run needs, finished or interrupted, and what an older recbench left.
 
     A step that a running process uses stays.
     """
@@ -54,7 +62,11 @@ def prune(runs: Path, dry_run: bool) -> None:
     for entry in removed:
         click.echo(f"{'would remove' if dry_run else 'removed'}: {entry.path} ({size_text(entry.size)})")
     total = size_text(sum(entry.size for entry in removed))
-    click.echo(f"{len(removed)} steps, {total}{' would be' if dry_run else ''} freed")
+    click.echo(f"{_steps(len(removed))}, {total}{' would be' if dry_run else ''} freed")
+
+
+def _steps(number: int) -> str:
+    return f"{number} step{'s' * (number != 1)}"
 
 
 def size_text(size: int) -> str:

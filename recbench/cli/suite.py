@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recbench.cli.group import LazyGroup
+from recbench.cli.options import Place, folder_option
 from recbench.cli.text import columns
 from recbench.errors import DataError, RecbenchError, UsageError
 
@@ -18,18 +19,16 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "list": ("recbench.cli.suite:list_", "The suites that come with recbench."),
-    "run": ("recbench.cli.suite_run:run", "Run every cell of a suite; what is finished is not run again."),
+    "run": ("recbench.cli.suite_run:run", "Run the cells of a suite; what is finished is not run again."),
     "plan": (
         "recbench.cli.suite_run:plan",
-        "Every distinct step of a suite, whether it is there, and how to build it.",
+        "Every distinct step of a suite, whether it is there, and how to build it alone.",
     ),
     "report": ("recbench.cli.suite:report", "Measured next to published, with tests."),
-    "add": ("recbench.cli.suite:add", "Take a finished suite into the committed records."),
+    "add": ("recbench.cli.suite:add", "Add a finished suite to the committed records."),
 }
 FOLDER = "suites"
-_runs = click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
-)
+_runs = folder_option("--runs", "runs", "Folder of runs.")
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
@@ -39,7 +38,7 @@ def suite() -> None:
 
 @click.command("list")
 def list_() -> None:
-    """Name the suites, with their cells."""
+    """List the suites with their number of cells and their titles."""
     from recbench.suites import load, names
 
     click.echo(columns([(name, f"{len(load(name).cells)} cells", load(name).title) for name in names()]))
@@ -47,9 +46,9 @@ def list_() -> None:
 
 @click.command("report")
 @click.argument("name", metavar="NAME|FILE.yaml")
-@click.option("--dataset", metavar="NAME", help="Where the suite ran on several data sets.")
-@click.option("--records", type=click.Path(path_type=Path), metavar="DIR", help="Committed records instead of runs.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.md|.html", help="Write the page there.")
+@click.option("--dataset", metavar="NAME", help="Which one, where the suite ran on several data sets.")
+@click.option("--records", type=Place(), metavar="DIR", help="Committed records instead of runs.")
+@click.option("--out", type=Place(), metavar="FILE.md|.html", help="Write the page there.")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 if --out differs.")
 @_runs
 @click.pass_context
@@ -87,19 +86,13 @@ def report(
 
 @click.command("add")
 @click.argument("name", metavar="NAME|FILE.yaml")
-@click.option("--dataset", metavar="NAME", help="Where the suite ran on several data sets.")
-@click.option(
-    "--records",
-    type=click.Path(path_type=Path),
-    default=Path("leaderboards/records"),
-    show_default=True,
-    help="Folder of committed records.",
-)
+@click.option("--dataset", metavar="NAME", help="Which one, where the suite ran on several data sets.")
+@folder_option("--records", "leaderboards/records", "Folder of committed records.")
 @_runs
 def add(name: str, dataset: str | None, records: Path, runs: Path) -> None:
-    """Copy the records of a suite's cells, and the list of which cell each is, into the committed ones.
+    """Copy the records of a suite's cells into the committed ones, with the list of which cell each record is.
 
-    A record that the folder "records" next to them has already is not copied again.
+    A record that is committed already, for a data set's page, is not copied again.
     """
     from recbench.pages.build import write_page
     from recbench.pages.records import place_of

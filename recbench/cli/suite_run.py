@@ -15,17 +15,17 @@ from recbench.cli.request import flag_of, set_layer
 from recbench.cli.text import columns
 from recbench.errors import RecbenchError
 from recbench.progress import duration, reporter
-from recbench.tidy import tidied
 
 if TYPE_CHECKING:
     from recbench.cells import Planned, SuitePlan
     from recbench.results import RunRecord
     from recbench.suites import Suite
 
+LEFT = ("to do", "damaged")
 FLAGS = (
     click.argument("name", metavar="NAME|FILE.yaml"),
-    click.option("--only", multiple=True, metavar="CELL", help="Only these cells (by name)."),
-    click.option("--part", metavar="I/N", help="Only every N-th cell, from the I-th: parts can run side by side."),
+    click.option("--only", multiple=True, metavar="CELL", help="Only the cell of this name; repeatable."),
+    click.option("--part", metavar="I/N", help="Every N-th cell from the I-th on: parts can run side by side."),
     click.option("--seeds", metavar="N|A,B,...", help="Instead of the suite's own."),
     click.option("--dataset", metavar="NAME", help="Instead of the suite's own."),
     click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
@@ -46,19 +46,20 @@ def suite_flags(command: Any) -> Any:
 
 @click.command("run")
 @suite_flags
-@click.option("--step", "steps", multiple=True, metavar="STEP", help="Build only these steps (suite plan names them).")
+@click.option("--step", "steps", multiple=True, metavar="STEP", help="Build only this step; suite plan names them.")
 @click.pass_context
 def run(ctx: click.Context, /, steps: tuple[str, ...], runs: Path, **flags: Any) -> None:
-    """Run the cells in order; a step that several of them need is done once.
+    """Run the cells in order; a step that several cells need is built once.
 
-    The same command continues an interrupted suite. A cell that fails is named at the end, and the others still run.
+    The same command continues an interrupted suite. If a cell fails, the others still run, and the exit code is 1.
     """
     from recbench import processes
     from recbench.cells import build_steps, suite_plan
+    from recbench.tidy import tidied
 
     suite, cells = _cells(flags)
     if steps:
-        with reporter() as progress:
+        with tidied(runs), reporter() as progress:
             build_steps(suite_plan(cells, runs), steps, runs, progress)
         processes.leave()
         return
@@ -71,9 +72,10 @@ def run(ctx: click.Context, /, steps: tuple[str, ...], runs: Path, **flags: Any)
 @suite_flags
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for job arrays and schedulers.")
 def plan(as_json: bool, runs: Path, **flags: Any) -> None:
-    """Every distinct step of a suite: what it needs, whether it is there, an estimate, and the command that builds it.
+    """List every distinct step of a suite: whether it is there, an estimate, and the cells that need it.
 
-    A step's command builds the steps that it needs, too, where they are missing.
+    With --json, each step also names the steps that it needs and the command that builds it, and whatever it needs that
+    is missing. Cells with a grid get their last steps once their options are chosen: plan again then.
     """
     from recbench.cells import suite_plan
 
@@ -83,19 +85,35 @@ def plan(as_json: bool, runs: Path, **flags: Any) -> None:
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
-        return
-    head = ["step", "state", "estimate", "cells", "what"]
-    table = [
-        [r["step"], r["state"], duration(r["seconds"]) if r["seconds"] else "", str(len(r["cells"])), r["title"]]
-        for r in rows
-    ]
-    click.echo(columns([head, *table]))
-    left = [look for look in found.steps if look.state in ("to do", "damaged")]
-    total = duration(sum(look.seconds for look in left)) if left else "nothing"
-    click.echo(f"\n{len(rows)} distinct steps of {len(cells)} cells; {len(left)} to build: about {total}")
+    else:
+        _print_plan(found, rows, len(cells))
+    for one in cells:
+        for note in one.notes:
+            click.echo(f"note: cell {one.cell.name!r}: {note}", err=as_json)
     for name in found.open:
-        click.echo(f"cell {name!r}: more steps follow once its options are chosen on validation")
-    click.echo(f"to build one step: {_command(flags, runs)} --step STEP")
+        click.echo(f"note: cell {name!r}: more steps follow once its options are chosen on validation", err=as_json)
+    if not as_json and any(row["state"] in LEFT for row in rows):
+        click.echo(f"to build a single step: {_command(flags, runs)} --step STEP")
+
+
+def _print_plan(found: SuitePlan, rows: Sequence[Mapping[str, Any]], cells: int) -> None:
+    left = [look for look in found.steps if look.state in LEFT]
+    times = {look.step.folder: duration(look.seconds) for look in left}
+    table = [[r["step"], r["state"], times.get(r["step"], ""), r["title"], _few(r["cells"])] for r in rows]
+    click.echo(columns([["step", "state", "estimate", "what", "cells"], *table]))
+    counts = f"{_counted(len(rows), 'distinct step')} of {_counted(cells, 'cell')}"
+    total = f"{len(left)} to build, in about {duration(sum(look.seconds for look in left))}"
+    click.echo(f"\n{counts}; {total if left else 'all of them are there'}")
+
+
+def _few(names: list[str]) -> str:
+    """The first two names, and how many follow."""
+    more = len(names) - 2
+    return ", ".join(names[:2]) + (f" and {more} more" if more > 0 else "")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _row(look: Any, found: SuitePlan, command: str) -> dict[str, Any]:
@@ -140,13 +158,16 @@ def _run(suite: Suite, cells: Sequence[Planned], runs: Path) -> list[str]:
     """Run the cells and print what came of each; returns the names of those that failed."""
     from recbench import processes
     from recbench.cells import run_cell
+    from recbench.tidy import tidied
 
     done: dict[str, RunRecord] = {}
     failed: list[str] = []
     with reporter() as progress:
         for number, one in enumerate(cells, start=1):
             name = one.cell.name
-            progress.begin(f"cell {number} of {len(cells)}: {name}")
+            progress.message(f"cell {number} of {len(cells)}: {name}")
+            for note in one.notes:
+                progress.message(f"note: {note}")
             try:
                 with tidied(runs):
                     done[name] = run_cell(suite, one, runs, progress)
@@ -157,7 +178,7 @@ def _run(suite: Suite, cells: Sequence[Planned], runs: Path) -> list[str]:
     if processes.is_main():
         _summary(cells, done)
         for name in failed:
-            click.echo(f"recbench: cell {name!r} failed: see above.", err=True)
+            click.echo(f"recbench: cell {name!r} failed; its error is above.", err=True)
     return failed
 
 
@@ -176,7 +197,7 @@ def _summary(cells: Sequence[Planned], done: Mapping[str, RunRecord]) -> None:
         else:
             rows.append([name, "failed", "", ""])
     click.echo(columns(rows))
-    head = ["step of the cells' seeds", "different", "used", "shared most"]
-    shares = [[kind, str(n), str(uses), f"{most}x"] for kind, n, uses, most in shared(list(done.values()))]
+    head = ["kind of step", "distinct", "uses", "most uses of one"]
+    shares = [[kind, str(n), str(uses), str(most)] for kind, n, uses, most in shared(list(done.values()))]
     click.echo()
     click.echo(columns([head, *shares]))

@@ -12,6 +12,7 @@ from recbench import processes
 from recbench.cli.options import request_options
 from recbench.cli.request import ask
 from recbench.cli.text import columns
+from recbench.errors import UsageError
 from recbench.progress import reporter
 
 
@@ -20,6 +21,7 @@ from recbench.progress import reporter
 @click.option("--grid", "grids", multiple=True, metavar="GROUP.OPTION=A,B,...", help="Values to try; all combinations.")
 @click.option("--tune-seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of every trial.")
 @click.option("--run", "run_best", is_flag=True, help="Then run the best setting over --seeds and record it.")
+@click.option("--again", is_flag=True, help="With --run: compute its finished seeds anew.")
 def tune(
     sets: tuple[str, ...],
     config: Path | None,
@@ -27,12 +29,15 @@ def tune(
     grids: tuple[str, ...],
     tune_seed: int,
     run_best: bool,
+    again: bool,
     **flags: Any,
 ) -> None:
-    """Train every setting of a grid and choose the best on validation NDCG@10; the test set is not ranked.
+    """Train every setting of a grid, and choose the best by NDCG@10 on validation.
 
-    The record of --run says what was tried: the grid is part of its spec.
+    No trial ranks the test set. The record that --run makes says what was tried, since the grid is part of its spec.
     """
+    if again and not run_best:
+        raise UsageError("--again goes with --run: a trial that is finished is never computed anew.")
     request = ask(flags, sets, config)
     from recbench.description import command_of, shareable
     from recbench.experiment import run as execute
@@ -49,7 +54,7 @@ def tune(
     if processes.is_main():
         chosen = max(trials, key=lambda trial: trial.score)
         equal = sum(trial.score == chosen.score for trial in trials)
-        best_word = "best" if equal == 1 else f"best (the first of {equal} that are equal)"
+        best_word = "best" if equal == 1 else f"best (the first of {equal} equal ones)"
         rows = [[*grid, "validation NDCG@10", ""]]
         rows += [
             [*(str(trial.values[name]) for name in grid), f"{trial.score:.4f}", best_word if trial is chosen else ""]
@@ -64,7 +69,7 @@ def tune(
         processes.leave()
         return
     with tidied(runs), reporter() as progress:
-        record = execute(found, request.seeds, runs, shareable(command), progress)
+        record = execute(found, request.seeds, runs, shareable(command), progress, again)
     processes.leave()
     if processes.is_main():
         from recbench.cli.run import report

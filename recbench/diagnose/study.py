@@ -1,6 +1,6 @@
 """Figures 3 to 6 and 8 of the MSL paper for any text recommender: train by LML and by another loss, watch, draw.
 
-A watched training is a stage of its own in the store, so that an interrupted study continues; the models of Figure 6
+A watched training is a step of its own in the store, so that an interrupted study continues; the models of Figure 6
 are the ones that ``recbench run`` and ``recbench tune`` make.
 """
 
@@ -44,10 +44,10 @@ def study(
     wanted: Sequence[int],
     taus: Sequence[float],
     runs: Path,
-    out: Path,
+    out: Path | None,
     reporter: Reporter,
-) -> dict[str, Any]:
-    """Draw the figures into ``out``, each with its numbers as JSON.
+) -> tuple[dict[str, Any], Path]:
+    """Draw the figures, each with its numbers as JSON.
 
     Args:
         request: a text recommender; its loss (MSL, if none is named) is watched next to LML.
@@ -55,15 +55,15 @@ def study(
         wanted: of :data:`FIGURES`.
         taus: temperatures of Figure 6.
         runs: folder of runs.
-        out: folder of the figures.
+        out: folder of the figures; ``runs/diagnose/RUN-seedN`` if left out.
         reporter: progress.
 
     Returns:
-        What the figures say about the paper's claims, also written as ``claims.json``.
+        What the figures say about the paper's claims, also written as ``claims.json``, and the folder.
 
     Raises:
         UsageError: the backbone writes no titles, or the request cannot be.
-        RecbenchError: of any stage.
+        RecbenchError: of any step.
     """
     if processes.world() > 1:
         raise UsageError("diagnose watches one process's training: start it without torchrun.")
@@ -79,6 +79,7 @@ def study(
     name = run_id(plans[LML].spec).replace("-lml-", "-").rpartition("-")[0]
     title = f"{name}, seed {seeds[0]}"
     claims: dict[str, Any] = {"what": title}
+    out = out or runs / "diagnose" / f"{run_id(plans[second].spec)}-seed{seeds[0]}"
     draw = _Drawer(out, title)
     if {3, 4, 5, 8} & set(wanted):
         watched = {loss: _watched(one, seeds[0], runs, reporter) for loss, one in plans.items()}
@@ -108,7 +109,7 @@ def study(
         ats = {name: float(np.mean(v)) for name, v in data["marks"].items()}
         claims["figure 6"] = {"best tau": max(means, key=lambda tau: means[tau]), "means": means, **ats}
     write_atomic(out / "claims.json", (json.dumps(claims, indent=1) + "\n").encode())
-    return claims
+    return claims, out
 
 
 class _Drawer:

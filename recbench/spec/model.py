@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_seriali
 from recbench import registry
 from recbench.errors import RecbenchError
 from recbench.files import digest
-from recbench.interfaces import Options, Plugin, Signal
+from recbench.interfaces import Options, Signal
 from recbench.spec.llm import TINY, PretrainedOptions, TinyOptions, options_of
 from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget, Tuning
 
@@ -84,9 +84,14 @@ class Method(_Part):
         return {name: value for name, value in found.items() if name == "options" or value not in (None, {})}
 
     @property
+    def plugin_name(self) -> str:
+        """The name of its plugin."""
+        return self.name
+
+    @property
     def plugin(self) -> Any:
         """Its descriptor."""
-        return registry.get(self.kind, self._plugin_name({"name": self.name}))
+        return registry.get(self.kind, self.plugin_name)
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -145,9 +150,9 @@ class DataSet(Method):
         return str(values.get("source", values.get("name")))
 
     @property
-    def plugin(self) -> Plugin:
-        """The source's descriptor."""
-        return registry.get("source", self.source)
+    def plugin_name(self) -> str:
+        """The source."""
+        return self.source
 
     @property
     def called(self) -> str:

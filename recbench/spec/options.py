@@ -22,8 +22,8 @@ class EvaluateOptions(Options):
     """What is ranked, and how deep."""
 
     depth: int = Field(10, ge=10, description="length of the ranked list; metrics go to 10")
-    per_user: int = Field(0, ge=0, description="at most so many test windows a user, evenly spaced; 0 means all")
-    cases: int = Field(0, ge=0, description="at most so many test windows in all, by a seedless rule; 0 means all")
+    per_user: int = Field(0, ge=0, description="at most N test windows a user, evenly spaced; 0 means all")
+    cases: int = Field(0, ge=0, description="at most N test windows in all, by a seedless rule; 0 means all")
     validation_cases: int = Field(500, ge=1, description="validation windows that choose the epoch, by a seedless rule")
     history: Literal["allowed", "excluded"] = Field("allowed", description="may items of the history be recommended?")
 

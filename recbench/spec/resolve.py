@@ -84,8 +84,9 @@ def _without_effect(request: Request, recommender: Recommender) -> tuple[str, ..
     """Budget flags of a model that is not trained: one line of flags may serve several models."""
     if recommender.train is not None:
         return ()
-    said = [f"--{flag.replace('_', '-')}" for flag in BUDGET if getattr(request, flag) is not None]
-    return tuple(f"{flag} has no effect: {request.model} is not trained" for flag in said)
+    said = {flag: request.origin(flag) for flag in BUDGET if getattr(request, flag) is not None}
+    why = f"has no effect, since {request.model} is not trained"
+    return tuple(f"{who if who.startswith('--') else f'{who}: {flag}'} {why}" for flag, who in said.items())
 
 
 def dataset(request: Request, layers: Layers, source: str, defaults: Mapping[str, Any]) -> DataSet:
@@ -284,7 +285,7 @@ def _fitting(kind: str, signal: str) -> str:
 
 
 def _split_paths(options: Options) -> tuple[Options, dict[str, str]]:
-    """Options without paths of this machine, and the paths that were given, the user's home spelled out.
+    """Options without paths of this machine, and the paths that were given, absolute.
 
     A text option that happens to name a file is one too; it keeps the file's name.
     """
@@ -296,9 +297,9 @@ def _split_paths(options: Options) -> tuple[Options, dict[str, str]]:
         if name in marked:
             kept[name] = field.get_default()
             if value:
-                paths[name] = str(Path(value).expanduser())
+                paths[name] = os.path.abspath(Path(value).expanduser())
         elif isinstance(value, str) and str in kinds(field.annotation) and _is_file(value):
-            kept[name], paths[name] = Path(value).name, str(Path(value).expanduser())
+            kept[name], paths[name] = Path(value).name, os.path.abspath(Path(value).expanduser())
     return options.model_copy(update=kept), paths
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from recbench import processes
+from recbench import processes, registry
 from recbench.interfaces import Reporter
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
@@ -95,7 +95,8 @@ class Serial:
         """With several processes the first one stores the step; where a step says so, all of them build it."""
 
         def fill(folder: Path) -> None:
-            self._made[step.folder] = step.build(folder, self)
+            with registry.blamed((method.kind, method.plugin_name) for method in step.methods):
+                self._made[step.folder] = step.build(folder, self)
 
         def store(announce: Callable[[bool], None] = lambda building: None) -> Built:
             return self.store.build(step, fill, self.reporter, rebuild=self.again, announce=announce)

@@ -24,9 +24,13 @@ def late_warmup(budget: TrainOptions, steps: int) -> str:
         return ""
     compared = "as long as" if warmup == steps else "longer than"
     return (
-        f"the warm-up of {warmup} steps is {compared} the training ({steps} steps): the learning rate never reaches "
-        "its largest value"
+        f"the warm-up of {_counted(warmup)} is {compared} the training ({_counted(steps)}): the learning rate never "
+        "reaches its largest value"
     )
+
+
+def _counted(steps: int) -> str:
+    return f"{steps:,} step{'s' * (steps != 1)}"
 
 
 def scheduler(budget: TrainOptions, optimizer: Any, steps: int) -> Any:

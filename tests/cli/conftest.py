@@ -1,4 +1,4 @@
-"""A tiny data set of one's own, and the command line in a folder of its own."""
+"""A tiny csv, and the command line in a folder of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from recbench.cli import cli
 
 TEXT = "--epochs 1 --train-samples 32 --set llm.hidden=32 --set llm.layers=1 --set llm.vocabulary=300"
-TEXT += " --set evaluate.validation_cases=4 --set evaluate.cases=8 --set decoder.beams=10"
+TEXT += " --set evaluate.validation_cases=4 --set evaluate.cases=8 --set machine.threads=1"
 
 
 def write_csv(path: Path, users: int = 40) -> Path:

@@ -13,9 +13,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import Result
 
-from recbench import registry
-from recbench.cli import device
-from recbench.results import files
+from recbench import device, files, registry
 
 RUN = ["run", "--device", "cpu", "--model"]
 OWN = ["--dataset", "csv", "--data-dir"]

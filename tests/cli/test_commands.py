@@ -56,24 +56,24 @@ def test_dry_run_says_where_values_come_from_and_writes_nothing(call, tmp_path: 
     lines = {" ".join(line.split()) for line in result.stdout.splitlines()}
     for line in (
         "epochs 2 --epochs",
-        "batch_size 8 x.yaml",
-        "tau 3.0 x.yaml",
+        "batch_size 8 x.yaml, line 7",
+        "tau 3.0 x.yaml, line 9",
         "hidden 32 --set",
-        "name msl x.yaml",
+        "name msl x.yaml, line 2",
         f"samples {PRESETS['cpu']['text']['samples']} preset cpu",
-        "seeds 3, 17 (x.yaml)",
-        "device cpu x.yaml",
-        "seed 17 prepare to do, model to do, rank to do",
+        "seeds 3, 17 (x.yaml, line 5)",
+        "device cpu x.yaml, line 8",
+        "seed 17 prepare to do, tokenizer to do, trie to do, model to do, rank to do",
     ):
         assert line in lines, result.stdout
     assert "rough rate" in result.stdout
 
 
-def test_dry_run_knows_finished_stages(done) -> None:
+def test_dry_run_knows_finished_steps(done) -> None:
     result = done.call(*done.args["text"], "--seeds", "3,18", "--dry-run")
-    assert "prepare there, model there, rank there" in result.stdout
-    assert "prepare there, model to do, rank to do" in result.stdout
-    assert "finished stages of the same kind" in result.stdout
+    assert "tokenizer there, trie there, model there, rank there" in result.stdout
+    assert "tokenizer there, trie there, model to do, rank to do" in result.stdout
+    assert "finished steps of the same kind" in result.stdout
 
 
 def test_data_prints_facts_and_stores_nothing(call, tmp_path: Path) -> None:
@@ -200,6 +200,7 @@ def test_leaderboard_add_build_check_and_rerun(done, tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     other.write_text((done.folder / "own.csv").read_text().replace("u1,", "v1,"))
     shutil.copy(other, tmp_path / "own.csv")
+    runs = ["--runs", str(tmp_path / "changed")]
     changed = done.call("leaderboard", "rerun", done.ids["few"], *where, *runs, "--data-dir", f"own={tmp_path}/own.csv")
     assert changed.exit_code == 1
     assert "own.csv" in changed.stderr
@@ -236,4 +237,4 @@ def test_a_collaborative_model_without_embeddings_is_refused(call) -> None:
     own = ["--dataset", "csv", "--data-dir", "own.csv", "--device", "cpu", "--train-samples", "16", "--epochs", "1"]
     result = call("run", "--model", "llara", "--set", "backbone.collaborative=popularity", *own)
     assert result.exit_code == 2, result.output
-    assert "collaborative=popularity does not do for llara" in result.stderr
+    assert "collaborative=popularity cannot be used with llara" in result.stderr

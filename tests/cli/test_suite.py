@@ -1,4 +1,4 @@
-"""Suites and tuning: cells share stages, a second call does only what is missing, a report needs records alone."""
+"""Suites and tuning: cells share steps, a second call does only what is missing, a report needs records alone."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ defaults:
   set:
     llm: {hidden: 32, layers: 1, vocabulary: 300}
     evaluate: {validation_cases: 4, cases: 8}
+    machine: {threads: 1}
 cells:
   - {model: bigrec, loss: [lml, sdpo], name: "{model}+{loss}"}
   - {model: bigrec, loss: lml, decoder: exact, name: LML exact}

@@ -68,7 +68,6 @@ class Csv(DataSource[CsvOptions]):
 
         from recbench.data.interactions import Interactions, split_interactions
 
-        reporter.begin("prepare csv")
         path, *more = self._paths()
         user, item, time, title = self._columns()
         seen: dict[str, str] = {}

@@ -53,7 +53,6 @@ class Ml100k(DataSource[Ml100kOptions]):
         from recbench.data.files import parse_table, read_bytes, verify
         from recbench.data.interactions import Interactions, split_interactions
 
-        reporter.begin("prepare ml-100k")
         ratings, movies = _paths()
         seen: dict[str, str] = {}
         contents = {path: read_bytes(path, seen) for path in (ratings, movies)}

@@ -81,7 +81,6 @@ class Prepared(DataSource[PreparedOptions]):
         from recbench.types import Split
 
         files = self._files()
-        reporter.begin(f"prepare {files.train.parent.name}")
         seen: dict[str, str] = {}
         raw = read_titles(files.titles, seen)
         ids, _ = encode(raw)
