@@ -167,7 +167,7 @@ def _followed(name: str, path: Path, owned: set[str]) -> bool:
     if top in sys.stdlib_module_names:
         return False
     if any(path.is_relative_to(folder) for folder in _libraries()):
-        return bool(_distributions(top) & {d for root in owned for d in _distributions(root)})
+        return any(_distributions(top) & _distributions(root) for root in owned.difference(OURS))
     return True
 
 
@@ -184,8 +184,13 @@ def _packages() -> dict[str, list[str]]:
     return {top: list(owners) for top, owners in metadata.packages_distributions().items()}
 
 
+@cache
 def _distributions(top: str) -> set[str]:
-    return set(_packages().get(top, ()))
+    """Who installed a top-level module: the distribution of its name, else whoever lists it, which takes a second."""
+    try:
+        return {metadata.distribution(top).name}
+    except metadata.PackageNotFoundError:
+        return set(_packages().get(top, ()))
 
 
 def _versions(tops: Iterable[str]) -> dict[str, str]:
