@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,7 +45,8 @@ class Serial:
         return {step.folder: self._ensure(step) for step in steps}
 
     def forget(self) -> None:
-        """Drop the values kept in memory, such as the models of a seed."""
+        """Drop the values kept in memory, such as the models of a seed; what was built counts as reused from now on."""
+        self.done = {name: replace(built, reused=True) for name, built in self.done.items()}
         self._values.clear()
         self._made.clear()
 
