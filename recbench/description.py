@@ -148,7 +148,8 @@ def _words(part: Recommender, role: str) -> str:
     who = {"before": loss, "teacher": f"{part.backbone.name} + {loss}"}.get(role, part.backbone.name)
     if part.train is None:
         return who
-    return f"{who}, {part.train.epochs} epochs on {f'{part.train.samples:,}' if part.train.samples else 'all'} windows"
+    epochs = f"{part.train.epochs} epoch{'s' * (part.train.epochs != 1)}"
+    return f"{who}, {epochs} on {f'{part.train.samples:,}' if part.train.samples else 'all'} windows"
 
 
 def command_of(request: Request, plan: Plan) -> str:

@@ -76,6 +76,8 @@ def study(
         LML: plan(request.model_copy(update={"loss": "lml"})),
         second: plan(_with_tau(request, "none") if second == MSL else request),
     }
+    for found in plans.values():  # before anything is trained
+        _training(found, seeds[0])
     name = run_id(plans[LML].spec).replace("-lml-", "-").rpartition("-")[0]
     title = f"{name}, seed {seeds[0]}"
     claims: dict[str, Any] = {"what": title}
@@ -178,12 +180,16 @@ class Watched(Step):
         return found
 
 
+def _training(found: Plan, seed: int) -> TunedModel:
+    model, loss = graph(found.spec, seed).model, found.spec.recommender.loss
+    if not isinstance(model, TunedModel):
+        raise UsageError(f"--loss {loss.name if loss else ''} compares answers; diagnose watches losses over tokens.")
+    return model
+
+
 def _watched(found: Plan, seed: int, runs: Path, reporter: Reporter) -> dict[str, Any]:
     begin(found.spec)
-    model = graph(found.spec, seed).model
-    if not isinstance(model, TunedModel):
-        raise UsageError(f"--loss {found.spec.recommender.loss}: diagnose watches losses over the tokens of titles.")
-    step, store = Watched(model), Store(runs / STORE)
+    step, store = Watched(_training(found, seed)), Store(runs / STORE)
     with store.using(step.closure()):
         watched: dict[str, Any] = Serial(store, reporter).value(step)
     return watched

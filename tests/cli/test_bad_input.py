@@ -6,12 +6,14 @@ import errno
 import json
 import os
 import shutil
+import threading
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
+from filelock import FileLock
 
 from recbench import device, files, registry
 
@@ -199,6 +201,64 @@ def test_interrupt(call, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr == "recbench: interrupted; finished seeds are kept, the same command continues\n"
 
 
+# ---- files and values as people write them -------------------------------------------------------------------------
+
+
+def test_a_pipe_is_not_waited_for(call, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert_one_sentence(call("run", "--config", "pipe.yaml"), "pipe.yaml is not a regular file", code=2)
+
+
+@pytest.mark.parametrize(
+    ("content", "culprits"),
+    [
+        ("model: bigrec\nloss: msl\nmodel: llara\n", ["x.yaml, line 3", "'model'", "line 1"]),
+        ("model: bigrec\nset:\n  evaluate:\n    cases: 1:30\n", ["x.yaml, line 4", "evaluate.cases='1:30'"]),
+        ("model: bigrec\nset:\n  train: {schedule: on}\n", ["x.yaml, line 3", "train.schedule='on'"]),
+        ("model: bigrec\nset: {loss: {tua: 2}}\n", ["x.yaml, line 2", "loss.tua", "'tau'"]),
+        ("model: &a bigrec\nloss: *a\n", ["x.yaml, line 1", "anchors"]),
+    ],
+)
+def test_errors_of_a_file_name_its_line(content: str, culprits: list[str], call, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(content)
+    assert_one_sentence(call("run", "--config", "x.yaml"), *culprits, code=2)
+
+
+def test_numbers_are_read_as_they_look(call) -> None:
+    words = ["run", "--model", "bigrec", "--dataset", "csv", "--data-dir", "own.csv", "--dry-run"]
+    lines = [line.split() for line in call(*words, "--set", "evaluate.cases=010").stdout.splitlines()]
+    assert ["cases", "10", "--set"] in lines
+    lines = [line.split() for line in call(*words, "--set", "train.learning_rate=1e-3").stdout.splitlines()]
+    assert ["learning_rate", "0.001", "--set"] in lines
+
+
+def test_an_error_names_who_said_the_value(call, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "cells:\n  - {model: bigrec, name: one}\n  - model: bigrec\n    name: two\n    set: {loss: {tua: 2}}\n"
+    )
+    (tmp_path / "x.yaml").write_text("model: bigrec\nepochs: 0\n")
+    for words, begin in (
+        (["suite", "plan", "s.yaml"], "recbench: Cell 'two': suite s.yaml, line 5: loss.tua does not exist"),
+        (["suite", "plan", "s.yaml", "--set", "los.tau=1"], "recbench: Cell 'one': --set los.tau: this run has no"),
+        (["run", "--config", "x.yaml"], "recbench: x.yaml, line 2: epochs=0 is not valid"),
+        (["run", "--config", "x.yaml", "--epochs", "2", "--seeds", "0"], "recbench: --seeds 0 is not valid"),
+    ):
+        result = call(*words)
+        assert result.stderr.startswith(begin), result.stderr
+        assert_one_sentence(result, code=2)
+
+
+def test_a_tilde_is_the_home_for_every_command(call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert call("run", "--model", "popularity", *OWN, "own.csv", "--runs", "~/x").exit_code == 0
+    (record,) = (tmp_path / "home/x").glob("*/record.json")
+    assert not (tmp_path / "~").exists()
+    for words in (["show", record.parent.name], ["table"], ["store"], ["compare", record.parent.name, str(record)]):
+        result = call(*words, "--runs", "~/x")
+        assert result.exit_code == 0, result.output
+    assert not (tmp_path / "runs").exists()
+
+
 # ---- plugins ------------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +330,28 @@ def test_records_that_do_not_fit(args: list[str], culprits: list[str], done) -> 
     assert listing(done.folder) == before
 
 
+@pytest.mark.parametrize(
+    ("history", "culprits"),
+    [
+        ([], ["history is empty", "--history"]),
+        (["--history", "Film & 3", "--history", "Film & 99"], ["'Film & 99' is not in the catalogue", "did you mean"]),
+        (["--history", "i3", "--k", "41"], ["k=41", "40 items"]),
+        (["--history", "i3", "--seed", "5"], ["seed 5", "3, 17"]),
+    ],
+)
+def test_histories_that_cannot_be(history: list[str], culprits: list[str], done) -> None:
+    assert_one_sentence(done.call("recommend", done.ids["text"], *history), *culprits, code=2)
+
+
+def test_a_record_of_another_protocol_is_not_compared(call) -> None:
+    runs = []
+    for protocol in ("sliding", "leave_one_out"):
+        words = ["--set", f"dataset.protocol={protocol}", "--set", "evaluate.cases=8"]
+        runs.append(call("run", "--model", "popularity", *OWN, "own.csv", *words).stdout.split()[1])
+    refused = call("compare", *runs)
+    assert_one_sentence(refused, *runs, "protocol sliding", "protocol leave_one_out", "different test cases", code=2)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "edited", "other"])
 def test_damaged_records(damage: str, call, done, tmp_path: Path) -> None:
     text = (done.folder / "runs" / done.ids["few"] / "record.json").read_text()
@@ -291,6 +373,44 @@ def test_damaged_records(damage: str, call, done, tmp_path: Path) -> None:
 def test_show_without_its_steps(call, done, tmp_path: Path) -> None:
     shutil.copytree(done.folder / "runs" / done.ids["few"], tmp_path / "runs" / "gone")
     assert_one_sentence(call("show", "gone"), done.ids["few"], "runs/steps", "--again", code=1)
+
+
+def test_a_step_of_an_older_version_is_refused(call, tmp_path: Path) -> None:
+    words = ["run", "--model", "popularity", *OWN, "own.csv"]
+    assert call(*words).exit_code == 0
+    (meta,) = (tmp_path / "runs/steps").glob("prepare-*/step.json")
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "format": 1}))
+    assert_one_sentence(call(*words), str(meta.parent.name), "another version of recbench", "remove the folder", code=1)
+    listed = call("store").stdout
+    assert next(line for line in listed.splitlines() if meta.parent.name in line).endswith("left by an older recbench")
+
+
+def test_what_an_older_recbench_left_is_listed_and_pruned(call, tmp_path: Path) -> None:
+    old = tmp_path / "runs/artefacts/model-0123456789abcdef"
+    old.mkdir(parents=True)
+    (old / "stage.json").write_text("{}")
+    assert "model-0123456789abcdef  left by an older recbench" in call("store").stdout
+    assert "would remove" in call("store", "prune", "--dry-run").stdout
+    assert old.is_dir()
+    pruned = call("store", "prune")
+    assert (pruned.exit_code, "1 step, " in pruned.stdout) == (0, True)
+    assert not (tmp_path / "runs/artefacts").exists()
+
+
+def test_a_step_that_another_process_builds_is_waited_for(call, tmp_path: Path) -> None:
+    words = ["run", "--model", "popularity", *OWN, "own.csv"]
+    assert call(*words).exit_code == 0
+    (step,) = (path.name for path in (tmp_path / "runs/steps").glob("prepare-*"))
+    shutil.rmtree(tmp_path / "runs")
+    locks = tmp_path / "runs/steps/.locks"
+    locks.mkdir(parents=True)
+    lock = FileLock(locks / f"{step}.lock", thread_local=False)
+    lock.acquire()
+    timer = threading.Timer(1, lock.release)
+    timer.start()
+    result = call(*words)
+    assert result.exit_code == 0, result.output
+    assert f"waiting for another process that is building {step} in runs/steps" in result.stderr
 
 
 def test_device_detection(monkeypatch: pytest.MonkeyPatch) -> None:

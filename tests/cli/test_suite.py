@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from recbench.results import read
+from recbench.steps.store import read_meta
 
 SUITE = """
 title: Small
@@ -57,28 +58,27 @@ def test_every_cell_has_a_record(small) -> None:
         assert len(read(small.folder / "runs" / run / "record.json").seeds) == 2
 
 
-def test_shared_stages_are_made_once(small) -> None:
+def test_shared_steps_are_made_once(small) -> None:
     """The LML model serves its own cell, S-DPO as reference, and a second decoder."""
     records = {name: read(small.folder / "runs" / run / "record.json") for name, run in cells(small).items()}
     for number in (0, 1):
-        stages = {name: record.seeds[number].stages for name, record in records.items()}
-        lml = stages["BIGRec+LML"]["model"]
-        assert stages["BIGRec+S-DPO"]["reference"] == lml
-        assert stages["LML exact"]["model"] == lml
-        assert stages["BIGRec+S-DPO"]["model"] != lml
-        assert "model" in records["LML exact"].seeds[number].reused
-    made = {path.name for path in (small.folder / "runs/artefacts").glob("model-*")}
-    assert len(made) == 7  # two seeds each of LML, S-DPO and the chosen tau, and seed 1 of the other tau
+        steps = {name: {step.role: step for step in record.seeds[number].steps} for name, record in records.items()}
+        lml = steps["BIGRec+LML"]["model"].folder
+        assert steps["BIGRec+S-DPO"]["reference"].folder == lml
+        assert steps["LML exact"]["model"].folder == lml
+        assert steps["LML exact"]["model"].reused
+        assert steps["BIGRec+S-DPO"]["model"].folder != lml
+    counts = {kind: len(list((small.folder / "runs/steps").glob(f"{kind}-*"))) for kind in ("tuned", "preferred")}
+    assert counts == {"tuned": 5, "preferred": 2}  # two seeds of LML, S-DPO and the chosen tau, one of the other tau
     table = [line.split() for line in small.result.stdout.splitlines()]
-    # recorded: 6 of them; LML's two, three times each and once more as used by S-DPO's
-    assert ["model", "6", "10", "3x"] in table
+    assert ["tuned", "4", "8", "3"] in table  # of the recorded ones, LML's two serve three cells each
 
 
 def test_a_second_call_computes_nothing(small) -> None:
-    before = {p: p.stat().st_mtime_ns for p in (small.folder / "runs/artefacts").glob("*/*")}
+    before = {p: p.stat().st_mtime_ns for p in (small.folder / "runs/steps").glob("*/*")}
     result = small.call("suite", "run", "small.yaml")
     assert result.exit_code == 0, result.output
-    assert {p: p.stat().st_mtime_ns for p in (small.folder / "runs/artefacts").glob("*/*")} == before
+    assert {p: p.stat().st_mtime_ns for p in (small.folder / "runs/steps").glob("*/*")} == before
     assert result.stderr.count("finished before") == 8
 
 
@@ -89,8 +89,8 @@ def test_tuning_is_part_of_the_record_and_saw_no_test_case(small) -> None:
     assert "recbench tune" in record.command
     assert "--grid loss.tau=1,2" in record.command
     # the loser was trained and never ranked on the test set
-    rankings = list((small.folder / "runs/artefacts").glob("ranking-*"))
-    assert len(rankings) == 8
+    rankings = [read_meta(path) for path in (small.folder / "runs/steps").glob("ranking-*")]
+    assert sorted(meta["facts"]["part"] for meta in rankings) == ["test"] * 8 + ["validation"] * 2
 
 
 def test_report_from_committed_records(small) -> None:
@@ -120,7 +120,7 @@ def test_a_report_does_not_mix_settings(small, tmp_path: Path) -> None:
     assert "0 of 1 declared comparison," in page
     assert small.invoke(folder, *lml, "--seeds", "1", "--set", "train.learning_rate=0.002").exit_code == 0
     page = small.invoke(folder, "suite", "report", "small.yaml").stdout
-    assert "LML exact: left out, since its train.learning_rate differs from that of BIGRec+LML" in page
+    assert "LML exact: left out, since its train.learning\\_rate differs from that of BIGRec+LML" in page
     (folder / "small.yaml").write_text((folder / "small.yaml").read_text().replace("epochs: 1", "epochs: 2"))
     result = small.invoke(folder, "suite", "report", "small.yaml")
     assert result.exit_code == 2
@@ -165,12 +165,12 @@ def test_bad_suites(tmp_path: Path, tools: SimpleNamespace, content: str, culpri
         (["tune", "--model", "bigrec", "--grid", "tau=1,2"], "GROUP.OPTION"),
         (["tune", "--model", "bigrec", "--grid", "loss.tau=1"], "two or more"),
         (["tune", "--model", "bigrec", "--grid", "loss.tau=1,1"], "two or more"),
-        (["tune", "--model", "bigrec", "--grid", "loss.tau=1,2", "--grid", "loss.tau=3,4"], "given twice"),
+        (["tune", "--model", "bigrec", "--grid", "loss.tau=1,2", "--grid", "loss.tau=3,4"], "occurs twice"),
         (["tune", "--model", "bigrec", "--grid", "loss.tua=1,2"], "tua"),
         (["tune", "--model", "bigrec", "--grid", "evaluate.validation_cases=1,2"], "compared by"),
         (["suite", "run", "smoke", "--part", "3/2"], "--part"),
         (["diagnose", "--model", "sasrec"], "--model sasrec"),
-        (["diagnose", "--model", "bigrec", "--loss", "msl"], "--loss msl"),
+        (["diagnose", "--model", "bigrec", "--loss", "sdpo"], "--loss sdpo"),
         (["diagnose", "--model", "bigrec", "--figures", "7"], "--figures 7"),
         (["diagnose", "--model", "bigrec", "--taus", "0"], "--taus 0"),
     ],
