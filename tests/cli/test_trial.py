@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shlex
@@ -23,7 +24,7 @@ def lines_of(log: str) -> list[str]:
 def assert_in_order(log: str) -> None:
     """Nothing is said twice, and what has begun is closed before the next seed or cell begins."""
     lines = lines_of(log)
-    repeated = [a for a, b in zip(lines, lines[1:], strict=False) if a.strip() == b.strip()]
+    repeated = [a for a, b in itertools.pairwise(lines) if a.strip() == b.strip()]
     assert not repeated
     begun = ""
     for line in lines:
