@@ -89,6 +89,8 @@ class Trained:
             raise UsageError(f"k={k}: the catalogue has 1 to {len(self.split.catalog)} items to recommend.")
         if objection := self.decoder.options.objection(k):
             raise UsageError(objection)
+        if not len(histories):
+            return []
         cases = self._cases(histories)
         if exclude_history is None:
             exclude_history = self.spec.evaluate.history == "excluded"
