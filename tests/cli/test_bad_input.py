@@ -404,7 +404,7 @@ def test_a_step_that_another_process_builds_is_waited_for(call, tmp_path: Path) 
     shutil.rmtree(tmp_path / "runs")
     locks = tmp_path / "runs/steps/.locks"
     locks.mkdir(parents=True)
-    hold = "import sys, time, filelock\nwith filelock.FileLock(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(2)"
+    hold = "import sys, time, filelock\nwith filelock.FileLock(sys.argv[1]):\n print('held', flush=True); time.sleep(2)"
     holder = subprocess.Popen(
         [sys.executable, "-c", hold, str(locks / f"{step}.lock")], stdout=subprocess.PIPE, text=True
     )
