@@ -100,7 +100,7 @@ def test_the_command_that_tune_prints_can_be_pasted(tools, elsewhere: Path) -> N
     assert pasted.exit_code == 0, pasted.output
     (record,) = (elsewhere / "my runs").glob("*/record.json")
     assert [seed.seed for seed in read(record).seeds] == [3]
-    assert pasted.stderr.count("train sasrec + ce, seed 3") == 1  # the winner's; the trials are there
+    assert pasted.stderr.count("train sasrec + ce, seed 3: ") == 1  # the winner's; the trials are there
     assert "train sasrec + ce, seed 1" not in pasted.stderr
 
 

@@ -79,7 +79,7 @@ def test_from_python_and_from_flags_it_is_the_same_request() -> None:
         ({"model": "m", "seeds": 0}, ("seeds=0", "at least 1")),
         ({"model": "m", "seeds": "1,1"}, ("seed 1 occurs twice",)),
         ({"model": "m", "seeds": "one"}, ("neither a count such as 5",)),
-        ({"model": "m", "seeds": "123456"}, ("for the one seed 123456 write '123456,'",)),
+        ({"model": "m", "seeds": "123456"}, ("the single seed 123456 is written '123456,'",)),
         ({"model": "m", "seeds": "4294967296,"}, ("between 0 and 4294967295",)),
         ({"model": "m", "seeds": True}, ("seeds=True",)),
         ({"model": "m", "set": ["loss"]}, ("{group: {option: value}}",)),

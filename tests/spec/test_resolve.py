@@ -82,7 +82,7 @@ def test_a_budget_flag_goes_to_all_that_the_run_trains_itself(own: SimpleNamespa
     assert found.spec.recommender.train.epochs == found.spec.recommender.reference.train.epochs == 3
     assert found.origins["train", "epochs"] == found.origins["reference_train", "epochs"] == "--epochs"
     assert own.spec("bigrec", "train.epochs=5", loss="sdpo", epochs=3).recommender.train.epochs == 5
-    assert own.plan("popularity", epochs=3).notes == ("--epochs has no effect: popularity is not trained",)
+    assert own.plan("popularity", epochs=3).notes == ("--epochs has no effect, since popularity is not trained",)
 
 
 def test_a_teacher_in_a_file(own: SimpleNamespace) -> None:
