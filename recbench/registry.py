@@ -148,7 +148,7 @@ def blamed(plugins: Iterable[tuple[str, str]]) -> Iterator[None]:
         plugins: kind and name of each.
 
     Raises:
-        RecbenchError: a plugin raised something that is no error for people, called ``sys.exit``, or imports something
+        RecbenchError: a plugin raised an error that is not meant for people, called ``sys.exit``, or imports something
             that is not installed.
     """
     try:
