@@ -36,7 +36,7 @@ def curves(threads: int) -> list[Row]:
 
 
 def catalogues(threads: int, sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)) -> list[Row]:
-    """Renormalised beam 10 for eight users over made-up titles, an untrained model; there is no peer in the row."""
+    """Renormalised beam 10 for eight users over made-up titles, an untrained model, without a peer."""
     import torch
 
     from recbench.interfaces import Options

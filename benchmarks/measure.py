@@ -106,7 +106,7 @@ def machine(threads: int) -> dict[str, Any]:
 
     found = environment(f"CPU, {threads} threads")
     kept = {name: found[name] for name in ("device", "cpu", "cores", "python", "git_commit")}
-    # the results themselves, which this program writes, are no change
+    # the results themselves, which this program writes, do not count
     status = ["git", "-C", str(Path(__file__).parent.parent), "status", "--porcelain", "--", "recbench", "plugins"]
     kept["git_dirty"] = bool(subprocess.run(status, capture_output=True, text=True).stdout)
     return {**kept, "versions": found["versions"], "system": platform.platform()}

@@ -127,7 +127,7 @@ def execute(request: Request, runs: Path, again: bool = False, progress: Progres
     from recbench.tidy import tidied
 
     found = plan(request)
-    command = shareable(command_of(request, found), found)
+    command = shareable(command_of(request, found))
     with tidied(runs), reporters.chosen(progress) as reporter:
         for note in found.notes:
             reporter.message(note)

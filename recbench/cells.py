@@ -192,7 +192,7 @@ def run_cell(suite: Suite, one: Planned, runs: Path, reporter: Reporter) -> RunR
     if one.cell.grid:
         request, _ = tune(request, one.cell.grid, one.cell.tune_seed, runs, reporter)
     found = plan(request)
-    record = run(found, request.seeds, runs, shareable(command_of(request, found), found), reporter)
+    record = run(found, request.seeds, runs, shareable(command_of(request, found)), reporter)
     processes.once(lambda: _remember(suite, one.cell, record, runs))
     return record
 

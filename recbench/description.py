@@ -54,7 +54,7 @@ def plugins(spec: Spec) -> tuple[PluginCode, ...]:
     """Every plugin of an experiment with its distribution, version and code, each once."""
     found = {}
     for method in (spec.dataset, *spec.recommender.methods()):
-        name = getattr(method, "source", method.name)
+        name = method.plugin_name
         distribution, version = registry.distribution(method.kind, name)
         code = code_of(method.modules).digest
         found[method.kind, name] = PluginCode(
@@ -178,16 +178,15 @@ def command_of(request: Request, plan: Plan) -> str:
     return shlex.join(words)
 
 
-def shareable(command: str, plan: Plan) -> str:
+def shareable(command: str) -> str:
     """The command without folders of this machine: paths are shown by their last part."""
     words = shlex.split(command)
     for number, word in enumerate(words[:-1]):
         if word in ("--data-dir", "--llm") and Path(words[number + 1]).expanduser().exists():
             words[number + 1] = Path(words[number + 1]).expanduser().resolve().name
-    for path in (
-        path for part in (plan.spec.dataset, *plan.spec.recommender.methods()) for path in part.paths.values()
-    ):
-        words = [word.replace(path, Path(path).name) for word in words]
+        option, equals, value = words[number + 1].partition("=")
+        if word == f"--{SET}" and equals and "/" in value and Path(value).expanduser().exists():
+            words[number + 1] = f"{option}={Path(value).expanduser().resolve().name}"
     return shlex.join(words)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from recbench.errors import DataError, RecbenchError
 from recbench.files import digest, reason, sweep_temporaries, write_atomic
 from recbench.interfaces import FitReport, Reporter
 from recbench.memory import peak_memory_bytes
-from recbench.planning import Plan
+from recbench.planning import Plan, places
 from recbench.process import begin, device_words
 from recbench.results import RunRecord, SeedResult, StepRecord, environment, read
 from recbench.results import write as write_record
@@ -91,7 +90,7 @@ def _using(spec: Spec, store: Store, folder: Path, graphs: Mapping[int, Graph], 
         "steps": sorted({step.folder for step in steps}),
         # a record holds no path of this machine, and loading a model again needs its place
         "llm": llm.place if llm and not llm.tiny else None,
-        "data": {option: os.path.abspath(path) for option, path in spec.dataset.paths.items()},
+        "paths": places(spec),
     }
     write_atomic(folder / LOCAL, (json.dumps(local, indent=1) + "\n").encode())
     with store.using(steps):

@@ -15,6 +15,7 @@ from recbench.errors import DataError
 from recbench.experiment import LOCAL, RECORD, STORE
 from recbench.results import read
 from recbench.steps.store import LIVE, LOCKS, PARTIAL, Store, explained, read_meta
+from recbench.tuning import TRIALS
 
 OLDER = "artefacts"
 """The folder in which recbench before 0.4 kept what it made."""
@@ -50,7 +51,7 @@ def inventory(runs: Path) -> list[Entry]:
     root = runs / STORE
     titles: dict[str, str] = {}
     needs: dict[str, list[str]] = {}
-    folders = [path for path in sorted(root.glob("*")) if path.is_dir() and not path.name.startswith(".")]
+    folders = _visible(root)
     for path in folders:
         try:
             meta = read_meta(path)
@@ -60,9 +61,7 @@ def inventory(runs: Path) -> list[Entry]:
     users = _users(runs, needs)
     live = _closure(_live(root), needs)
     entries = [_entry(path, titles[path.name], users, live) for path in folders]
-    older = runs / OLDER
-    if older.is_dir():
-        entries += [_entry(path, "", {}, set()) for path in sorted(older.glob("*")) if path.is_dir()]
+    entries += [_entry(path, "", {}, set()) for path in _visible(runs / OLDER)]
     return sorted(entries, key=lambda entry: (-entry.size, entry.path.name))
 
 
@@ -81,9 +80,13 @@ def prune(runs: Path, dry: bool) -> list[Entry]:
             continue
         removed.append(entry)
     older = runs / OLDER
-    if not dry and older.is_dir() and not any(path for path in older.iterdir() if not path.name.startswith(".")):
+    if not dry and older.is_dir() and not _visible(older):
         shutil.rmtree(older)
     return removed
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("[!.]*") if path.is_dir())
 
 
 def _remove(path: Path, runs: Path) -> bool:
@@ -119,7 +122,7 @@ def _users(runs: Path, needs: Mapping[str, list[str]]) -> dict[str, set[str]]:
         for path in [folder / RECORD, *folder.glob("record-*.json")]:
             if path.is_file():
                 names |= _recorded(path)
-        names |= listed(folder / LOCAL)
+        names |= listed(folder / LOCAL) | listed(folder / TRIALS)
         for name in _closure(names, needs):
             found.setdefault(name, set()).add(folder.name)
     return found

@@ -10,9 +10,11 @@ from pathlib import Path
 from recbench import processes
 from recbench.data.catalog import datasets, entry
 from recbench.device import automatic
+from recbench.errors import UsageError
+from recbench.files import sha256_path
 from recbench.language.facts import describe_llm
 from recbench.spec.layers import Origins
-from recbench.spec.model import DataSet, Recommender, Spec
+from recbench.spec.model import DataSet, Method, Recommender, Spec
 from recbench.spec.request import Request
 from recbench.spec.resolve import resolve
 
@@ -76,8 +78,36 @@ def _with_llm(recommender: Recommender) -> Recommender:
     return recommender.with_llm(name=facts.name, place=facts.place, fingerprint=facts.fingerprint, commit=facts.commit)
 
 
-def located(spec: Spec, data: Mapping[str, str], llm: str | None) -> Spec:
-    """A record's spec with this machine's paths: ``data`` by option of the source, ``llm`` a place."""
-    dataset = spec.dataset.model_copy(update={"paths": dict(data)})
-    recommender = spec.recommender if llm is None else spec.recommender.with_llm(place=llm)
-    return spec.model_copy(update={"dataset": dataset, "recommender": recommender})
+def places(spec: Spec) -> dict[str, dict[str, str]]:
+    """The paths on this machine that options name, by method and option: what a record does not hold."""
+    return {name: part.paths for name, part in _parts(spec).items() if part.paths}
+
+
+def located(spec: Spec, paths: Mapping[str, Mapping[str, str]], llm: str | None) -> Spec:
+    """A record's spec with this machine's paths.
+
+    Args:
+        spec: of a record.
+        paths: by method (``dataset``, ``backbone``, ...) and option.
+        llm: where the language model is.
+
+    Raises:
+        UsageError: a file that an option named is not given, or is another one now.
+    """
+    dataset = spec.dataset.model_copy(update={"paths": dict(paths.get("dataset", {}))})
+    recommender = spec.recommender.with_paths(paths)
+    if llm is not None:
+        recommender = recommender.with_llm(place=llm)
+    found = spec.model_copy(update={"dataset": dataset, "recommender": recommender})
+    for name, part in found.recommender.named().items():
+        for option, digest in part.files.items():
+            place = part.paths.get(option)
+            if place is None:
+                raise UsageError(f"it read a file, {name}.{option}, which a record does not hold.")
+            if not Path(place).exists() or sha256_path(Path(place)) != digest:
+                raise UsageError(f"{place} is not the file that {name}.{option} was: it is missing or has changed.")
+    return found
+
+
+def _parts(spec: Spec) -> dict[str, Method]:
+    return {"dataset": spec.dataset, **spec.recommender.named()}

@@ -27,7 +27,7 @@ def chosen(progress: bool | Reporter) -> Iterator[Reporter]:
 
 @contextmanager
 def reporter() -> Iterator[Reporter]:
-    """A bar on a terminal, else lines on stderr; in other than the main process, nothing."""
+    """The reporter for this process: a bar on a terminal, else lines on stderr; nothing but for the main process."""
     if not processes.is_main():
         yield SilentReporter()
         return

@@ -7,7 +7,7 @@ An entry point of the group ``recbench.losses`` (and so on for each kind) names 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -122,7 +122,6 @@ def get(kind: str, name: str) -> Plugin:
         RecbenchError: the module cannot be imported, or what it names is not a descriptor of this kind.
     """
     entry = _entry(kind, name)
-    who = f"{kind.capitalize()} {name!r} of {origin(kind, name)}"
     module, _, attribute = entry.value.partition(":")
     try:
         plugin = importlib.import_module(module)
@@ -131,31 +130,58 @@ def get(kind: str, name: str) -> Plugin:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a third party's module may raise anything, SystemExit included
-        raise RecbenchError(f"{who} cannot be imported from {entry.value}: {_said(error)}.") from error
+        said = f"{_who(kind, name)} cannot be imported from {entry.value}: {_said(error)}."
+        raise RecbenchError(said) from error
     if not isinstance(plugin, DESCRIPTORS[kind]):
         raise RecbenchError(
-            f"{who}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} must name a "
-            f"{DESCRIPTORS[kind].__name__}."
+            f"{_who(kind, name)}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} "
+            f"must name a {DESCRIPTORS[kind].__name__}."
         )
     return plugin
 
 
 @contextmanager
-def blamed(kind: str, name: str) -> Iterator[None]:
-    """While a plugin works: what would end the process or needs an installation becomes an error that names it.
+def blamed(plugins: Iterable[tuple[str, str]]) -> Iterator[None]:
+    """While plugins work: what goes wrong in the code of one of them becomes an error that names it.
+
+    Args:
+        plugins: kind and name of each.
 
     Raises:
-        RecbenchError: the plugin called ``sys.exit``, or imports something that is not installed.
+        RecbenchError: a plugin raised an error that is not meant for people, called ``sys.exit``, or imports something
+            that is not installed.
     """
-    who = f"{kind.capitalize()} {name!r} of {origin(kind, name)}"
     try:
         yield
-    except SystemExit as error:
-        raise RecbenchError(f"{who} called sys.exit({error.code!r}), where it should raise an error.") from error
-    except ImportError as error:
-        extra = get(kind, name).extra
-        hint = f" Install it with: pip install {extra!r}." if extra else ""
-        raise RecbenchError(f"{who} needs something that is not installed: {_said(error)}.{hint}") from error
+    except (RecbenchError, OSError):
+        raise
+    except (Exception, SystemExit) as error:
+        culprit = _culprit(error, plugins)
+        if culprit is None and isinstance(error, Exception):
+            raise
+        who = "A library" if culprit is None else _who(*culprit)
+        if isinstance(error, SystemExit):
+            raise RecbenchError(f"{who} called sys.exit({error.code!r}), where it should raise an error.") from error
+        assert culprit is not None
+        if isinstance(error, ImportError):
+            extra = get(*culprit).extra
+            hint = f" Install it with: pip install {extra!r}." if extra else ""
+            raise RecbenchError(f"{who} needs something that is not installed: {_said(error)}.{hint}") from error
+        raise RecbenchError(f"{who} failed: {_said(error)}. RECBENCH_DEBUG=1 shows where.") from error
+
+
+def _culprit(error: BaseException, plugins: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+    """The plugin whose module raised, or called what raised: the innermost one on the way to the error."""
+    modules = {get(kind, name).implementation.__module__: (kind, name) for kind, name in plugins}
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        found = modules.get(trace.tb_frame.f_globals.get("__name__", ""), found)
+        trace = trace.tb_next
+    return found
+
+
+def _who(kind: str, name: str) -> str:
+    return f"{kind.capitalize()} {name!r} of {origin(kind, name)}"
 
 
 def _said(error: BaseException) -> str:

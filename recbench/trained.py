@@ -89,6 +89,8 @@ class Trained:
             raise UsageError(f"k={k}: the catalogue has 1 to {len(self.split.catalog)} items to recommend.")
         if objection := self.decoder.options.objection(k):
             raise UsageError(objection)
+        if not len(histories):
+            return []
         cases = self._cases(histories)
         if exclude_history is None:
             exclude_history = self.spec.evaluate.history == "excluded"
@@ -166,7 +168,7 @@ def _here(spec: Spec, folder: Path) -> Spec:
     """The spec with the places that the run used on this machine."""
     try:
         local: Mapping[str, Any] = json.loads((folder / LOCAL).read_bytes())
-        return located(spec, local["data"], local["llm"])
+        return located(spec, local["paths"], local["llm"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / LOCAL} is missing or damaged: run the experiment here again.") from error
 

@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from recbench import processes
+from recbench.description import run_id
 from recbench.documents import yaml_value
 from recbench.errors import UsageError
 from recbench.evaluation.ranks import ndcg
 from recbench.experiment import STORE
+from recbench.files import write_atomic
 from recbench.interfaces import Reporter, SilentReporter
 from recbench.planning import Plan, plan
 from recbench.process import begin
 from recbench.spec.options import Tuning
 from recbench.spec.request import Request
 from recbench.steps.executor import Serial
-from recbench.steps.graph import seeds_of, validation
+from recbench.steps.graph import Graph, seeds_of, validation
+from recbench.steps.step import Step
 from recbench.steps.store import Store
 
+TRIALS = "trials.json"
 MEASURE = ("dataset", "evaluate", "machine")
 
 
@@ -107,13 +111,24 @@ def tune(
         RecbenchError: of any step.
     """
     tried = trials_of(request, grid)  # all are checked before any is trained
+    steps = [step for _, setting in tried for step in _steps(setting, seed)]
     trials = []
-    for number, (values, setting) in enumerate(tried, start=1):
-        words = ", ".join(f"{name}={value}" for name, value in values.items())
-        reporter.message(f"setting {number} of {len(tried)}: {words}")
-        trials.append(Trial(values, setting, validation_score(setting, seed, runs, reporter)))
-        reporter.message(f"{words}: validation NDCG@10 {trials[-1].score:.4f}")
-    return _best(request, grid, seed, trials), trials
+    with Store(runs / STORE).using(steps) if processes.is_main() else nullcontext():
+        for number, (values, setting) in enumerate(tried, start=1):
+            words = ", ".join(f"{name}={value}" for name, value in values.items())
+            reporter.message(f"setting {number} of {len(tried)}: {words}")
+            trials.append(Trial(values, setting, validation_score(setting, seed, runs, reporter)))
+            reporter.message(f"{words}: validation NDCG@10 {trials[-1].score:.4f}")
+    best = _best(request, grid, seed, trials)
+    processes.once(lambda: _remember(best, steps, runs))
+    return best, trials
+
+
+def _remember(best: Request, steps: Sequence[Step], runs: Path) -> None:
+    """Which steps the choice rests on: without them a suite that runs again would have to choose again."""
+    names = sorted({step.folder for step in steps})
+    path = runs / run_id(plan(best).spec) / TRIALS
+    write_atomic(path, (json.dumps({"steps": names}, indent=1) + "\n").encode())
 
 
 def chosen(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, store: Store) -> Request:
@@ -139,13 +154,16 @@ def validation_score(found: Plan, seed: int, runs: Path, reporter: Reporter) -> 
     """NDCG@10 on the validation sample of one trained seed, under the experiment's own decoder; never the test set."""
     begin(found.spec)
     store = Store(runs / STORE)
-    steps = validation(found.spec, seeds_of(found.spec, [seed])[0])
-    with store.using(steps) if processes.is_main() else nullcontext():
+    with store.using(_steps(found, seed)) if processes.is_main() else nullcontext():
         return _score(found, seed, Serial(store, reporter))
 
 
+def _steps(found: Plan, seed: int) -> Graph:
+    return validation(found.spec, seeds_of(found.spec, [seed])[0])
+
+
 def _score(found: Plan, seed: int, executor: Serial) -> float:
-    steps = validation(found.spec, seeds_of(found.spec, [seed])[0])
+    steps = _steps(found, seed)
     ranking = executor.value(steps.ranked)
     cases = steps.ranked.cases(executor.value(steps.prepared))
     return float(ndcg(ranking.target_ranks(cases.target)).mean())

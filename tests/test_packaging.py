@@ -74,7 +74,8 @@ def test_every_entry_point_names_a_file_of_the_wheel(wheel: zipfile.ZipFile) -> 
         assert f"[{group}]" in listed
         for name, target in entries.items():
             assert f"{name} = {target}" in listed
-            assert target.partition(":")[0].replace(".", "/") + ".py" in wheel.namelist()
+            module = target.partition(":")[0].replace(".", "/")
+            assert {f"{module}.py", f"{module}/__init__.py"} & set(wheel.namelist())
 
 
 def test_constraints_satisfy_every_requirement() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from recbench import registry
 from recbench.cli import cli
 from recbench.cli.list import _table, _wrapped
 from recbench.errors import RecbenchError, UsageError
+from recbench.interfaces import Options
 
 LOSS = """
 from recbench.interfaces import Loss, LossPlugin, Options
@@ -107,19 +109,31 @@ def test_a_good_plugin(install) -> None:
     assert "my own" in listed("losses").stdout
 
 
-def test_a_plugin_at_work_neither_ends_the_process_nor_hides_what_it_needs() -> None:
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("raise ValueError('inner')", "works0 0.1 failed: ValueError: inner. RECBENCH_DEBUG=1 shows where."),
+        ("raise SystemExit(0)", "works1 0.1 called sys.exit(0), where it should raise an error."),
+        ("import no_such", "works2 0.1 needs something that is not installed: ModuleNotFoundError: No module named"),
+    ],
+)
+def test_what_goes_wrong_in_a_plugin_names_it(install, body: str, sentence: str) -> None:
+    name = sentence.partition(" ")[0]
+    module = LOSS.replace("return 0.0, 0", body) + "plugin = LossPlugin(implementation=Mine, summary='my own')"
+    install(name, f"[recbench.losses]\nmine = {name}:plugin\n", module)
+    loss = registry.get("loss", "mine").implementation(Options())
     with (
-        pytest.raises(RecbenchError, match=r"Decoder 'topk' of recbench-toolkit .* called sys.exit\(3\)"),
-        registry.blamed("decoder", "topk"),
+        pytest.raises(RecbenchError, match=re.escape(f"Loss 'mine' of {sentence}")),
+        registry.blamed([("loss", "mine"), ("decoder", "topk")]),
     ):
-        raise SystemExit(3)
-    with (
-        pytest.raises(RecbenchError, match=r"'sasrec' of .* not installed: .*no_such.* pip install 'recbole'"),
-        registry.blamed("backbone", "sasrec"),
-    ):
-        import no_such  # type: ignore[import-not-found]  # noqa: F401
-    with pytest.raises(ValueError, match="its own"), registry.blamed("decoder", "topk"):
+        loss(None)
+
+
+def test_what_goes_wrong_elsewhere_is_not_blamed_on_a_plugin() -> None:
+    with pytest.raises(ValueError, match="its own"), registry.blamed([("decoder", "topk")]):
         raise ValueError("its own")
+    with pytest.raises(RecbenchError, match="A library called"), registry.blamed([("decoder", "topk")]):
+        raise SystemExit(3)
 
 
 def test_a_terminal_of_100_columns_is_not_exceeded() -> None:

@@ -91,7 +91,7 @@ def plan_of(record: RunRecord, places: Places) -> Plan:
         UsageError: as :func:`repeat`.
     """
     spec = Spec.from_record(record.spec, record.run)
-    spec = located(spec, _data(spec, places.data), _llm(spec, places.llms))
+    spec = located(spec, {"dataset": _data(spec, places.data)}, _llm(spec, places.llms))
     stored, now = spec.dataset.files, measured(spec.dataset).files
     for file in sorted(stored.keys() | now.keys()):
         if stored.get(file) != now.get(file):

@@ -100,7 +100,7 @@ class _Printed:
             origin = f"default of {self.plan.spec.recommender.backbone.name}"
         rows = [("name", method.name, origin)]
         rows += [(option, path, self._origin(group, option)) for option, path in method.paths.items()]
-        rows += self._rows(group, method.plain()["options"])
+        rows += self._rows(group, {k: v for k, v in method.plain()["options"].items() if k not in method.paths})
         rows += [(f"sha256 {name}", digest[:16], "measured") for name, digest in method.files.items()]
         return f"{group}\n{columns(rows, '  ')}"
 

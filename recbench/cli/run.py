@@ -43,7 +43,7 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
         return
     from recbench.tidy import tidied
 
-    command = shareable(command_of(request, found), found)
+    command = shareable(command_of(request, found))
     with tidied(runs), reporter() as progress:
         for note in found.notes:
             progress.message(note)

@@ -82,7 +82,7 @@ def _again(record: RunRecord, path: Path) -> str:
     words = shlex.split(record.command)
     try:
         local = json.loads((path.parent / LOCAL).read_bytes())
-        places = {"--data-dir": next(iter(local["data"].values()), None), "--llm": local["llm"]}
+        places = {"--data-dir": next(iter(local["paths"].get("dataset", {}).values()), None), "--llm": local["llm"]}
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         places = {}
     for number, word in enumerate(words[:-1]):

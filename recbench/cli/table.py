@@ -40,7 +40,9 @@ def table(dataset: str | None, runs: Path) -> None:
         dataset = names.pop() if len(names) == 1 else "ml-100k"
     found = [record for record in records if record.dataset.name == dataset]
     if not found:
-        hint = did_you_mean(dataset, names) if names else "there is no run yet" if runs.is_dir() else "it is no folder"
+        hint = (
+            did_you_mean(dataset, names) if names else "there is no run yet" if runs.is_dir() else "it is not a folder"
+        )
         raise UsageError(f"No run of data set {dataset!r} in {runs}: {hint}")
     short = shortened([record.run for record in records])
     for section in sections(found):

@@ -69,7 +69,7 @@ def tune(
         processes.leave()
         return
     with tidied(runs), reporter() as progress:
-        record = execute(found, request.seeds, runs, shareable(command, found), progress, again)
+        record = execute(found, request.seeds, runs, shareable(command), progress, again)
     processes.leave()
     if processes.is_main():
         from recbench.cli.run import report

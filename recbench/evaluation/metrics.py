@@ -100,18 +100,20 @@ class Metric:
 
     def _called(self, shape: tuple[int, ...], *arguments: Any) -> Floats:
         """The plugin's own method, whose mistakes are named after it."""
-        who = f"metric {self.family!r} of {registry.origin('metric', self.family)}"
         implementation = self._implementation
         method = implementation.values if self.by_case else implementation.value
         try:
             found = np.asarray(method(*arguments), dtype=np.float64)
         except Exception as error:
-            raise RecbenchError(f"The {who} failed: {type(error).__name__}: {error}") from error
+            raise RecbenchError(f"{self._who} failed: {type(error).__name__}: {error}") from error
         if found.shape != shape or not np.isfinite(found).all():
-            raise RecbenchError(
-                f"The {who} returned values of shape {found.shape} or not finite, where {shape} are due."
-            )
+            what = "not finite" if found.shape == shape else f"of shape {found.shape} where {shape} is due"
+            raise RecbenchError(f"{self._who} returned values {what}.")
         return found
+
+    @property
+    def _who(self) -> str:
+        return f"The metric {self.family!r} of {registry.origin('metric', self.family)}"
 
 
 def metrics() -> list[Metric]:

@@ -29,16 +29,19 @@ def masks(results: CaseResults) -> dict[str, npt.NDArray[np.bool_]]:
     plugins = [(registry.get("slice", name), name) for name in registry.names("slice")]
     found: dict[str, npt.NDArray[np.bool_]] = {}
     for plugin, name in sorted(plugins, key=lambda p: (p[0].order, p[1])):
-        who = f"slice {name!r} of {registry.origin('slice', name)}"
         try:
             parts = dict(plugin.implementation(plugin.options()).masks(results))
         except Exception as error:
-            raise RecbenchError(f"The {who} failed: {type(error).__name__}: {error}") from error
+            raise RecbenchError(f"{_who(name)} failed: {type(error).__name__}: {error}") from error
         for part, mask in parts.items():
             if np.asarray(mask).dtype != np.bool_ or np.shape(mask) != results.users.shape or part in found:
-                raise RecbenchError(f"The {who} must return boolean masks over the cases under names of their own.")
+                raise RecbenchError(f"{_who(name)} must return boolean masks over the cases under names of their own.")
             found[part] = np.asarray(mask)
     return found
+
+
+def _who(name: str) -> str:
+    return f"The slice {name!r} of {registry.origin('slice', name)}"
 
 
 def slices(results: CaseResults, chosen: list[Metric] | None = None) -> dict[str, Slice]:

@@ -76,7 +76,7 @@ def _refuse(trained: Trained, folder: Path, merged: bool) -> None:
     if embedding.case_projector is not None:
         raise UsageError(f"{name} puts a vector of each user into its prompts, which no transformers folder can hold.")
     if _adapted(model) and not merged:
-        raise UsageError(f"{name} has collaborative tokens, which are no part of an adapter: export it with --merged.")
+        raise UsageError(f"{name} has collaborative tokens, which an adapter does not hold: export it with --merged.")
 
 
 def _adapted(model: TextModel) -> bool:

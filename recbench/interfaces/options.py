@@ -35,7 +35,7 @@ class Options(BaseModel):
         TypeError: ``later`` names an option that the class does not have; when the class is created.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     later: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod

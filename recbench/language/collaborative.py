@@ -101,7 +101,7 @@ def install(
     """Give ``model`` a :class:`CollaborativeEmbedding` in place of its input embedding.
 
     Raises:
-        RecbenchError: the model's embedding is no plain look-up (Gemma scales it).
+        RecbenchError: the model's embedding is more than a look-up (Gemma scales it).
     """
     text = model.get_input_embeddings()
     if type(text).forward is not nn.Embedding.forward:

@@ -107,7 +107,7 @@ def refuse_code(said: str, file: Path) -> None:
 
 
 def _check_local(text: str, path: Path) -> None:
-    """Refuse a path that is no model folder and no GGUF file."""
+    """Refuse a path that is neither a model folder nor a GGUF file."""
     said = f"--llm {text!r}"
     if not os.path.exists(path):
         raise UsageError(f"{said} does not exist: give 'tiny', a model folder, a .gguf file or a hub identifier.")
@@ -129,6 +129,6 @@ def _check_local(text: str, path: Path) -> None:
 def _check_identifier(text: str) -> None:
     """Refuse what can be no hub identifier, before asking the hub."""
     if "/" not in text and difflib.get_close_matches(text, [TINY], cutoff=0.6):
-        raise UsageError(f"--llm {text!r} is no folder here: did you mean 'tiny'?")
+        raise UsageError(f"--llm {text!r} is not a folder here: did you mean 'tiny'?")
     if not re.fullmatch(r"([\w.-]+/)?[\w.-]+", text, re.A):
-        raise UsageError(f"--llm {text!r} is no folder here and no hub identifier (which reads OWNER/NAME).")
+        raise UsageError(f"--llm {text!r} is neither a folder here nor a hub identifier (OWNER/NAME).")

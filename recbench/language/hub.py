@@ -61,7 +61,7 @@ def commit_of(name: str, revision: str = "") -> Commit:
     except NoRevision as error:
         raise UsageError(f"llm.revision={revision}: {name} has no branch, tag or commit of this name.") from error
     except HFValidationError as error:
-        raise UsageError(f"{said} is no folder here and no hub identifier (which reads OWNER/NAME).") from error
+        raise UsageError(f"{said} is neither a folder here nor a hub identifier (OWNER/NAME).") from error
     except Exception as error:  # a network, a proxy or what answers in the hub's place can fail in any way
         status = error.response.status_code if isinstance(error, HfHubHTTPError) else 500
         if status < 500 and status not in (408, 429):

@@ -25,7 +25,7 @@ def compare_records(a: RunRecord, b: RunRecord, metric: str = "NDCG@10") -> Comp
     """A minus B on one metric; see ``recbench.stats.compare``.
 
     Raises:
-        UsageError: an unknown metric, one that a record does not allow or that is no number for each case, or the two
+        UsageError: an unknown metric, one that a record does not allow or that has no value for each case, or the two
             were evaluated on different test cases.
     """
     chosen, results = metric_of(metric), (a.case_results(), b.case_results())

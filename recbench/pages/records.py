@@ -16,7 +16,7 @@ def load_records(folder: Path) -> list[RunRecord]:
     """Every ``*.json`` record in ``folder``, in the order of run ids; none where the folder is missing.
 
     Raises:
-        DataError: a file that is no valid record, or two files with the same run; the message names them.
+        DataError: a file that is not a valid record, or two files with the same run; the message names them.
     """
     found: dict[str, tuple[Path, RunRecord]] = {}
     for path in sorted(Path(folder).glob("*.json")):

@@ -156,7 +156,7 @@ class Trie:
         """[len(tokens)] the node *before* each token of a title: whose children are the valid tokens there.
 
         Raises:
-            DataError: the tokens are no title's beginning.
+            DataError: the tokens do not begin a title.
         """
         nodes = np.empty(len(tokens), np.int32)
         node = ROOT

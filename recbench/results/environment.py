@@ -55,7 +55,7 @@ def versions() -> dict[str, str]:
 def _git() -> tuple[str | None, bool | None]:
     package = Path(recbench.__file__).resolve().parent
     top = _git_output(package, "rev-parse", "--show-toplevel")
-    # a virtual environment inside somebody else's repository is no checkout of recbench
+    # a virtual environment inside somebody else's repository is not a checkout of recbench
     if top is None or Path(top).resolve() != package.parent:
         return None, None
     code = ("recbench", "plugins", "pyproject.toml", "datasets.yaml")

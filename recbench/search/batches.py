@@ -54,7 +54,7 @@ def rank(
     if batch == "auto":
         on_cuda = packs and model.head.weight.device.type == "cuda"
         batch = _fitting(model, longest + fed) if on_cuda else on_cpu
-        if on_cuda:  # the free memory is no part of the spec
+        if on_cuda:  # the free memory is not part of the spec
             reporter.message(f"ranking {batch} users at a time")
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]

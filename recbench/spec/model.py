@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from types import UnionType
+from typing import Any, ClassVar, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_serializer, model_validator
 
 from recbench import registry
 from recbench.errors import RecbenchError
 from recbench.files import digest
-from recbench.interfaces import Options, Plugin, Signal
+from recbench.interfaces import Options, Signal
 from recbench.spec.llm import TINY, PretrainedOptions, TinyOptions, options_of
 from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget, Tuning
 
 
 def path_options(options: type[Options]) -> tuple[str, ...]:
-    """The options that name a place on this machine: those marked ``json_schema_extra={"path": True}``."""
+    """The options that name a place on this machine.
+
+    Those typed ``pathlib.Path`` (also ``Path | None``), and those marked ``json_schema_extra={"path": True}``.
+    """
     marked = []
     for name, field in options.model_fields.items():
         extra = field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("path"):
+        if Path in kinds(field.annotation) or (isinstance(extra, dict) and extra.get("path")):
             marked.append(name)
     return tuple(marked)
+
+
+def kinds(annotation: Any) -> tuple[Any, ...]:
+    """The types that an option may have: those of a union, or its only one."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
 class _Part(BaseModel):
@@ -74,9 +84,14 @@ class Method(_Part):
         return {name: value for name, value in found.items() if name == "options" or value not in (None, {})}
 
     @property
+    def plugin_name(self) -> str:
+        """The name of its plugin."""
+        return self.name
+
+    @property
     def plugin(self) -> Any:
         """Its descriptor."""
-        return registry.get(self.kind, self._plugin_name({"name": self.name}))
+        return registry.get(self.kind, self.plugin_name)
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -85,7 +100,7 @@ class Method(_Part):
 
     def located(self) -> Options:
         """The options with this machine's paths."""
-        return self.options.model_copy(update=self.paths)
+        return type(self.options).model_validate({**self.options.model_dump(), **self.paths})
 
     def make(self, *arguments: Any) -> Any:
         """A fresh instance of the implementation."""
@@ -135,9 +150,9 @@ class DataSet(Method):
         return str(values.get("source", values.get("name")))
 
     @property
-    def plugin(self) -> Plugin:
-        """The source's descriptor."""
-        return registry.get("source", self.source)
+    def plugin_name(self) -> str:
+        """The source."""
+        return self.source
 
     @property
     def called(self) -> str:
@@ -174,6 +189,11 @@ class LanguageModel(_Part):
         return self.name == TINY
 
 
+METHODS = ("backbone", "loss", "decoder")
+INNER = ("collaborative", "reference", "teacher")
+"""Of what a recommender is made of."""
+
+
 class Recommender(_Part):
     """A model, how it is trained and how it is decoded; those that it builds on are recommenders too.
 
@@ -207,12 +227,31 @@ class Recommender(_Part):
 
     def methods(self) -> Iterator[Method]:
         """Every plugin that it is made of, nested ones included."""
-        for part in (self.backbone, self.loss, self.decoder):
-            if part is not None:
-                yield part
-        for inner in (self.collaborative, self.reference, self.teacher):
-            if inner is not None:
-                yield from inner.methods()
+        yield from self.named().values()
+
+    def named(self) -> dict[str, Method]:
+        """The same by name: ``backbone``, ``loss``, ``teacher.backbone`` and so on."""
+        found: dict[str, Method] = {}
+        for role in (*METHODS, *INNER):
+            part = getattr(self, role)
+            if isinstance(part, Method):
+                found[role] = part
+            elif part is not None:
+                found |= {f"{role}.{name}": method for name, method in part.named().items()}
+        return found
+
+    def with_paths(self, paths: Mapping[str, Mapping[str, str]]) -> Self:
+        """The same with this machine's paths of the methods' options, by the names of :meth:`named`."""
+        update: dict[str, Any] = {}
+        for role in METHODS:
+            if role in paths:
+                update[role] = getattr(self, role).model_copy(update={"paths": dict(paths[role])})
+        for role in INNER:
+            if (part := getattr(self, role)) is not None:
+                start = f"{role}."
+                inside = {name.removeprefix(start): found for name, found in paths.items() if name.startswith(start)}
+                update[role] = part.with_paths(inside)
+        return self.model_copy(update=update)
 
     def with_llm(self, **facts: Any) -> Self:
         """The same with facts of the language model (fingerprint, commit, place), wherever it occurs."""

@@ -6,6 +6,7 @@ Every option lives in one class, in one place; this module only finds it by grou
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,22 @@ from typing import Any
 
 from recbench import registry
 from recbench.errors import RecbenchError, UsageError, did_you_mean
-from recbench.files import sha256_path
+from recbench.files import reason, sha256_path
 from recbench.interfaces import BackbonePlugin, Options
 from recbench.spec.layers import Layers, Origins
 from recbench.spec.llm import TINY, LanguageModelOptions, options_of
-from recbench.spec.model import Backbone, DataSet, Decoder, LanguageModel, Loss, Method, Recommender, Spec, path_options
+from recbench.spec.model import (
+    Backbone,
+    DataSet,
+    Decoder,
+    LanguageModel,
+    Loss,
+    Method,
+    Recommender,
+    Spec,
+    kinds,
+    path_options,
+)
 from recbench.spec.options import PRESETS, TRAIN_DEFAULTS, EvaluateOptions, MachineOptions, TrainBudget
 from recbench.spec.request import BUDGET, SET, Request
 
@@ -72,13 +84,9 @@ def _without_effect(request: Request, recommender: Recommender) -> tuple[str, ..
     """Budget flags of a model that is not trained: one line of flags may serve several models."""
     if recommender.train is not None:
         return ()
-    notes = []
-    for flag in BUDGET:
-        if getattr(request, flag) is not None:
-            origin = request.origin(flag)
-            said = origin if origin.startswith("--") else f"{origin}: {flag}"
-            notes.append(f"{said} has no effect, since {request.model} is not trained")
-    return tuple(notes)
+    said = {flag: request.origin(flag) for flag in BUDGET if getattr(request, flag) is not None}
+    why = f"has no effect, since {request.model} is not trained"
+    return tuple(f"{who if who.startswith('--') else f'{who}: {flag}'} {why}" for flag, who in said.items())
 
 
 def dataset(request: Request, layers: Layers, source: str, defaults: Mapping[str, Any]) -> DataSet:
@@ -159,7 +167,7 @@ class _Resolver:
 
     def _method(self, group: str, options: type[Options]) -> dict[str, Any]:
         kept, paths = _split_paths(self.layers.options(group, options))
-        return {"options": kept, "paths": paths, "files": _files(group, kept, paths)}
+        return {"options": kept, "paths": paths, "files": _files(group, paths)}
 
     def _budget(self, group: str, kind: str, flags: bool = True) -> TrainBudget:
         """A training budget: defaults of the kind of model, the preset, the budget flags, then options."""
@@ -277,25 +285,43 @@ def _fitting(kind: str, signal: str) -> str:
 
 
 def _split_paths(options: Options) -> tuple[Options, dict[str, str]]:
-    """Options without their paths, and the paths that were given, the user's home spelled out."""
+    """Options without paths of this machine, and the paths that were given, absolute.
+
+    A text option that happens to name a file is one too; it keeps the file's name.
+    """
+    kept: dict[str, Any] = {}
+    paths = {}
     marked = path_options(type(options))
-    paths = {name: str(Path(value).expanduser()) for name in marked if (value := getattr(options, name))}
-    empty = {name: type(options).model_fields[name].get_default() for name in marked}
-    return options.model_copy(update=empty), paths
+    for name, field in type(options).model_fields.items():
+        value = getattr(options, name)
+        if name in marked:
+            kept[name] = field.get_default()
+            if value:
+                paths[name] = os.path.abspath(Path(value).expanduser())
+        elif isinstance(value, str) and str in kinds(field.annotation) and _is_file(value):
+            kept[name], paths[name] = Path(value).name, os.path.abspath(Path(value).expanduser())
+    return options.model_copy(update=kept), paths
 
 
-def _files(group: str, options: Options, paths: Mapping[str, str]) -> dict[str, str]:
-    """sha256 of each file that an option names; a text option that happens to name a file counts too."""
-    named = dict(paths)
-    for name, value in options:
-        if isinstance(value, str) and value and type(options).model_fields[name].annotation is str:
-            path = Path(value).expanduser()
-            if path.exists():
-                named[name] = str(path)
+def _is_file(text: str) -> bool:
+    """Whether a text names a file, or a folder by more than one word: ``sasrec`` is a name, whatever lies here."""
+    try:
+        path = Path(text).expanduser()
+        return path.is_file() or (os.sep in text and path.exists())
+    except (OSError, ValueError, RuntimeError):  # too long for a path, a NUL in it, an unknown user
+        return False
+
+
+def _files(group: str, paths: Mapping[str, str]) -> dict[str, str]:
+    """sha256 of each file that an option names.
+
+    Raises:
+        UsageError: one cannot be read.
+    """
     found = {}
-    for name, place in named.items():
+    for name, place in paths.items():
         try:
             found[name] = sha256_path(Path(place))
         except OSError as error:
-            raise UsageError(f"{group}.{name}={place} cannot be read: {error.strerror}.") from error
+            raise UsageError(f"{group}.{name}={place} cannot be read: {reason(error)}.") from error
     return found

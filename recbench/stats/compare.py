@@ -1,7 +1,7 @@
 """Two recommenders on the same test cases: one paired comparison, with the user as its unit.
 
 A user's cases are dependent (ml-100k: 8,986 windows from 166 users), so cases are never resampled. The metric is
-averaged over seeds first; seeds are no further users, and the same seed number does not pair two models. Why
+averaged over seeds first; seeds are not further users, and the same seed number does not pair two models. Why
 permutation and bootstrap and not Wilcoxon: Ihemelandu and Ekstrand, SIGIR 2023; Smucker et al., CIKM 2007.
 """
 

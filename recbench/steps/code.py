@@ -54,9 +54,8 @@ def code_of(roots: tuple[str, ...]) -> Code:
         if path is None or not _followed(name, path, owned):
             libraries.add(_top(name))
             continue
-        tree = _parsed(path)
-        modules[name] = tree.digest
-        waiting += [found for target in tree.imports for found in _targets(name, path, target)]
+        modules[name] = _parsed(path).digest
+        waiting += _imported(name, path)
     both = "\n".join(f"{name} {modules[name]}" for name in sorted(modules))
     return Code(hashlib.sha256(both.encode()).hexdigest()[:16], _versions(libraries), dict(sorted(modules.items())))
 
@@ -113,6 +112,12 @@ def _for_types_only(test: ast.expr) -> bool:
     )
 
 
+@cache
+def _imported(name: str, path: Path) -> tuple[str, ...]:
+    """The modules that a module's imports read."""
+    return tuple(module for found in _parsed(path).imports for module in _targets(name, path, found))
+
+
 def _targets(name: str, path: Path, found: _Import) -> list[str]:
     """The modules that an import in module ``name`` reads: submodules by their own name, else the module named."""
     module = found.module
@@ -162,7 +167,7 @@ def _followed(name: str, path: Path, owned: set[str]) -> bool:
     if top in sys.stdlib_module_names:
         return False
     if any(path.is_relative_to(folder) for folder in _libraries()):
-        return bool(_distributions(top) & {d for root in owned for d in _distributions(root)})
+        return any(_distributions(top) & _distributions(root) for root in owned.difference(OURS))
     return True
 
 
@@ -179,8 +184,13 @@ def _packages() -> dict[str, list[str]]:
     return {top: list(owners) for top, owners in metadata.packages_distributions().items()}
 
 
+@cache
 def _distributions(top: str) -> set[str]:
-    return set(_packages().get(top, ()))
+    """Who installed a top-level module: the distribution of its name, else whoever lists it, which takes a second."""
+    try:
+        return {metadata.distribution(top).name}
+    except metadata.PackageNotFoundError:
+        return set(_packages().get(top, ()))
 
 
 def _versions(tops: Iterable[str]) -> dict[str, str]:
@@ -189,8 +199,13 @@ def _versions(tops: Iterable[str]) -> dict[str, str]:
         if top in sys.stdlib_module_names or top in PLUMBING:
             continue
         for owner in _distributions(top):
-            found[owner] = metadata.version(owner)
+            found[owner] = _version(owner)
     return dict(sorted(found.items()))
+
+
+@cache
+def _version(distribution: str) -> str:
+    return metadata.version(distribution)
 
 
 def _top(name: str) -> str:

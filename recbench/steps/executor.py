@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from recbench import processes
+from recbench import processes, registry
 from recbench.interfaces import Reporter
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
@@ -44,7 +45,8 @@ class Serial:
         return {step.folder: self._ensure(step) for step in steps}
 
     def forget(self) -> None:
-        """Drop the values kept in memory, such as the models of a seed."""
+        """Drop the values kept in memory, such as the models of a seed; what was built counts as reused from now on."""
+        self.done = {name: replace(built, reused=True) for name, built in self.done.items()}
         self._values.clear()
         self._made.clear()
 
@@ -95,7 +97,8 @@ class Serial:
         """With several processes the first one stores the step; where a step says so, all of them build it."""
 
         def fill(folder: Path) -> None:
-            self._made[step.folder] = step.build(folder, self)
+            with registry.blamed((method.kind, method.plugin_name) for method in step.methods):
+                self._made[step.folder] = step.build(folder, self)
 
         def store(announce: Callable[[bool], None] = lambda building: None) -> Built:
             return self.store.build(step, fill, self.reporter, rebuild=self.again, announce=announce)

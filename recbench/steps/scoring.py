@@ -37,7 +37,9 @@ class ScoringModel(Step):
     @property
     def title(self) -> str:
         """What is trained."""
-        return f"train {self.recommender.backbone.name}, seed {self.setting.seed}"
+        own = self.recommender
+        loss = f" + {own.loss.name}" if own.loss else ""
+        return f"train {own.backbone.name}{loss}, seed {self.setting.seed}"
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:

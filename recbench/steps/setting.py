@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from recbench import registry
 from recbench.data.split import cap_per_user, subsample, training_sample
 from recbench.evaluation.ranks import ndcg
 from recbench.interfaces import Fit, Reporter, TrainOptions
@@ -61,7 +62,14 @@ class Setting:
         """
         excluded = self.evaluate.history == "excluded"
         found = decoder.make().rank(model, cases, depth, excluded, reporter)
-        return checked(found, cases, depth, items, excluded, f"decoder {decoder.name!r}")
+        return checked(
+            found,
+            cases,
+            depth,
+            items,
+            excluded,
+            f"decoder {decoder.name!r} of {registry.origin('decoder', decoder.name)}",
+        )
 
     def validation(self, recommender: Recommender, model: Any, split: Split, work: Work) -> Callable[[], float]:
         """NDCG@10 of ``model``, as it stands when called, on the validation sample."""
@@ -82,9 +90,7 @@ class Setting:
 
 def validation_decoder(recommender: Recommender) -> Decoder:
     """The decoder that ranks the validation sample, whatever ranks the test set: one model serves every decoder."""
-    plugin = recommender.backbone.plugin
-    name = plugin.validation_decoder or plugin.default_decoder
-    return Decoder.model_validate({"name": name})
+    return Decoder.model_validate({"name": recommender.backbone.plugin.selects})
 
 
 def training_windows(split: Split, budget: TrainBudget) -> Sequences:

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from recbench.spec.model import Method
 
 Phase = Literal["data", "training", "decoding"]
-LENGTH = 16  # hexadecimal digits of a key
+IDENTITY = ("kind", "facts", "code", "versions", "revisions", "needs")
+"""Everything that the key is the digest of."""
+
+
+def key_of(identity: Mapping[str, Any]) -> str:
+    """A step's key: 16 hexadecimal digits over what it is made of."""
+    return digest(identity)[:16]
 
 
 class Work(Protocol):
@@ -90,7 +96,7 @@ class Step(ABC):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """Everything that the key is the digest of."""
+        """What the step is made of: :data:`IDENTITY`."""
         revisions = {f"{m.kind} {m.name}": m.plugin.revision for m in self.methods if m.plugin.revision != 1}
         return {
             "kind": self.kind,
@@ -103,8 +109,8 @@ class Step(ABC):
 
     @cached_property
     def key(self) -> str:
-        """The step's key: :data:`LENGTH` hexadecimal digits."""
-        return digest(self.identity)[:LENGTH]
+        """See :func:`key_of`."""
+        return key_of(self.identity)
 
     @property
     def folder(self) -> str:

@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ from filelock import FileLock, Timeout
 
 import recbench
 from recbench.errors import DataError, RecbenchError
-from recbench.files import alive, canonical, reason, sha256_file, sweep_temporaries, sync, write_atomic
-from recbench.steps.step import Step
+from recbench.files import alive, reason, sha256_file, sweep_temporaries, sync, write_atomic
+from recbench.steps.step import IDENTITY, Step, key_of
 
 META = "step.json"
 FORMAT = 2
@@ -71,24 +72,12 @@ class Store:
         Every file is compared with its sha256 once in a process, and by size and time after that.
 
         Raises:
-            DataError: its folder is damaged, or was made from something else.
+            DataError: its folder is damaged, or was made from something else than its name says.
         """
-        path = self.root / step.folder
-        if not path.is_dir():
-            return None
-        meta = read_meta(path)
-        stored = {name: meta.get(name) for name in step.identity}
-        if canonical(stored) != canonical(step.identity):
-            raise DataError(f"the stored step {path} was made from other settings than its name says; {_REMEDY}.")
-        self._check_files(path, meta)
-        return Built(path, True, float(meta["seconds"]))
+        return self.opened(step.folder)
 
     def opened(self, folder: str) -> Built | None:
-        """A finished step by its folder's name, whatever would be built today.
-
-        Raises:
-            DataError: it is damaged.
-        """
+        """A finished step by its folder's name, whatever would be built today; raises as :meth:`find`."""
         path = self.root / folder
         if not path.is_dir():
             return None
@@ -187,7 +176,7 @@ class Store:
                 shutil.rmtree(path)
                 removed.append(path)
             for path in (self.root / LIVE).glob("*.json"):
-                _, host, process = _owner(f"@{path.stem}")
+                _, host, process = _owner(path.stem)
                 if not alive(host, process):
                     path.unlink(missing_ok=True)
         return removed + sweep_temporaries(self.root)
@@ -195,7 +184,7 @@ class Store:
     @contextmanager
     def using(self, steps: Iterable[Step]) -> Iterator[None]:
         """Keep ``prune`` away from these steps while the block runs."""
-        path = self.root / LIVE / f"{socket.gethostname()}@{os.getpid()}.json"
+        path = self.root / LIVE / f"{_owned(uuid.uuid4().hex[:8])}.json"  # a process may use several sets of steps
         names = sorted({step.folder for step in steps})
         write_atomic(path, json.dumps({"steps": names}).encode())
         try:
@@ -224,15 +213,20 @@ def read_meta(path: Path) -> dict[str, Any]:
     """What a finished step says about itself.
 
     Raises:
-        DataError: it says nothing readable, or an older recbench made it.
+        DataError: it says nothing readable, an older recbench made it, or it is not what its folder's name says.
     """
     try:
         meta: dict[str, Any] = json.loads((path / META).read_bytes())
-        if meta["format"] == FORMAT and float(meta["seconds"]) >= 0 and isinstance(meta["files"], dict):
-            return meta
+        if meta["format"] != FORMAT:
+            raise DataError(f"the stored step {path} was made by another version of recbench; {_REMEDY}.")
+        key = key_of({name: meta[name] for name in IDENTITY})
+        if float(meta["seconds"]) < 0 or not isinstance(meta["files"], dict):
+            raise ValueError(meta["seconds"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"the stored step {path} has no readable {META}; {_REMEDY}.") from error
-    raise DataError(f"the stored step {path} was made by another version of recbench; {_REMEDY}.")
+    if path.name != f"{meta['kind']}-{key}":
+        raise DataError(f"the stored step {path} was made from other settings than its name says; {_REMEDY}.")
+    return meta
 
 
 def _pace(step: Step) -> dict[str, Any]:

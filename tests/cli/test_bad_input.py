@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
-import threading
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,7 +80,7 @@ CASES = {
     "no batch": ([*RUN, "bigrec", "--set", "decoder.batch_size=0"], "decoder.batch_size=0", "auto or a whole number"),
     "near tiny": ([*RUN, "bigrec", "--llm", "tny"], "'tny'", "'tiny'"),
     "preset": ([*RUN, "bigrec", "--preset", "papr"], "'papr'", "'paper'"),
-    "device": (["run", "--model", "bigrec", "--device", "gpu"], "--device gpu", "'cuda'"),
+    "device": (["run", "--model", "bigrec", "--device", "gpu"], "--device", "gpu"),
     "loss for scores": ([*RUN, "sasrec", "--loss", "msl"], "msl", "sasrec"),
     "decoder for text": ([*RUN, "llara", "--decoder", "topk"], "topk", "llara"),
     "untrained with loss": ([*RUN, "popularity", "--loss", "msl"], "popularity"),
@@ -404,10 +404,14 @@ def test_a_step_that_another_process_builds_is_waited_for(call, tmp_path: Path) 
     shutil.rmtree(tmp_path / "runs")
     locks = tmp_path / "runs/steps/.locks"
     locks.mkdir(parents=True)
-    held = (locks / f"{step}.lock").open("w")
-    fcntl.flock(held, fcntl.LOCK_EX)
-    threading.Timer(1, held.close).start()
+    hold = "import sys, time, filelock\nwith filelock.FileLock(sys.argv[1]):\n print('held', flush=True); time.sleep(2)"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, str(locks / f"{step}.lock")], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
     result = call(*words)
+    assert holder.wait() == 0
     assert result.exit_code == 0, result.output
     assert f"waiting for another process that is building {step} in runs/steps" in result.stderr
 

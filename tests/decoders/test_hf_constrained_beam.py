@@ -72,7 +72,7 @@ def test_history_is_left_out_of_a_wider_search() -> None:
 
 
 def test_a_catalogue_narrower_than_the_beam() -> None:
-    """Beams that find nothing are no items: places stay empty and nothing counts as invalid."""
+    """Beams that find nothing are not items: places stay empty and nothing counts as invalid."""
     model = random_model(0)
     answers = tuple((*row, model.encoder.tokenizer.eos_token_id) for row in ((3, 4), (3, 5), (9,)))
     names = ("a", "b", "c")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recbench.errors import UsageError
 from recbench.evaluation import evaluate
 from recbench.pages import check, load_records, place_of
 from recbench.pages.build import render
@@ -52,3 +53,28 @@ def test_a_tuned_row_says_what_was_tried() -> None:
 def test_a_record_is_committed_once() -> None:
     seen = [path.name for name in ("records", "tables") for path in (BOARDS / name).glob("*.json")]
     assert len(seen) == len(set(seen))
+
+
+def test_a_tables_record_is_found_next_to_it_or_among_the_rows(tmp_path: Path) -> None:
+    rows, table = tmp_path / "records", tmp_path / "tables"
+    for place in (rows / "both.json", rows / "row.json", table / "both.json", table / "own.json"):
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("")
+    places = {run: place_of(run, table).parent.name for run in ("both", "row", "own", "none")}
+    assert places == {"both": "tables", "row": "records", "own": "tables", "none": "tables"}
+
+
+@pytest.mark.parametrize("name", ["table5"])
+def test_a_report_is_markdown_or_html_by_its_suffix(name: str) -> None:
+    import json
+
+    suite = load(name)
+    cells = json.loads((BOARDS / f"tables/suites/{name}-ml-100k.json").read_text())["cells"]
+    blocks = suite_content(suite, {cell: read(place_of(run, BOARDS / "tables")) for cell, run in cells.items()})
+    html = render(blocks, Path("x.html"), MARKERS)
+    text = render(blocks, Path("x.md"), MARKERS)
+    assert html.startswith("<!doctype html>")
+    assert html.count("<table>") == text.count("\n| --- |") == 3
+    assert html.count("<tr>") == sum(line.startswith("| ") for line in text.splitlines()) - 3  # less the rules
+    with pytest.raises(UsageError, match=r"A page ends in \.md or \.html, and x\.pdf does not"):
+        render(blocks, Path("x.pdf"), MARKERS)

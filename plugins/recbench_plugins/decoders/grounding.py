@@ -6,7 +6,7 @@ https://arxiv.org/abs/2308.08434. Original code: github.com/SAI990323/BIGRec (``
 Known differences: titles are embedded by the tuned model (``embedding=base`` as the code: the untuned one, adapters
 switched off). As in the code, the embedding is the last layer's hidden state at a title's last token, quotes stripped;
 the distance is L2; the best of ``beams`` free beams is grounded (``ground=all`` takes an item's smallest distance to
-any of them). The share of generated titles that are no item is reported, of the best beams.
+any of them). The share of generated titles that are not in the catalogue is reported, of the best beams.
 
 Every title is embedded once for all cases; above 100,000 items faiss searches, where it is installed
 (``recbench-toolkit[neighbours]``) and no fusion asks for all distances.

@@ -18,7 +18,7 @@ forced positions in mean   left out                 left out with ATS only      
 
 Whatever the variant, tau stays between ``tau_min`` and ``tau_max`` (the code's 1.5 and 5; the equations have no such
 bounds). The printed (smaller) root is an artefact of the Gaussian expansion: it gives P = eta in the expansion, but a
-temperature so low that the true P is near 1. The first position is no choice at all where a tokenizer isolates the
+temperature so low that the true P is near 1. The first position offers no choice where a tokenizer isolates the
 opening quote: the statistics of the code are then an average over nothing.
 
 Two choices of the paper that its code does not have: ``scope=token`` gives every position the temperature of Eq. (11),

@@ -1,0 +1,90 @@
+"""Executors build each step once, needs first; what one caller takes, no other sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recbench.interfaces import SilentReporter
+from recbench.steps.estimate import Estimates
+from recbench.steps.executor import Serial
+from recbench.steps.store import Store
+
+
+def diamond(plain: Callable[..., Any], log: list[str]) -> Any:
+    data = plain({"name": "data"}, {}, log)
+    left, right = (plain({"name": name}, {"data": data}, log) for name in ("left", "right"))
+    return plain({"name": "top"}, {"left": left, "right": right}, log)
+
+
+def built(log: list[str]) -> list[str]:
+    return [line.split("'")[3] for line in log if line.startswith("build")]
+
+
+def test_each_step_is_built_once_needs_first(tmp_path: Path, plain: Callable[..., Any]) -> None:
+    log: list[str] = []
+    top = diamond(plain, log)
+    assert [step.facts["name"] for step in top.closure()] == ["data", "left", "right", "top"]
+    found = Serial(Store(tmp_path), SilentReporter()).run([top])
+    assert list(found) == [top.folder]
+    assert built(log) == ["data", "left", "right", "top"]
+    Serial(Store(tmp_path), SilentReporter()).run([diamond(plain, log)])
+    assert len(built(log)) == 4
+
+
+def test_what_is_there_needs_nothing_before_it(tmp_path: Path, plain: Callable[..., Any]) -> None:
+    log: list[str] = []
+    top = diamond(plain, log)
+    Serial(Store(tmp_path), SilentReporter()).run([top])
+    (tmp_path / top.needs["left"].folder).rename(tmp_path / ".gone")
+    Serial(Store(tmp_path), SilentReporter()).run([top])
+    assert len(built(log)) == 4
+    states = {look.step.facts["name"]: look.state for look in Estimates(Store(tmp_path)).outlook([top])}
+    assert states == {"data": "there", "left": "not needed", "right": "there", "top": "there"}
+    (tmp_path / top.folder / "file").write_text("?")
+    states = {look.step.facts["name"]: look.state for look in Estimates(Store(tmp_path)).outlook([top])}
+    assert states == {"data": "there", "left": "to do", "right": "there", "top": "damaged"}
+
+
+def test_again_builds_everything_once(tmp_path: Path, plain: Callable[..., Any]) -> None:
+    log: list[str] = []
+    Serial(Store(tmp_path), SilentReporter()).run([diamond(plain, log)])
+    again = Serial(Store(tmp_path), SilentReporter(), again=True)
+    top = diamond(plain, log)
+    again.run([top])
+    again.forget()
+    again.run([top, top.needs["left"]])
+    again.value(top)
+    assert built(log)[4:] == ["data", "left", "right", "top"]
+
+
+def test_values_are_shared_until_one_is_taken(tmp_path: Path, plain: Callable[..., Any]) -> None:
+    top = diamond(plain, [])
+    one = Serial(Store(tmp_path), SilentReporter())
+    shared = one.value(top)
+    assert one.value(top) is shared
+    assert one.value(top.needs["left"]) is one.value(top.needs["left"])
+    taken = one.take(top)
+    assert taken is shared  # nobody else holds on to it
+    taken.append("changed")
+    assert one.value(top) is not taken
+    assert one.take(top) is not one.take(top)
+    assert "changed" not in one.value(top)
+    one.forget()
+    assert one.value(top) == Serial(Store(tmp_path), SilentReporter()).value(top)
+
+
+def test_a_failing_step_keeps_what_was_built_before_it(tmp_path: Path, plain: Callable[..., Any]) -> None:
+    log: list[str] = []
+    top = diamond(plain, log)
+    right = top.needs["right"]
+    right.build = lambda folder, work: (_ for _ in ()).throw(RuntimeError("broken"))
+    with pytest.raises(RuntimeError, match="broken"):
+        Serial(Store(tmp_path), SilentReporter()).run([top])
+    assert built(log) == ["data", "left"]
+    del right.build
+    Serial(Store(tmp_path), SilentReporter()).run([top])
+    assert built(log) == ["data", "left", "right", "top"]
