@@ -7,7 +7,6 @@ install's path file: the process sees the unpacked wheels and, behind them, the 
 import os
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import zipfile
 from importlib.util import find_spec
@@ -45,7 +44,8 @@ def unpacked(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -
 
 def recbench(unpacked: Path, folder: Path, *words: str, code: str = "") -> str:
     """Standard output of the ``recbench`` command of the unpacked wheels, run in ``folder``."""
-    paths = dict.fromkeys([str(unpacked), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    # the installed dependencies, which another environment may lend to this one
+    paths = [str(unpacked), *(path for path in sys.path if path.endswith("site-packages"))]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     code = code or "from recbench.cli import main; main()"
@@ -113,6 +113,13 @@ def test_unpacked_elsewhere_a_third_partys_loss_is_installed(unpacked: Path, tmp
     assert "recbench_focal.Focal" in recbench(unpacked, tmp_path, code=code)
 
 
+def test_unpacked_elsewhere_metrics_and_slices_are_installed(unpacked: Path, tmp_path: Path) -> None:
+    for kind, known in (("metrics", {"NDCG", "MAP", "coverage"}), ("slices", {"cold", "head", "history"})):
+        listed = recbench(unpacked, tmp_path, "list", kind)
+        assert known <= {line.split()[0] for line in listed.splitlines()}
+        assert "BROKEN" not in listed
+
+
 def test_unpacked_elsewhere_the_suites_are_there(unpacked: Path, tmp_path: Path) -> None:
     listed = recbench(unpacked, tmp_path, "suite", "list")
     assert {"smoke", "table3", "table5", "table6"} <= set(listed.split())
@@ -122,4 +129,12 @@ def test_unpacked_elsewhere_it_runs(unpacked: Path, tmp_path: Path) -> None:
     rows = [f"u{u},i{(u + 3 * n) % 10},{100 * u + n},Title {(u + 3 * n) % 10}" for u in range(20) for n in range(8)]
     (tmp_path / "mine.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
     recbench(unpacked, tmp_path, "run", "--model", "popularity", "--dataset", "csv", "--data-dir", "mine.csv")
-    assert list((tmp_path / "runs").glob("*/record.json"))
+    (record,) = (tmp_path / "runs").glob("*/record.json")
+    code = (
+        "import sys, recbench; assert 'torch' not in sys.modules; run = recbench.open_run(sys.argv[1]); "
+        "lists = run.load().recommend([['Title 3', 'i4']], k=3); split = recbench.datasets.load('csv', 'mine.csv'); "
+        "print(recbench.__file__, len(lists[0]), len(split.catalog), 'NDCG@10' in run.metrics(), sep='\\n')"
+    )
+    place, *found = recbench(unpacked, tmp_path, str(record.parent), code=code).splitlines()
+    assert Path(place).is_relative_to(unpacked)
+    assert found == ["3", "10", "True"]

@@ -37,6 +37,16 @@ def test_log_lines_come_at_most_every_few_seconds(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+def test_what_has_no_name_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    stream = io.StringIO()
+    log = progress.LogReporter(stream)
+    clock[0] = 60.0
+    log.advance(1, 1)
+    assert stream.getvalue() == ""
+
+
 def test_bar_keeps_messages(capsys: pytest.CaptureFixture[str]) -> None:
     bar = progress.BarReporter()
     bar.begin("train [x]", 2)
