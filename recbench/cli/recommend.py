@@ -14,7 +14,7 @@ from recbench.errors import UsageError
 @click.command()
 @click.argument("name", metavar="RUN")
 @click.option(
-    "--history", "items", multiple=True, metavar="ITEM", help="A title or an item id; oldest first, repeated."
+    "--history", "items", multiple=True, metavar="ITEM", help="A title or an item id; repeatable, oldest first."
 )
 @click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="Items to recommend.")
 @click.option("--seed", type=click.IntRange(min=0), help="Which seed.  [default: the run's first]")

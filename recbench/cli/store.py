@@ -48,7 +48,7 @@ def store(ctx: click.Context, runs: Path) -> None:
         click.echo(f"no run needs {len(loose)} of them ({total}): {prune_them} removes them")
 
 
-@store.command()
+@store.command(short_help="Remove the steps that no run needs.")
 @_runs
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def prune(runs: Path, dry_run: bool) -> None:

@@ -74,8 +74,8 @@ def run(ctx: click.Context, /, steps: tuple[str, ...], runs: Path, **flags: Any)
 def plan(as_json: bool, runs: Path, **flags: Any) -> None:
     """List every distinct step of a suite: whether it is there, an estimate, and the cells that need it.
 
-    With --json, each step also names the steps that it needs and the command that builds it, and whatever it needs that
-    is missing. Cells with a grid get their last steps once their options are chosen: plan again then.
+    With --json, each step also names the steps that it needs, and a command that builds it together with those of them
+    that are missing. A cell with a grid gets its last steps once its options are chosen: plan again then.
     """
     from recbench.cells import suite_plan
 
