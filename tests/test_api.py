@@ -125,7 +125,9 @@ def test_runs_are_found_by_name_and_say_what_they_measured(runs: dict[str, recbe
     assert recbench.load(run.name).record.run == run.record.run
     ranks = run.record.seeds[0].ranks
     assert run.metrics().loc[1, "HR@10"] == pytest.approx((ranks > 0).mean())
-    assert run.metrics().loc[1, "NDCG@10"] == pytest.approx(np.where(ranks > 0, 1 / np.log2(ranks + 1.0), 0).mean())
+    assert run.metrics().loc[1, "NDCG@10"] == pytest.approx(
+        np.where(ranks > 0, 1 / np.log2(np.maximum(ranks, 1) + 1.0), 0).mean()
+    )
     assert run.summary().loc["HR@10", "mean"] == pytest.approx((ranks > 0).mean())
     frame = run.cases()
     assert list(frame["rank"]) == list(ranks)
