@@ -193,8 +193,10 @@ def test_data_sets_are_splits(place: Path, runs: dict[str, recbench.Run]) -> Non
         recbench.datasets.load("csv", data_dir="own.csv", nothing=1)
 
 
-def test_metrics_of_lists_are_ranx(place: Path) -> None:
-    ranx = pytest.importorskip("ranx")
+def test_metrics_of_lists_are_ranx(monkeypatch: pytest.MonkeyPatch) -> None:
+    # compiling ranx takes 40 s, interpreting it on a small example one: numba reads this when it is first imported
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    ranx = pytest.importorskip("ranx", reason="ranx, the second library, is not installed", exc_type=ImportError)
     split, random = tiny_split(), np.random.default_rng(0)
     lists = [[split.catalog.ids[i] for i in random.permutation(len(split.catalog))[:20]] for _ in split.test.target]
     found = recbench.evaluate(lists, split)
