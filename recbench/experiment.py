@@ -21,7 +21,7 @@ from recbench.interfaces import FitReport, Reporter
 from recbench.memory import peak_memory_bytes
 from recbench.planning import Plan, places
 from recbench.process import begin, device_words
-from recbench.results import RunRecord, SeedResult, StepRecord, environment, read
+from recbench.results import KEPT, RunRecord, SeedResult, StepRecord, environment, read
 from recbench.results import write as write_record
 from recbench.spec.model import Spec
 from recbench.spec.request import seeds_text
@@ -35,7 +35,6 @@ from recbench.steps.store import Store
 STORE = "steps"
 RECORD = "record.json"
 LOCAL = "local.json"
-KEPT = 10  # places of a ranked list that a record keeps
 
 
 def run(

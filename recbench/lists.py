@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from recbench.errors import UsageError, did_you_mean
+from recbench.results import KEPT
 from recbench.types import PAD, CaseResults, Ints, Ranking, Sequences, Split
 
 
@@ -36,7 +37,7 @@ def results_of(rankings: Sequence[Sequence[Any]], data: Split, cases: Sequences)
         popularity=counts[cases.target].astype(np.int32),
         seeds=(0,),
         depth=items.shape[1],
-        top=items[None, :, :10],
+        top=items[None, :, :KEPT],
         item_popularity=counts.astype(np.int32),
     )
 

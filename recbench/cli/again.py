@@ -15,8 +15,8 @@ from recbench.planning import Plan, located, measured
 from recbench.progress import reporter
 from recbench.results import RunRecord, write
 from recbench.spec.model import Spec
+from recbench.spec.paths import data_option
 from recbench.spec.request import Request
-from recbench.spec.resolve import data_option
 from recbench.tidy import tidied
 
 

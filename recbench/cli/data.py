@@ -13,8 +13,8 @@ from recbench.data.facts import fact_rows
 from recbench.data.prepare import prepare
 from recbench.errors import UsageError
 from recbench.progress import reporter
+from recbench.spec.paths import data_option
 from recbench.spec.request import SET, Request
-from recbench.spec.resolve import data_option
 
 
 @click.command()

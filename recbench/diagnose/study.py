@@ -85,31 +85,9 @@ def study(
     draw = _Drawer(out, title)
     if {3, 4, 5, 8} & set(wanted):
         watched = {loss: _watched(one, seeds[0], runs, reporter) for loss, one in plans.items()}
-        rows = {loss: found["rows"] for loss, found in watched.items()}
-        ends = {loss: found["end"] for loss, found in watched.items()}
-        if 3 in wanted:
-            draw(3, figures.gradient_norms, rows[LML])
-            claims["figure 3"] = _gradient_claim(rows[LML])
-        if 4 in wanted:
-            draw(
-                4,
-                figures.ranking_loss,
-                {"curves": {k: {n: r[n] for n in ("step", "ranking")} for k, r in rows.items()}},
-            )
-            claims["figure 4"] = _loss_claim(rows, second)
-        if 5 in wanted:
-            own = {**ends[second], "over_vocabulary": ends[LML]["over_vocabulary"]}
-            draw(5, figures.weights, {k: own[k] for k in ("over_vocabulary", "over_valid", "branching")})
-            claims["figure 5"] = {"each loss's own model": _weight_claim(own), "LML's model": _weight_claim(ends[LML])}
-        if 8 in wanted:
-            draw(8, figures.valid_logits, {k: ends[second][k] for k in ("logits", "centred")})
-            claims["figure 8"] = {k: figures.moments(ends[second][k]) for k in ("logits", "centred")}
+        claims |= _draw_watched(draw, wanted, watched, second)
     if 6 in wanted:
-        data = _temperatures(request, seeds, taus, runs, reporter)
-        draw(6, figures.temperatures, data)
-        means = {tau: float(np.mean(v)) for tau, v in zip(data["tau"], data["values"], strict=True)}
-        ats = {name: float(np.mean(v)) for name, v in data["marks"].items()}
-        claims["figure 6"] = {"best tau": max(means, key=lambda tau: means[tau]), "means": means, **ats}
+        claims["figure 6"] = _draw_temperatures(draw, _temperatures(request, seeds, taus, runs, reporter))
     write_atomic(out / "claims.json", (json.dumps(claims, indent=1) + "\n").encode())
     return claims, out
 
@@ -125,6 +103,41 @@ class _Drawer:
         full = {"title": f"Figure {number} of the MSL paper: {self.title}", **data}
         write_atomic(self.out / f"figure{number}.json", (json.dumps(full) + "\n").encode())
         draw(full, self.out / f"figure{number}.png")
+
+
+def _draw_watched(
+    draw: _Drawer, wanted: Sequence[int], watched: Mapping[str, Mapping[str, Any]], second: str
+) -> dict[str, Any]:
+    """The figures of what happens inside a training; returns what each says."""
+    claims: dict[str, Any] = {}
+    rows = {loss: found["rows"] for loss, found in watched.items()}
+    ends = {loss: found["end"] for loss, found in watched.items()}
+    if 3 in wanted:
+        draw(3, figures.gradient_norms, rows[LML])
+        claims["figure 3"] = _gradient_claim(rows[LML])
+    if 4 in wanted:
+        draw(
+            4,
+            figures.ranking_loss,
+            {"curves": {k: {n: r[n] for n in ("step", "ranking")} for k, r in rows.items()}},
+        )
+        claims["figure 4"] = _loss_claim(rows, second)
+    if 5 in wanted:
+        own = {**ends[second], "over_vocabulary": ends[LML]["over_vocabulary"]}
+        draw(5, figures.weights, {k: own[k] for k in ("over_vocabulary", "over_valid", "branching")})
+        claims["figure 5"] = {"each loss's own model": _weight_claim(own), "LML's model": _weight_claim(ends[LML])}
+    if 8 in wanted:
+        draw(8, figures.valid_logits, {k: ends[second][k] for k in ("logits", "centred")})
+        claims["figure 8"] = {k: figures.moments(ends[second][k]) for k in ("logits", "centred")}
+    return claims
+
+
+def _draw_temperatures(draw: _Drawer, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Figure 6; returns what it says."""
+    draw(6, figures.temperatures, data)
+    means = {tau: float(np.mean(v)) for tau, v in zip(data["tau"], data["values"], strict=True)}
+    ats = {name: float(np.mean(v)) for name, v in data["marks"].items()}
+    return {"best tau": max(means, key=lambda tau: means[tau]), "means": means, **ats}
 
 
 def _with_tau(request: Request, tau: float | str) -> Request:
