@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,18 +84,19 @@ class Trained:
 
         Raises:
             UsageError: a history is empty or names an unknown item, or the decoder cannot find ``k`` items.
+            RecbenchError: what the decoder returned is not a ranking; names it.
         """
         if not 1 <= k <= len(self.split.catalog):
             raise UsageError(f"k={k}: the catalogue has 1 to {len(self.split.catalog)} items to recommend.")
         if objection := self.decoder.options.objection(k):
             raise UsageError(objection)
-        if not len(histories):
+        cases, catalog, setting = self._cases(histories), self.split.catalog, self._setting
+        if not len(cases):
             return []
-        cases = self._cases(histories)
-        if exclude_history is None:
-            exclude_history = self.spec.evaluate.history == "excluded"
-        found = self.decoder.make().rank(self.model, cases, k, exclude_history, self._reporter)
-        catalog = self.split.catalog
+        if exclude_history is not None:
+            history = "excluded" if exclude_history else "allowed"
+            setting = replace(setting, evaluate=setting.evaluate.model_copy(update={"history": history}))
+        found = setting.rank(self.decoder, self.model, cases, k, self._reporter, len(catalog))
         return [
             [
                 Recommendation(catalog.ids[item], catalog.titles[item], float(score))

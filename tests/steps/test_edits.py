@@ -128,7 +128,7 @@ ROWS = [
         {"recbench_plugins/losses/msl.py": ('"""', '"""Reworded: ')},
     ),
     Row(
-        "`pages/dataset.py`, `cli/run.py`, `evaluation/metrics.py`, `tuning.py`, `api.py`",
+        "`pages/dataset.py`, `cli/run.py`, `evaluation/metrics.py`, `{tuning,api,cells,inventory}.py`",
         NOTHING,
         {
             f"recbench/{name}.py": CODE
