@@ -17,7 +17,7 @@ from recbench import processes
 from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError
 from recbench.files import digest, reason, sweep_temporaries, write_atomic
-from recbench.interfaces import FitReport, Reporter
+from recbench.interfaces import Reporter
 from recbench.memory import peak_memory_bytes
 from recbench.planning import Plan, places
 from recbench.process import begin, device_words
@@ -30,7 +30,7 @@ from recbench.steps.executor import Serial
 from recbench.steps.graph import Graph, graph, seeds_of
 from recbench.steps.lessons import TEXTS
 from recbench.steps.step import Step
-from recbench.steps.store import Store
+from recbench.steps.store import Built, Store
 
 STORE = "steps"
 RECORD = "record.json"
@@ -135,11 +135,13 @@ class _Run:
         ranking = self.executor.value(steps.ranked)
         split = self.executor.value(steps.prepared)
         cases = steps.ranked.cases(split)
-        report = self._report(steps.model)
+        # in every process: looking into the store is a matter for all of them
+        built = {role: self.executor.built(step) for role, step in steps.steps.items()}
+        report = load_report(self.executor.path(steps.ranked))
         trained = f": {report.steps:,} training step{'s' * (report.steps != 1)}, best epoch {report.best_epoch}"
         spent = f"seed {steps.seed} done in {time.perf_counter() - before:.0f} s"
         self.reporter.message(spent + trained * bool(report.steps))
-        processes.once(lambda: self._keep_texts(steps))
+        processes.once(lambda: self._keep_texts(steps.seed, built))
         device = self.plan.spec.machine.device
         return SeedResult(
             seed=steps.seed,
@@ -150,31 +152,18 @@ class _Run:
             best_epoch=report.best_epoch,
             steps_trained=report.steps,
             losses=report.losses,
-            steps=tuple(self._step_record(role, step) for role, step in steps.steps.items()),
+            steps=tuple(_step_record(role, step, built[role]) for role, step in steps.steps.items()),
             watched=dict(report.watched),
             peak_memory_bytes=max(peak_memory_bytes(device), report.peak_memory_bytes),
             started=started,
             environment=environment(device_words(self.plan.spec)),
         )
 
-    def _step_record(self, role: str, step: Step) -> StepRecord:
-        """What a step cost when it was built; 0 for one that is gone, since what it led to is there."""
-        built = self.executor.built(step)
-        seconds, reused = (round(built.seconds, 3), built.reused) if built else (0.0, True)
-        return StepRecord(
-            role=role, kind=step.kind, phase=step.phase, folder=step.folder, seconds=seconds, reused=reused
-        )
-
-    def _report(self, step: Step) -> FitReport:
-        built = self.executor.built(step)
-        return load_report(built.path) if built else FitReport()
-
-    def _keep_texts(self, steps: Graph) -> None:
+    def _keep_texts(self, seed: int, steps: Mapping[str, Built | None]) -> None:
         """Texts that a step wrote (LLM-CF's chains of thought) where a person looks for them."""
-        for step in steps:
-            built = self.executor.built(step)
+        for built in steps.values():
             if built and (texts := built.path / TEXTS).is_file():
-                place = self.folder / f"seed{steps.seed}-{TEXTS}"
+                place = self.folder / f"seed{seed}-{TEXTS}"
                 write_atomic(place, texts.read_bytes())
                 self.reporter.message(f"texts to read: {place}")
 
@@ -239,6 +228,12 @@ def difference(made: Mapping[str, str], now: Graph, store: Store) -> str:
 def _warnings(facts: Mapping[str, Any]) -> list[str]:
     """What the audit found that a reader of the results must know."""
     return [str(sentence) for sentence in facts.get("warnings", ())]
+
+
+def _step_record(role: str, step: Step, built: Built | None) -> StepRecord:
+    """What a step cost when it was built; 0 for one that is gone, since what it led to is there."""
+    seconds, reused = (round(built.seconds, 3), built.reused) if built else (0.0, True)
+    return StepRecord(role=role, kind=step.kind, phase=step.phase, folder=step.folder, seconds=seconds, reused=reused)
 
 
 def _assembled(base: Mapping[str, Any], done: Mapping[int, SeedResult]) -> RunRecord:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from recbench.steps.artefacts import load_ranking, save_ranking
+from recbench.steps.artefacts import REPORT, load_ranking, save_ranking
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import ScoringModel
 from recbench.steps.setting import Setting
@@ -80,6 +81,7 @@ class Ranked(Step):
         work.reporter.begin(self.title, len(cases))
         found = self.setting.rank(self.decoder, model, cases.histories(), depth, work.reporter, len(split.catalog))
         save_ranking(folder, found)
+        shutil.copyfile(work.path(self.model) / REPORT, folder / REPORT)  # a record needs it, whatever is pruned
         return found
 
     def load(self, folder: Path, work: Work, made: Any = None) -> Ranking:
