@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,7 +116,10 @@ def run(
         UsageError: the request cannot be carried out.
         RecbenchError: something failed; finished seeds are kept.
     """
-    said = {"model": model, **flags, SET: dict(set or {})}
+    if not isinstance(set or {}, Mapping):
+        raise UsageError(f"set= must be {{group: {{option: value}}}}, not {set!r}.")
+    paths = {name: os.fspath(flags[name]) for name in ("data_dir", "llm") if isinstance(flags.get(name), os.PathLike)}
+    said = {"model": model, **flags, **paths, SET: dict(set or {})}
     return execute(combine([Layer(said, lambda name: f"{name}=")]), Path(runs), again, progress)
 
 
@@ -184,10 +188,10 @@ def compare(*found: Run | RunRecord | str | Path, metric: str = "NDCG@10") -> pd
     if len(records) < 2:
         raise UsageError("compare needs two runs or more.")
     first, *others = records
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for other, tested in zip(others, family([(first, other) for other in others], metric), strict=True):
         c = tested.comparison
-        rows[other.run] = {
+        rows[other.run if other.run not in rows else f"{other.run} ({len(rows) + 1})"] = {
             "mean": c.mean_a,
             "mean of the other": c.mean_b,
             "difference": c.difference,

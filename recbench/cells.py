@@ -14,7 +14,7 @@ from filelock import FileLock
 from recbench import processes, registry
 from recbench.description import command_of, shareable
 from recbench.errors import RecbenchError, UsageError, did_you_mean
-from recbench.experiment import STORE, run
+from recbench.experiment import STORE, run, want
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, plan
@@ -176,6 +176,7 @@ def build_steps(found: SuitePlan, names: Sequence[str], runs: Path, reporter: Re
         if name not in steps:
             raise UsageError(f"--step {name!r} is not a step of this plan: {did_you_mean(name, steps)}")
     store = Store(runs / STORE)
+    processes.once(lambda: want((steps[name] for name in names), runs / FOLDER))
     for name in names:
         begin(found.plans[name].spec)
         with store.using(steps[name].closure()):

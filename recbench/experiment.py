@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,16 +73,20 @@ def run(
 @contextmanager
 def _using(spec: Spec, store: Store, folder: Path, graphs: Mapping[int, Graph], reporter: Reporter) -> Iterator[None]:
     """Clean up after others, and keep others from cleaning up what this run needs."""
-    if not processes.is_main():
+    steps = [step for one in graphs.values() for step in one]
+    processes.once(lambda: _settle(spec, store, folder, steps, reporter))
+    with store.using(steps) if processes.is_main() else nullcontext():
         yield
-        return
+
+
+def _settle(spec: Spec, store: Store, folder: Path, steps: Sequence[Step], reporter: Reporter) -> None:
+    """Make the run's folder, with what only this machine knows, and remove what killed processes left."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RecbenchError(f"--runs {folder.parent}: {reason(error)}.") from error
     for path in [*store.sweep(), *sweep_temporaries(folder)]:
         reporter.message(f"removed what an interrupted run left: {path.name}")
-    steps = [step for one in graphs.values() for step in one]
     llm = spec.recommender.language_model
     local = {
         # an interrupted run has no record yet: this is what tells that its steps are wanted
@@ -92,8 +96,19 @@ def _using(spec: Spec, store: Store, folder: Path, graphs: Mapping[int, Graph], 
         "paths": places(spec),
     }
     write_atomic(folder / LOCAL, (json.dumps(local, indent=1) + "\n").encode())
-    with store.using(steps):
-        yield
+
+
+def want(steps: Iterable[Step], folder: Path) -> None:
+    """Add steps to the list in ``folder`` that keeps ``prune`` away from them, for those that no record will name."""
+    path = folder / LOCAL
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        try:
+            known = json.loads(path.read_bytes())["steps"]
+        except (OSError, ValueError, KeyError, TypeError):
+            known = []
+        names = sorted({*known, *(step.folder for step in steps)})
+        write_atomic(path, (json.dumps({"steps": names}, indent=1) + "\n").encode())
 
 
 @dataclass
@@ -118,7 +133,7 @@ class _Run:
         base = describe(self.plan, split, first.ranked.cases(split), self.command)
         for sentence in _warnings(split.facts):
             self.reporter.message(sentence)
-        done = self._finished(base, graphs)
+        done = processes.once(lambda: self._finished(base, graphs))
         for number, (seed, steps) in enumerate(graphs.items(), start=1):
             place = f"seed {seed} ({number} of {len(graphs)})"
             if seed in done and not self.again:
@@ -200,7 +215,7 @@ class _Run:
         path = self.folder / RECORD
         with FileLock(self.folder / ".lock"):
             found = self._finished(base, graphs, quiet=True)
-            if path.exists() and not self.again:
+            if path.exists():
                 self._set_aside(path, found)
             done = {**found, result.seed: result}
             write_record(_assembled(base, done), path)
@@ -208,7 +223,11 @@ class _Run:
 
     def _set_aside(self, path: Path, kept: Mapping[int, SeedResult]) -> None:
         """Keep a copy of a record that loses seeds, under a name of its own."""
-        if len(read(path).seeds) > len(kept):
+        try:
+            lost = len(read(path).seeds) - len(kept)
+        except DataError:
+            return  # --again makes a new one in the place of a record that cannot be read
+        if lost:
             content = path.read_bytes()
             aside = path.with_name(f"record-{digest(content.decode())[:8]}.json")
             write_atomic(aside, content)

@@ -97,6 +97,8 @@ def _remove(path: Path, runs: Path) -> bool:
         lock = FileLock(locks / f"{path.name}.lock")
         try:
             with lock.acquire(blocking=False):
+                if path.name in _live(runs / STORE):  # a run that has begun since
+                    return False
                 gone = path.parent / PARTIAL / f"{path.name}.pruned"
                 gone.parent.mkdir(exist_ok=True)
                 path.rename(gone)  # at once, so that nobody meets half of it

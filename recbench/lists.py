@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ def results_of(rankings: Sequence[Sequence[Any]], data: Split, cases: Sequences)
     Raises:
         UsageError: another number of lists than cases, an unknown item, or an item twice in a list.
     """
+    if not isinstance(rankings, Iterable) or not all(isinstance(row, Iterable) for row in rankings):
+        raise UsageError("the rankings must be lists of items, one for each case.")
     if len(rankings) != len(cases):
         raise UsageError(f"{len(rankings):,} lists for {len(cases):,} cases: each case needs one, empty or not.")
     items = _indices(rankings, data)

@@ -98,6 +98,9 @@ def located(spec: Spec, paths: Mapping[str, Mapping[str, str]], llm: str | None)
     recommender = spec.recommender.with_paths(paths)
     if llm is not None:
         recommender = recommender.with_llm(place=llm)
+        model = recommender.language_model
+        if model and model.fingerprint and describe_llm(llm).fingerprint != model.fingerprint:
+            raise UsageError(f"--llm {model.name}={llm} is not the model that the record was made from.")
     found = spec.model_copy(update={"dataset": dataset, "recommender": recommender})
     for name, part in found.recommender.named().items():
         for option, digest in part.files.items():

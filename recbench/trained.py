@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from recbench import processes
 from recbench.errors import DataError, RecbenchError, UsageError
 from recbench.experiment import LOCAL, RECORD, STORE
 from recbench.interfaces import Reporter, SilentReporter
@@ -55,7 +56,8 @@ class Trained:
         self.record: RunRecord = read(self.folder / RECORD)
         self.result = seed_of(self.record, seed)
         self.spec = _here(Spec.from_record(self.record.spec, self.record.run), self.folder)
-        begin(self.spec)
+        machine = self.spec.machine.model_copy(update={"processes": processes.world()})
+        begin(self.spec.model_copy(update={"machine": machine}))  # a model of several processes loads in one
         steps = graph(self.spec, self.result.seed)
         executor = _opened(steps, self.result, self.folder.parent / STORE, self._reporter)
         self.split: Split = executor.value(steps.prepared)
@@ -86,7 +88,7 @@ class Trained:
             UsageError: a history is empty or names an unknown item, or the decoder cannot find ``k`` items.
             RecbenchError: what the decoder returned is not a ranking; names it.
         """
-        if not 1 <= k <= len(self.split.catalog):
+        if not isinstance(k, int) or not 1 <= k <= len(self.split.catalog):
             raise UsageError(f"k={k}: the catalogue has 1 to {len(self.split.catalog)} items to recommend.")
         if objection := self.decoder.options.objection(k):
             raise UsageError(objection)
@@ -136,11 +138,13 @@ class Trained:
         return found
 
     def _cases(self, histories: Sequence[Sequence[str]]) -> Histories:
+        if isinstance(histories, str) or not isinstance(histories, Sequence):
+            raise UsageError(f"histories are a list of lists, not {histories!r}.")
         width = self.split.train.history.shape[1]
         grid = np.full((len(histories), width), PAD, np.int32)
         for row, history in enumerate(histories):
-            if isinstance(history, str):
-                raise UsageError(f"a history is a list of titles or ids, not the text {history!r}.")
+            if isinstance(history, str) or not isinstance(history, Iterable):
+                raise UsageError(f"a history is a list of titles or ids, not {history!r}.")
             items = [self.index(str(name)) for name in history]
             if not items:
                 raise UsageError(f"history {row + 1} is empty: name at least one item.")

@@ -15,7 +15,7 @@ from recbench.description import run_id
 from recbench.documents import yaml_value
 from recbench.errors import UsageError
 from recbench.evaluation.ranks import ndcg
-from recbench.experiment import STORE
+from recbench.experiment import STORE, want
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter, SilentReporter
 from recbench.planning import Plan, plan
@@ -28,6 +28,7 @@ from recbench.steps.step import Step
 from recbench.steps.store import Store
 
 TRIALS = "trials.json"
+SEARCHES = "searches"
 MEASURE = ("dataset", "evaluate", "machine")
 
 
@@ -113,6 +114,7 @@ def tune(
     tried = trials_of(request, grid)  # all are checked before any is trained
     steps = [step for _, setting in tried for step in _steps(setting, seed)]
     trials = []
+    processes.once(lambda: want(steps, runs / SEARCHES))
     with Store(runs / STORE).using(steps) if processes.is_main() else nullcontext():
         for number, (values, setting) in enumerate(tried, start=1):
             words = ", ".join(f"{name}={value}" for name, value in values.items())

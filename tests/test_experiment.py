@@ -245,3 +245,9 @@ def test_two_processes_train_as_one_does(tmp_path: Path, reference: tuple[Path, 
     assert record.spec["machine"]["processes"] == 2
     assert [step for step, _ in two.losses] == [step for step, _ in one.losses]
     assert [v for _, v in two.losses] == pytest.approx([v for _, v in one.losses], rel=1e-3)
+    # one process loads what two made; two load it again for another decoder
+    assert recbench.load(tmp_path / "runs" / record.run).recommend([["1", "2"]], k=3)[0][0].title.endswith("Film")
+    done = subprocess.run(
+        [*line, "--decoder", "exact"], cwd=tmp_path, env=environment, capture_output=True, timeout=300, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

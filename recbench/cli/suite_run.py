@@ -172,6 +172,8 @@ def _run(suite: Suite, cells: Sequence[Planned], runs: Path) -> list[str]:
                 with tidied(runs):
                     done[name] = run_cell(suite, one, runs, progress)
             except Exception as error:  # whatever it is, it is this cell's: the others still run
+                if processes.world() > 1:  # the processes may not all have met it: going on, they would part
+                    raise
                 failed.append(name)
                 kind = "" if isinstance(error, RecbenchError) else f"{type(error).__name__}: "
                 progress.message(f"cell {name!r} failed: {kind}{' '.join(str(error).split())}")

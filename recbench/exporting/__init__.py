@@ -15,6 +15,7 @@ from recbench.steps.store import explained
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
+    from recbench.spec.model import LanguageModel
     from recbench.trained import Trained
 
 MARK = "\ue000"  # a private character: no template has it
@@ -40,7 +41,7 @@ def export(trained: Trained, folder: Path, merged: bool = False) -> Path:
             hold (A-LLMRec's token of each user; collaborative tokens next to unmerged adapters).
         RecbenchError: something cannot be written; nothing is left then.
     """
-    _refuse(trained, folder, merged)
+    base = _refuse(trained, folder, merged)
     model: TextModel = trained.model
     with explained(f"writing {folder}"):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +51,8 @@ def export(trained: Trained, folder: Path, merged: bool = False) -> Path:
             if merged or not _adapted(model):
                 _whole(model, tokenizer, trained.split.catalog.ids).save_pretrained(place)
             else:
+                for config in model.lm.peft_config.values():  # by name: its place is this machine's
+                    config.base_model_name_or_path = base.name
                 model.lm.save_pretrained(place)
             tokenizer.save_pretrained(place)
             _catalogue(trained, place / CATALOGUE)
@@ -63,20 +66,22 @@ def export(trained: Trained, folder: Path, merged: bool = False) -> Path:
     return folder
 
 
-def _refuse(trained: Trained, folder: Path, merged: bool) -> None:
-    name = trained.spec.recommender.backbone.name
-    if trained.spec.recommender.llm is None:
+def _refuse(trained: Trained, folder: Path, merged: bool) -> LanguageModel:
+    """The language model, if it can be exported."""
+    name, base = trained.spec.recommender.backbone.name, trained.spec.recommender.llm
+    if base is None:
         raise UsageError(f"{trained.record.run}: export writes language models, and {name} has none.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already and not an empty folder: choose another.")
     model: TextModel = trained.model
     embedding = model.collaborative
     if embedding is None:
-        return
+        return base
     if embedding.case_projector is not None:
         raise UsageError(f"{name} puts a vector of each user into its prompts, which no transformers folder can hold.")
     if _adapted(model) and not merged:
         raise UsageError(f"{name} has collaborative tokens, which an adapter does not hold: export it with --merged.")
+    return base
 
 
 def _adapted(model: TextModel) -> bool:

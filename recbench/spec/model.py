@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_seriali
 
 from recbench import registry
 from recbench.errors import RecbenchError
-from recbench.files import digest
+from recbench.files import digest, sha256_path
 from recbench.interfaces import Options, Signal
 from recbench.spec.llm import TINY, PretrainedOptions, TinyOptions, options_of
 from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget, Tuning
@@ -103,7 +103,14 @@ class Method(_Part):
         return type(self.options).model_validate({**self.options.model_dump(), **self.paths})
 
     def make(self, *arguments: Any) -> Any:
-        """A fresh instance of the implementation."""
+        """A fresh instance of the implementation.
+
+        Raises:
+            RecbenchError: a file that an option names has changed since its checksum was taken.
+        """
+        for option in self.paths.keys() & self.files.keys():
+            if sha256_path(Path(self.paths[option])) != self.files[option]:
+                raise RecbenchError(f"{self.paths[option]} changed while it was in use: run the command again.")
         return self.plugin.implementation(self.located(), *arguments)
 
     def early_options(self) -> dict[str, Any]:

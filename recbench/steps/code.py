@@ -9,7 +9,9 @@ imported for this. What cannot be seen here (a module named by a string) is what
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
+import importlib
 import importlib.util
 import sys
 import sysconfig
@@ -18,6 +20,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+
+from recbench.errors import RecbenchError
 
 OURS = ("recbench", "recbench_plugins")
 PLUMBING = frozenset({"pydantic", "yaml", "filelock"})
@@ -37,6 +41,26 @@ class Code:
     digest: str
     versions: dict[str, str]
     modules: dict[str, str]
+
+    def pin(self) -> None:
+        """Import every module, so that an edit from now on does not reach this process.
+
+        Raises:
+            RecbenchError: a module was edited after this process read it for its keys.
+        """
+        for name in self.modules:
+            if name in _pinned:
+                continue
+            with contextlib.suppress(ImportError):  # of something optional: who needs it says so
+                importlib.import_module(name)
+            path = _file(name)
+            if path is None or _parsed.__wrapped__(path).digest != self.modules[name]:
+                raise RecbenchError(f"{name} was edited while this process ran: run the command again.")
+            _pinned.add(name)
+
+
+_pinned: set[str] = set()
+"""Modules that this process has imported as they were when their digest was taken."""
 
 
 @cache

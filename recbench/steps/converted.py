@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbench.errors import RecbenchError
+from recbench.language.fingerprint import fingerprint
 from recbench.language.load import convert_gguf
 from recbench.steps.step import Step, Work
 
@@ -41,6 +43,8 @@ class ConvertedModel(Step):
     def build(self, folder: Path, work: Work) -> None:
         """Convert."""
         convert_gguf(self.llm.place, folder)
+        if self.llm.fingerprint and fingerprint(Path(self.llm.place)) != self.llm.fingerprint:
+            raise RecbenchError(f"{self.llm.place} changed while it was in use: run the command again.")
 
     def load(self, folder: Path, work: Work, made: Any = None) -> Path:
         """The folder."""

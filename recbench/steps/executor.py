@@ -85,6 +85,11 @@ class Serial:
             return found
         for need in step.needs.values():  # before, so that each step's time is its own
             self._ensure(need)
+        if processes.world() > 1 and not step.together:
+            # one process builds it, and what it loads on the way may look into the store: a matter for all processes
+            for other in step.closure():
+                if other is not step:
+                    self._ensure(other)
         self.reporter.begin(step.title)
         built = self._build(step)
         self.reporter.end()
@@ -97,6 +102,7 @@ class Serial:
         """With several processes the first one stores the step; where a step says so, all of them build it."""
 
         def fill(folder: Path) -> None:
+            step.code.pin()
             with registry.blamed((method.kind, method.plugin_name) for method in step.methods):
                 self._made[step.folder] = step.build(folder, self)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from recbench.interfaces import FitReport
 from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.prepared import Prepared
+from recbench.steps.scoring import mixed_need
 from recbench.steps.setting import NOTHING, Setting, training_windows
 from recbench.steps.step import Step, Work
 
@@ -56,8 +57,10 @@ class LessonsTaken(Step):
 
     @cached_property
     def needs(self) -> Mapping[str, Step]:
-        """Data and the teacher."""
-        return {"prepare": Prepared(self.setting.dataset), "teacher": self.teacher}
+        """Data, the teacher, and the recommender whose scores its decoder mixes in."""
+        assert self.recommender.teacher is not None
+        mixed = mixed_need(self.recommender.teacher, self.setting)
+        return {"prepare": Prepared(self.setting.dataset), "teacher": self.teacher, **mixed}
 
     @property
     def methods(self) -> tuple[Method, ...]:
@@ -100,7 +103,10 @@ class _Teacher:
     @property
     def model(self) -> Any:
         """The tuned language model."""
-        return self._work.value(self._step.teacher)
+        model = self._work.value(self._step.teacher)
+        if "mixed" in self._step.needs:
+            model.recommender = self._work.value(self._step.needs["mixed"])
+        return model
 
     def rank(self, cases: Histories, depth: int, reporter: Reporter) -> Ranking:
         """The best ``depth`` items of each case, by the teacher's own decoder."""

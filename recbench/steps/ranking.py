@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from recbench.steps.artefacts import REPORT, load_ranking, save_ranking
 from recbench.steps.prepared import Prepared
-from recbench.steps.scoring import ScoringModel
+from recbench.steps.scoring import mixed_need
 from recbench.steps.setting import Setting
 from recbench.steps.step import Step, Work
 
@@ -50,11 +50,8 @@ class Ranked(Step):
     @cached_property
     def needs(self) -> Mapping[str, Step]:
         """Data, the model, and the recommender whose scores the decoder mixes in."""
-        needs: dict[str, Step] = {"prepare": Prepared(self.setting.dataset), "model": self.model}
-        if "collaborative" in self.decoder.options.requires():
-            assert self.recommender.collaborative is not None
-            needs["mixed"] = ScoringModel(self.recommender.collaborative, self.setting)
-        return needs
+        mixed = mixed_need(self.recommender, self.setting)
+        return {"prepare": Prepared(self.setting.dataset), "model": self.model, **mixed}
 
     @property
     def methods(self) -> tuple[Method, ...]:

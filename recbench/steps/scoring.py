@@ -83,3 +83,12 @@ class ScoringModel(Step):
         """Windows times epochs."""
         like = {"backbone": self.recommender.backbone.name, "threads": self.setting.machine.threads}
         return like, work_of(self.recommender.train), 1e-4
+
+
+def mixed_need(recommender: Recommender, setting: Setting) -> dict[str, Step]:
+    """The model whose scores a recommender's decoder mixes in, by its role; empty for most decoders."""
+    assert recommender.decoder is not None
+    if "collaborative" not in recommender.decoder.options.requires():
+        return {}
+    assert recommender.collaborative is not None
+    return {"mixed": ScoringModel(recommender.collaborative, setting)}

@@ -7,6 +7,7 @@ second to the first, so kill -9 leaves nothing under a final name, and the next 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -171,9 +172,12 @@ class Store:
                     continue
                 final = self.root / name
                 if path.name.endswith(OLD) and not final.exists():  # killed between the two renames
-                    os.replace(path, final)
+                    with contextlib.suppress(FileNotFoundError):  # another process has done so
+                        os.replace(path, final)
                     continue
-                shutil.rmtree(path)
+                shutil.rmtree(path, ignore_errors=True)  # another process may be removing it too
+                if path.exists():
+                    raise RecbenchError(f"{path} cannot be removed: remove it yourself.")
                 removed.append(path)
             for path in (self.root / LIVE).glob("*.json"):
                 _, host, process = _owner(path.stem)

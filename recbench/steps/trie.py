@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbench.errors import RecbenchError
 from recbench.language import load
 from recbench.language.facts import is_gguf
+from recbench.language.fingerprint import fingerprint
 from recbench.prompts.encode import title_trie
 from recbench.prompts.trie import Trie
 from recbench.steps.converted import ConvertedModel
@@ -79,5 +81,22 @@ def tokenizer_of(llm: LanguageModel, needs: Mapping[str, Step], work: Work) -> A
 
 
 def model_place(llm: LanguageModel, needs: Mapping[str, Step], work: Work) -> str:
-    """Where a pretrained model is read from: its folder, its converted checkpoint, or the hub."""
-    return str(work.path(needs["llm"])) if "llm" in needs else llm.place
+    """Where a pretrained model is read from: its folder, its converted checkpoint, or the hub.
+
+    Raises:
+        RecbenchError: a local model has changed since its fingerprint was taken.
+    """
+    if "llm" in needs:
+        return str(work.path(needs["llm"]))
+    check_unchanged(llm)
+    return llm.place
+
+
+def check_unchanged(llm: LanguageModel) -> None:
+    """Refuse a local model that is not the one whose fingerprint was taken.
+
+    Raises:
+        RecbenchError: it is another one.
+    """
+    if llm.fingerprint and fingerprint(Path(llm.place)) != llm.fingerprint:
+        raise RecbenchError(f"{llm.place} changed while it was in use: run the command again.")

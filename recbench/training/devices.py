@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,11 +15,18 @@ def processes() -> int:
 
 
 def same_everywhere(value: Callable[[], float]) -> float:
-    """The first process's value on every process: one decides, or replicas would part."""
+    """The first process's value, or its error, on every process: one decides, or replicas would part."""
     if not _several():
         return value()
-    box = [value() if torch.distributed.get_rank() == 0 else 0.0]
+    box: list[Any] = [0.0, None]
+    if torch.distributed.get_rank() == 0:
+        try:
+            box[0] = value()
+        except Exception as error:  # handed to every process, which would otherwise wait for ever
+            box[1] = error
     torch.distributed.broadcast_object_list(box)
+    if box[1] is not None:
+        raise box[1]
     return float(box[0])
 
 
