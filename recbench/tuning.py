@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from recbench.documents import yaml_value
 from recbench.errors import UsageError
 from recbench.evaluation.ranks import ndcg
 from recbench.experiment import STORE, want
-from recbench.files import write_atomic
+from recbench.files import digest, write_atomic
 from recbench.interfaces import Reporter, SilentReporter
 from recbench.planning import Plan, plan
 from recbench.process import begin
@@ -28,7 +29,8 @@ from recbench.steps.step import Step
 from recbench.steps.store import Store
 
 TRIALS = "trials.json"
-SEARCHES = "searches"
+SEARCH = "search-"
+"""How the folder of runs calls a search that has not ended; its list of steps keeps ``prune`` away from them."""
 MEASURE = ("dataset", "evaluate", "machine")
 
 
@@ -114,7 +116,8 @@ def tune(
     tried = trials_of(request, grid)  # all are checked before any is trained
     steps = [step for _, setting in tried for step in _steps(setting, seed)]
     trials = []
-    processes.once(lambda: want(steps, runs / SEARCHES))
+    mine = runs / f"{SEARCH}{digest(sorted({step.folder for step in steps}))[:8]}"
+    processes.once(lambda: want(steps, mine))
     with Store(runs / STORE).using(steps) if processes.is_main() else nullcontext():
         for number, (values, setting) in enumerate(tried, start=1):
             words = ", ".join(f"{name}={value}" for name, value in values.items())
@@ -122,15 +125,16 @@ def tune(
             trials.append(Trial(values, setting, validation_score(setting, seed, runs, reporter)))
             reporter.message(f"{words}: validation NDCG@10 {trials[-1].score:.4f}")
     best = _best(request, grid, seed, trials)
-    processes.once(lambda: _remember(best, steps, runs))
+    processes.once(lambda: _remember(best, steps, runs, mine))
     return best, trials
 
 
-def _remember(best: Request, steps: Sequence[Step], runs: Path) -> None:
+def _remember(best: Request, steps: Sequence[Step], runs: Path, search: Path) -> None:
     """Which steps the choice rests on: without them a suite that runs again would have to choose again."""
     names = sorted({step.folder for step in steps})
     path = runs / run_id(plan(best).spec) / TRIALS
     write_atomic(path, (json.dumps({"steps": names}, indent=1) + "\n").encode())
+    shutil.rmtree(search, ignore_errors=True)  # the run keeps them from now on
 
 
 def chosen(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, store: Store) -> Request:

@@ -104,6 +104,8 @@ def test_a_cell_with_a_grid_is_planned_to_its_end_once_it_has_chosen(place: Path
     assert inventory.prune(runs, dry=False) == []  # what the choice rests on is kept with the run
     assert folders(suite_plan(one, runs), "there") == folders(after)
     shutil.rmtree(runs / record.run)
+    assert len(inventory.prune(runs, dry=True)) == 1  # the steps that were asked for by name stay with the suite
+    shutil.rmtree(runs / "suites")
     assert len(inventory.prune(runs, dry=False)) == len(after.steps)
 
 

@@ -89,11 +89,11 @@ def test_a_gguf_file() -> None:
 
 
 REFUSED: dict[str, tuple[str, dict[str, str | None], str]] = {
-    "nothing": ("", {}, "no hub identifier"),
+    "nothing": ("", {}, "nor a hub identifier"),
     "near tiny": ("tny", {}, "did you mean 'tiny'"),
-    "three parts": ("a/b/c", {}, "no hub identifier"),
-    "spaces": ("my model", {}, "no hub identifier"),
-    "nul": ("a\0b", {}, "no hub identifier"),
+    "three parts": ("a/b/c", {}, "nor a hub identifier"),
+    "spaces": ("my model", {}, "nor a hub identifier"),
+    "nul": ("a\0b", {}, "nor a hub identifier"),
     "not there": ("./none", {}, r"'\./none' does not exist"),
     "nobody's home": ("~nobody-here/model", {}, "is not a path here"),
     "no gguf": ("none.gguf", {}, "does not exist"),
