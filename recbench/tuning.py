@@ -22,7 +22,7 @@ from recbench.interfaces import Reporter, Score, SilentReporter
 from recbench.planning import Plan, plan
 from recbench.process import begin
 from recbench.spec.options import Tuning
-from recbench.spec.request import Request
+from recbench.spec.request import DECODER, Request
 from recbench.steps.executor import Serial
 from recbench.steps.graph import Graph, seeds_of, validation
 from recbench.steps.step import Step
@@ -71,8 +71,8 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
     grid: dict[str, list[Any]] = {}
     for text in texts:
         target, equals, values = text.partition("=")
-        if not (equals and all(target.partition("."))):
-            raise UsageError(f"--grid {text!r} must read GROUP.OPTION=A,B,..., such as loss.tau=1,2,4.")
+        if not (equals and (target == DECODER or all(target.partition(".")))):
+            raise UsageError(f"--grid {text!r} must read GROUP.OPTION=A,B,... (loss.tau=1,2,4) or decoder=A,B.")
         if target in grid:
             raise UsageError(f"--grid {target} occurs twice: name all its values once, separated by commas.")
         grid[target] = [yaml_value(value, f"--grid {target}") for value in values.split(",")]

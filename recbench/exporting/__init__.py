@@ -135,7 +135,10 @@ def _catalogue(trained: Trained, path: Path) -> None:
 
 
 def _prompt(trained: Trained) -> dict[str, Any]:
-    """How a history becomes text: ``before``, the items as ``item`` says with ``between`` between them, ``after``."""
+    """How a history becomes text: ``before``, each title and ``token`` with ``between`` between them, ``after``.
+
+    With ``apart`` each of them is tokenised by itself, else their text as a whole.
+    """
     encoder = trained.model.encoder
     first, second = (encoder.template.quote(f"{MARK}{letter}{MARK}") for letter in "ab")
     pieces = encoder.backbone.prompt([first, second], [0, 1], encoder.template)
@@ -150,8 +153,10 @@ def _prompt(trained: Trained) -> dict[str, Any]:
     return {
         "begin": begin if begin == [encoder.tokenizer.bos_token_id] else [],
         "before": before,
-        "item": encoder.template.title.replace("{}", "{title}") + suffix,
+        "title": encoder.template.title,
+        "token": suffix,
         "between": between if found else middle,
         "after": after,
+        "apart": encoder.apart,
         "max_tokens": encoder.max_tokens,
     }

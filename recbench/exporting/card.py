@@ -13,6 +13,7 @@ CODE = '''\
 import json
 from pathlib import Path
 
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 
@@ -29,9 +30,14 @@ def recommend(folder, history, k=10):
         items[tokens] = item
         for n in range(len(tokens)):
             following.setdefault(tokens[:n], set()).add(tokens[n])
-    shown = [frame["item"].format(id=name, title=title) for name, title in history]
-    text = frame["before"] + frame["between"].join(shown) + frame["after"]
-    ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+    pieces = [frame["before"]]
+    for place, (name, title) in enumerate(history):
+        pieces += [frame["between"]] * (place > 0)
+        pieces += [frame["title"].format(title), frame["token"].format(id=name)]
+    pieces.append(frame["after"])
+    texts = filter(None, pieces if frame["apart"] else ["".join(pieces)])
+    tokens = [token for text in texts for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
+    ids = torch.tensor([frame["begin"] + tokens])
     end = tokenizer.eos_token_id
     model.generation_config = GenerationConfig(
         num_beams=BEAMS,

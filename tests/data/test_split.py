@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbench.data.split import cap_per_user, chronological, latest_tenth, sample_rows, subsample, training_sample
+from recbench.data.split import (
+    cap_per_user,
+    chronological,
+    latest_tenth,
+    sample_rows,
+    strided,
+    subsample,
+    training_sample,
+)
 from recbench.errors import DataError, UsageError
 from recbench.types import Catalog, Sequences, Split
 
@@ -80,3 +88,9 @@ def test_an_empty_selection_is_a_usage_error():
         cap_per_user(windows([0]), 0)
     with pytest.raises(UsageError, match="A sample of 0 windows is empty"):
         sample_rows(3, 0)
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(1, 12))
+def test_a_stride_keeps_every_nth_window_of_a_user_back_from_the_last(users, stride):
+    expected = [row for row, user in enumerate(users) if sum(later == user for later in users[row + 1 :]) % stride == 0]
+    assert strided(windows(users), stride).target.tolist() == expected

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbench.data.windows import sliding_windows
+from recbench.data.windows import sliding_windows, targets_seen
 from recbench.types import PAD
 
 interactions = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 15)), min_size=1, max_size=70)
@@ -61,3 +61,21 @@ def test_only_the_order_within_a_users_ties_matters(rows, random):
 def test_a_users_tie_is_broken_by_position():
     assert windows_of([(0, 7, 5), (0, 3, 5), (0, 1, 2)], 11).history[0, -2:].tolist() == [1, 7]
     assert windows_of([(0, 3, 5), (0, 7, 5), (0, 1, 2)], 11).history[0, -2:].tolist() == [1, 3]
+
+
+@given(interactions, st.integers(2, 8), st.integers(1, 5))
+def test_targets_are_counted_as_a_loop_does(rows, size, step):
+    """Windows share interactions: an epoch sees some of them often, some never."""
+    known = windows_of(rows, size)
+    if not len(known):
+        return
+    some = known.take(np.arange(0, len(known), step))
+    counts: dict[tuple[int, int], int] = {}
+    for user, history, target in zip(some.users, some.history, some.target, strict=True):
+        for item in [*(i for i in history if i != PAD), target][1:]:
+            counts[user, item] = counts.get((user, item), 0) + 1
+    whole = {
+        (u, i) for u, h, t in zip(known.users, known.history, known.target, strict=True) for i in (*h, t) if i != PAD
+    }
+    found = targets_seen(some, known)
+    assert (found.total, found.seen, found.known) == (sum(counts.values()), len(counts), len(whole))

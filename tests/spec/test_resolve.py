@@ -228,3 +228,47 @@ def test_your_own_data_counts_by_content_and_is_called_by_its_file(own: SimpleNa
     assert list(spec.dataset.files) == ["own.csv"]
     (tmp_path / "own.csv").write_text((tmp_path / "own.csv").read_text().replace("1th", "1st"))
     assert own.spec("popularity").spec_hash() != spec.spec_hash()
+
+
+@pytest.mark.parametrize(
+    ("model", "flags", "expected"),
+    [
+        ("bigrec", {"preset": "paper"}, "last"),
+        ("bigrec", {"preset": "cpu"}, "all"),
+        ("llara", {"preset": "cpu"}, "all"),
+        ("allmrec", {"preset": "cpu"}, "all"),
+        ("sasrec", {"preset": "cpu"}, "last"),
+        ("bigrec", {"preset": "cpu", "loss": "sdpo"}, "last"),
+    ],
+)
+def test_which_titles_are_targets(own: SimpleNamespace, model: str, flags: dict[str, str], expected: str) -> None:
+    recommender = own.spec(model, **flags).recommender
+    assert recommender.train.targets == expected
+    if recommender.reference:
+        assert recommender.reference.train.targets == recommender.first_budget.targets == "all"
+
+
+@pytest.mark.parametrize(
+    ("model", "flags", "who"),
+    [
+        ("sasrec", {}, "models that score items"),
+        ("bigrec", {"loss": "sdpo"}, "preferences"),
+        ("mine", {}, "the prompt of mine"),
+    ],
+)
+def test_targets_of_what_has_only_the_last(
+    own: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, model: str, flags: dict[str, str], who: str
+) -> None:
+    from recbench import registry
+    from recbench.interfaces import BackbonePlugin, Options, TextBackbone
+
+    class Mine(TextBackbone[Options]):
+        def prompt(self, titles: Any, items: Any, template: Any) -> list[Any]:
+            return []
+
+    plugin = BackbonePlugin(implementation=Mine, summary="mine", default_loss="lml", default_decoder="constrained_beam")
+    get = registry.get
+    monkeypatch.setattr(registry, "get", lambda kind, name: plugin if name == "mine" else get(kind, name))
+    assert own.spec(model, **flags).recommender.train.targets == "last"
+    with pytest.raises(UsageError, match=f"train.targets=all cannot be used with {who}: it must be last"):
+        own.spec(model, "train.targets=all", **flags)
