@@ -20,6 +20,8 @@ Known differences, and the options that choose:
   the retrieval task; so here, since the whole catalogue is ranked. Windows have no declined items: for each explained
   window one is drawn, and both outcomes are explained, so the two best windows give two positive and two negative
   examples.
+- The explained windows are a sample by a seedless rule that leaves out those that the teacher was trained on, as far as
+  there are others; the code draws from all.
 - Texts are embedded by the language model that writes them (mean of last hidden states, its width), in the code by a
   BGE model of width 768. Explanations are chosen among the candidates by the code's four scores, of which coherence is
   here the share of distinct words (there also swings of sentiment).
@@ -97,7 +99,8 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         """
         from recbench_plugins.backbones.llmcf.texts import explain
 
-        return explain(teacher.model, split, self.options, seed, reporter)
+        rows = teacher.sample(max(1, round(self.options.share * len(split.train))), reporter)
+        return explain(teacher.model, split, rows, self.options, seed, reporter)
 
     def prepare(self, split: Split, fit: Fit) -> None:
         """Add the transformer over examples, unless it is switched off."""
