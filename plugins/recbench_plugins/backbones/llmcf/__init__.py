@@ -28,7 +28,12 @@ Known differences, and the options that choose:
 - The writer is the tuned teacher, or with ``writer=base`` the pretrained model without its adapters. The code tunes a
   chat model on recommendation and general instructions together, so that it can still write: a teacher tuned on titles
   alone often cannot, and ``llm=tiny`` has never seen a sentence.
-- The network is RecBole's SASRec with the code's sizes; embeddings of texts are kept in half precision.
+- User embeddings are drawn as Xavier's normal, and those of users without a training window are zeros: in a
+  chronological split these are many of the test users. The code splits each user's own history, where all are known.
+- The network is RecBole's SASRec with the code's sizes; embeddings of texts are kept in half precision. The epoch is
+  chosen by NDCG@10 on validation (the code: HR@10, patience 2). For a row without the idea and nothing else changed
+  use ``weight=0`` with ``rec_weight=0``, or ``--model sasrec`` with these sizes: they are the same model, bit for bit,
+  and ``sasrec`` needs no teacher.
 """
 
 from __future__ import annotations
@@ -106,9 +111,13 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         """Add the transformer over examples, unless it is switched off."""
         if self.options.weight == self.options.rec_weight == 0:
             return
+        import torch
+
         from recbench_plugins.backbones.llmcf.context import memory
 
-        self._add_context(memory(split.train, fit.lessons), len(split.users))
+        trained = torch.zeros(len(split.users), dtype=torch.bool)
+        trained[torch.from_numpy(split.train.users).long()] = True
+        self._add_context(memory(split.train, fit.lessons), trained)
 
     def inputs(self, cases: Histories) -> dict[str, Tensor]:
         """Also ``users`` [N] and ``examples`` [N, 4], those of the most similar histories."""
@@ -148,11 +157,11 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         self.build(split)
         if "context.users" in state:
             kept = {name: torch.from_numpy(state[f"context.{name}"].copy()) for name in MEMORY}
-            self._add_context(kept, len(split.users))
+            self._add_context(kept, torch.ones(len(split.users), dtype=torch.bool))  # their embeddings are in the state
         self.module.load_state_dict({n: torch.from_numpy(v.copy()) for n, v in state.items()})
         self.module.eval()
 
-    def _add_context(self, kept: Mapping[str, Tensor], users: int) -> None:
+    def _add_context(self, kept: Mapping[str, Tensor], users: Tensor) -> None:
         from recbench_plugins.backbones.llmcf.context import Context
 
         self.module.context = Context(kept, users, self.options.hidden, self.options.rec_weight > 0)
