@@ -13,10 +13,9 @@ Known differences, and the options that choose:
   and confidence is uniform (``raw``). ``normalised`` subtracts the best item's and divides by the row's mean distance
   behind it. Any teacher will do: a distance is its decoder's score, negated.
 - The teacher ranks a sample of the training windows (``windows``), where the code ranks all of them. The others have
-  the plain loss alone, so a row's loss does not depend on the size of the sample. The sample leaves out the windows that
-  the teacher was trained on, whose targets it knows; where there are too few others it is filled up with them, and the
-  run says with how many. (Neighbouring windows overlap: with ``train.targets=all`` the teacher may still have met a
-  target as a title of another window.)
+  the plain loss alone, so a row's loss does not depend on the size of the sample. The sample leaves out the windows
+  that the teacher was trained on, whose targets it knows; where there are too few others it is filled up with them, and
+  the run says with how many. Neighbouring windows overlap: a target may still be a title of another window's history.
 - Negatives are drawn uniformly from all items but the target; the code leaves the history out too, and gives the loss
   and the distillation the same one.
 - The code stops early on test and evaluates with dropout on. Sizes and the differences of the network are those of

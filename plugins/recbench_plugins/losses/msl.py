@@ -19,8 +19,8 @@ loss times tau (Eq. 9)     yes                      with ATS only               
 forced positions in mean   left out                 left out with ATS only      summed over the title (Eq. 5)
 =========================  =======================  ==========================  ===============================
 
-``reduction`` is how losses are averaged: over the answer tokens of a batch, as every script does, or by title as Eq. (5)
-sums. Epochs are chosen by validation NDCG@10; the paper reports the epoch with the best NDCG@5 on test.
+``reduction`` is how losses are averaged: over the answer tokens of a batch, as every script does, or by title, as
+Eq. (5) sums. Epochs are chosen by validation NDCG@10; the paper reports the epoch with the best NDCG@5 on test.
 
 The equations have no clamps. The printed (smaller) root is an artefact of the Gaussian expansion: it gives P = eta in
 the expansion, but a temperature so low that the true P is near 1. The first position offers no choice where a tokenizer
