@@ -162,9 +162,14 @@ def test_a_least_number_of_steps_aligns_the_codes() -> None:
 def test_agreement_by_hand() -> None:
     item = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]) + 5.0
     assert agreement(item, item * 3.0)["alignment"] == pytest.approx(1.0)
-    turned = agreement(item, item.roll(-1, 0))  # the next item's code in each one's place
-    assert turned["alignment_shuffled"] == pytest.approx(1.0)
-    assert turned["alignment"] == pytest.approx((0.0 - 2 * 0.5**0.5) / 3)
+    text = torch.tensor([[0.0, 2.0], [3.0, 1.0], [1.0, -1.0]])
+    first, second = (code - code.mean(0) for code in (item, text))
+    cosines = torch.tensor([[float(a @ b / a.norm() / b.norm()) for b in second] for a in first])
+    found = agreement(item, text)
+    assert found["alignment"] == pytest.approx(float(cosines.diag().mean()), abs=1e-6)
+    assert found["alignment_shuffled"] == pytest.approx(
+        float(cosines[~torch.eye(3, dtype=torch.bool)].mean()), abs=1e-6
+    )
 
 
 def test_without_stage_one_the_item_embeddings_are_shown() -> None:
