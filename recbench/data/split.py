@@ -88,8 +88,8 @@ def known_windows(windows: Sequences, known: Sequences) -> npt.NDArray[np.bool_]
     def keys(part: Sequences) -> list[bytes]:
         history = np.full((len(part), width), PAD, np.int64)
         history[:, width - part.history.shape[1] :] = part.history
-        columns = [part.users[:, None], part.target[:, None], part.time[:, None], history]
-        return [row.tobytes() for row in np.concatenate(columns, axis=1).astype(np.int64)]
+        columns = np.stack([part.users, part.target, part.time], axis=1).astype(np.int64)
+        return [row.tobytes() for row in np.concatenate([columns, history], axis=1)]
 
     among = set(keys(known))
     return np.fromiter((key in among for key in keys(windows)), bool, len(windows))

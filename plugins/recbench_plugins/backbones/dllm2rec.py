@@ -18,8 +18,12 @@ Known differences, and the options that choose:
   the run says with how many. Neighbouring windows overlap: a target may still be a title of another window's history.
 - Negatives are drawn uniformly from all items but the target; the code leaves the history out too, and gives the loss
   and the distillation the same one.
-- The code stops early on test and evaluates with dropout on. Sizes and the differences of the network are those of
-  ``dros``, whose code it grew from; the defaults are those of its README.
+- The code stops early on test and evaluates with dropout on; ours chooses the epoch on validation. Where the code has
+  LLaMA's width of 4,096 written in, the projection has the teacher's.
+- Sizes and the differences of the network are those of :mod:`recbench_plugins.backbones.dros`, whose code it grew from;
+  the defaults are those of its README. The row without the idea is ``ed_weight=0`` with ``lam=0``, or ``--model dros``
+  with ``backbone.alpha=0.5``: they are the same model, bit for bit, and ``dros`` needs no teacher. With alpha 0 too it
+  is SASRec with the sizes and loss of ``dros``.
 """
 
 from __future__ import annotations
