@@ -79,6 +79,7 @@ def _cases(spec: Spec, split: Split, cases: Sequences) -> Cases:
         history_length=cases.history_length,
         popularity=counts[cases.target].astype(np.int32),
         item_popularity=counts.astype(np.int32),
+        last=cases.history[:, -1],
     )
 
 

@@ -41,6 +41,7 @@ def results_of(rankings: Sequence[Sequence[Any]], data: Split, cases: Sequences)
         depth=items.shape[1],
         top=items[None, :, :KEPT],
         item_popularity=counts.astype(np.int32),
+        last=cases.history[:, -1],
     )
 
 

@@ -187,6 +187,7 @@ class CaseResults:
         depth: how many items each list was asked to have.
         top: [S, N, K] the first 10 items of each list, ``PAD`` where there is none; None where they were not kept.
         item_popularity: [items] how often each item occurs in training; None where it was not kept.
+        last: [N] the last item of each history; None where it was not kept.
     """
 
     users: Ints
@@ -198,6 +199,7 @@ class CaseResults:
     depth: int = 10
     top: Ints | None = None
     item_popularity: Ints | None = None
+    last: Ints | None = None
 
     def take(self, cases: npt.NDArray[np.bool_]) -> CaseResults:
         """The results of some of the cases, given as a [N] mask."""
@@ -209,4 +211,5 @@ class CaseResults:
             history_length=self.history_length[cases],
             popularity=self.popularity[cases],
             top=None if self.top is None else self.top[:, cases],
+            last=None if self.last is None else self.last[cases],
         )

@@ -114,7 +114,7 @@ def test_unpacked_elsewhere_a_third_partys_loss_is_installed(unpacked: Path, tmp
 
 
 def test_unpacked_elsewhere_metrics_and_slices_are_installed(unpacked: Path, tmp_path: Path) -> None:
-    for kind, known in (("metrics", {"NDCG", "MAP", "coverage"}), ("slices", {"cold", "head", "history"})):
+    for kind, known in (("metrics", {"NDCG", "MAP", "coverage"}), ("slices", {"cold", "cold_last", "head", "history"})):
         listed = recbench(unpacked, tmp_path, "list", kind)
         assert known <= {line.split()[0] for line in listed.splitlines()}
         assert "BROKEN" not in listed

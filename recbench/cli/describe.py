@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
-import sys
 import types
 import typing
 from typing import Any
@@ -114,13 +114,24 @@ def _facts(facts: list[tuple[str, str]]) -> None:
 
 
 def known_differences(plugin: Plugin) -> str:
-    """What the docstring of the method's module says from "Known differences" on, as plain text; may be empty."""
-    module = sys.modules.get(plugin.implementation.__module__)
-    text = inspect.cleandoc(getattr(module, "__doc__", None) or "")
-    start = re.search(r"^Known differences", text, re.MULTILINE)
-    if start is None:
-        return ""
-    return re.sub(r"``", "", re.sub(r":\w+:`~?([^`]*)`", r"\1", text[start.start() :]))
+    """What the docstring of the method's module says from "Known differences" on, as plain text; may be empty.
+
+    Where it refers to those of another module, that module's follow.
+    """
+    found: list[str] = []
+    wanted, seen = [plugin.implementation.__module__], set()
+    while wanted:
+        name = wanted.pop(0)
+        seen.add(name)
+        text = inspect.cleandoc(importlib.import_module(name).__doc__ or "")
+        start = re.search(r"^Known differences", text, re.MULTILINE)
+        if start is None:
+            continue
+        said = text[start.start() :]
+        wanted += [other for other in re.findall(r":mod:`(recbench[\w.]+)`", said) if other not in {*seen, *wanted}]
+        plain = re.sub(r"``", "", re.sub(r":\w+:`~?([^`]*)`", r"\1", said))
+        found.append(plain if not found else f"\n{name}:\n{plain}")
+    return "\n".join(found)
 
 
 def _group(name: str) -> type[Options]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import numpy as np
+import numpy.typing as npt
 
 from recbench.errors import DataError, UsageError
 from recbench.seeds import child
-from recbench.types import Ints, Sequences, Split
+from recbench.types import PAD, Ints, Sequences, Split
+
+if TYPE_CHECKING:
+    from recbench.interfaces import Reporter
 
 
 def chronological(windows: Sequences) -> tuple[Sequences, Sequences, Sequences]:
@@ -55,15 +62,58 @@ def cap_per_user(windows: Sequences, n: int) -> Sequences:
     return windows.take(np.sort(order[chosen]))
 
 
-def sample_rows(total: int, n: int) -> Ints:
+def sample_rows(total: int, n: int, last: npt.NDArray[np.bool_] | None = None) -> Ints:
     """``n`` of ``total`` row numbers, ascending, by one fixed permutation: a smaller sample lies within a larger one.
+
+    Args:
+        total: number of rows.
+        n: size of the sample; where there are fewer rows, all of them.
+        last: [total] rows that are taken only when there are no others.
 
     Raises:
         UsageError: ``n`` is less than 1.
     """
     if n < 1:
         raise UsageError(f"A sample of {n} windows is empty: at least 1 is needed.")
-    return np.sort(child(0, "sample").permutation(total)[:n]).astype(np.int32)
+    order = child(0, "sample").permutation(total)
+    if last is not None:
+        order = order[np.argsort(last[order], kind="stable")]
+    return np.sort(order[:n]).astype(np.int32)
+
+
+def known_windows(windows: Sequences, known: Sequences) -> npt.NDArray[np.bool_]:
+    """[N] which of ``windows`` are among ``known``: the same user, history, target and time."""
+    width = max(windows.history.shape[1], known.history.shape[1])
+
+    def keys(part: Sequences) -> list[bytes]:
+        history = np.full((len(part), width), PAD, np.int64)
+        history[:, width - part.history.shape[1] :] = part.history
+        columns = np.stack([part.users, part.target, part.time], axis=1).astype(np.int64)
+        return [row.tobytes() for row in np.concatenate([columns, history], axis=1)]
+
+    among = set(keys(known))
+    return np.fromiter((key in among for key in keys(windows)), bool, len(windows))
+
+
+def untaught_rows(windows: Sequences, taught: Iterable[Sequences], n: int, reporter: Reporter) -> Ints:
+    """What :meth:`recbench.interfaces.Teacher.sample` returns.
+
+    Args:
+        windows: those that a method may ask its teacher about.
+        taught: the windows of each of the teacher's trainings.
+        n: how many to ask about; 0 means all.
+        reporter: told how many of them the teacher was trained on, if any.
+    """
+    seen = np.zeros(len(windows), bool)
+    for known in taught:
+        seen |= known_windows(windows, known)
+    rows = sample_rows(len(windows), n or len(windows), seen)
+    if both := int(seen[rows].sum()):
+        reporter.message(
+            f"{both:,} of the {len(rows):,} windows that the teacher is asked about are from its own training: "
+            f"{int((~seen).sum()):,} others are left"
+        )
+    return rows
 
 
 def subsample(windows: Sequences, n: int) -> Sequences:

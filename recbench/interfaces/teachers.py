@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recbench.language.textmodel import TextModel
-    from recbench.types import Histories, Ranking
+    from recbench.types import Histories, Ints, Ranking
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,14 @@ class Teacher(Protocol):
     @property
     def model(self) -> TextModel:
         """The tuned language model with its prompts."""
+
+    def sample(self, n: int, reporter: Reporter) -> Ints:
+        """[M] rows of ``split.train`` to ask about, ascending; the same for every seed, and all rows for ``n`` of 0.
+
+        Windows that the teacher was not trained on: it knows the others' targets by heart, and a student that learns
+        its answers there learns memory, not taste. Where there are too few, the sample is filled up with windows from
+        its training, and a message says how many they are.
+        """
 
     def rank(self, cases: Histories, depth: int, reporter: Reporter) -> Ranking:
         """The best ``depth`` items of each case, by the teacher's own decoder."""

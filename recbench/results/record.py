@@ -89,6 +89,7 @@ class Cases(_Part):
         popularity: [N] how often the target occurs in training.
         target: [N] item index; empty in a record of format 1.
         item_popularity: [items] how often each item occurs in training; empty in a record of format 1.
+        last: [N] the last item of the history; empty in a record of recbench 0.4 or older.
     """
 
     digest: Annotated[str, Field(min_length=8)]
@@ -99,6 +100,7 @@ class Cases(_Part):
     popularity: PackedInts
     target: PackedInts = Field(default_factory=_none)
     item_popularity: PackedInts = Field(default_factory=_none)
+    last: PackedInts = Field(default_factory=_none)
 
 
 class StepRecord(_Part):
@@ -250,4 +252,5 @@ class RunRecord(_Part):
             depth=self.depth,
             top=np.stack(kept) if len(kept) == len(self.seeds) else None,
             item_popularity=self.cases.item_popularity if len(self.cases.item_popularity) else None,
+            last=self.cases.last if len(self.cases.last) else None,
         )

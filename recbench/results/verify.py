@@ -42,6 +42,10 @@ def _of_cases(record: RunRecord) -> Iterator[str]:
         yield "a user, a history length or a popularity is negative"
     if record.format == 1:
         return
+    if len(cases.last) not in (0, n):
+        yield f"last has {len(cases.last)} cases but users has {n}"
+    elif len(cases.last) and (cases.last.min() < 0 or cases.last.max() >= items):
+        yield f"a history ends with an item that is not among the {items} items"
     if len(cases.target) != n:
         yield f"target has {len(cases.target)} cases but users has {n}"
     elif cases.target.min() < 0 or cases.target.max() >= items:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbench.data.split import untaught_rows
 from recbench.interfaces import FitReport
 from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.prepared import Prepared
@@ -19,7 +20,7 @@ from recbench.steps.step import Step, Work
 if TYPE_CHECKING:
     from recbench.interfaces import Reporter, ScoringBackbone
     from recbench.spec.model import Method, Recommender
-    from recbench.types import Histories, Ranking
+    from recbench.types import Histories, Ints, Ranking, Sequences, Split
 
 TEXTS = "texts.jsonl"
 
@@ -78,12 +79,18 @@ class LessonsTaken(Step):
         split = work.value(self.needs["prepare"])
         chosen = replace(split, train=training_windows(split, self.recommender.train or NOTHING))
         model: ScoringBackbone[Any] = self.recommender.backbone.make()
-        teacher = _Teacher(self, work)
+        teacher = _Teacher(self, work, chosen.train, self._taught(split))
         found = model.lessons(chosen, teacher, self.setting.seed, work.reporter)
         save_model(folder, found.arrays, FitReport(), self.setting.machine.device)
         if found.texts:
             lines = [json.dumps(text, ensure_ascii=False) for text in found.texts]
             (folder / TEXTS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _taught(self, split: Split) -> list[Sequences]:
+        """The windows of each training that the teacher went through."""
+        assert self.recommender.teacher is not None
+        trainings = (self.recommender.teacher.reference, self.recommender.teacher)
+        return [training_windows(split, own.train) for own in trainings if own is not None and own.train is not None]
 
     def load(self, folder: Path, work: Work, made: Any = None) -> Mapping[str, Any]:
         """The arrays."""
@@ -97,8 +104,8 @@ class LessonsTaken(Step):
 class _Teacher:
     """The teacher as :class:`recbench.interfaces.Teacher` describes it."""
 
-    def __init__(self, step: LessonsTaken, work: Work) -> None:
-        self._step, self._work = step, work
+    def __init__(self, step: LessonsTaken, work: Work, windows: Sequences, taught: list[Sequences]) -> None:
+        self._step, self._work, self._windows, self._taught = step, work, windows, taught
 
     @property
     def model(self) -> Any:
@@ -107,6 +114,10 @@ class _Teacher:
         if "mixed" in self._step.needs:
             model.recommender = self._work.value(self._step.needs["mixed"])
         return model
+
+    def sample(self, n: int, reporter: Reporter) -> Ints:
+        """Rows of windows that the teacher was not trained on, as far as there are any."""
+        return untaught_rows(self._windows, self._taught, n, reporter)
 
     def rank(self, cases: Histories, depth: int, reporter: Reporter) -> Ranking:
         """The best ``depth`` items of each case, by the teacher's own decoder."""

@@ -6,19 +6,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recbench.data.split import untaught_rows
 from recbench.interfaces import Reporter
 from recbench.testing.data import RandomScores
 from recbench.testing.models import tiny_text_model
-from recbench.types import Histories, Ranking, Split
+from recbench.types import Histories, Ints, Ranking, Sequences, Split
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
 
 
 class TinyTeacher:
-    """A random language model of the tiny kind, and rankings by fixed random scores."""
+    """A random language model of the tiny kind, and rankings by fixed random scores.
 
-    def __init__(self, split: Split) -> None:
+    Args:
+        split: the data.
+        taught: training windows that it claims to have been trained on.
+    """
+
+    def __init__(self, split: Split, taught: Sequences | None = None) -> None:
+        self._split, self._taught = split, [] if taught is None else [taught]
         self._model = tiny_text_model(split)
         self._scores = RandomScores(len(split.catalog))
 
@@ -26,6 +33,10 @@ class TinyTeacher:
     def model(self) -> TextModel:
         """The language model."""
         return self._model
+
+    def sample(self, n: int, reporter: Reporter) -> Ints:
+        """``n`` training windows, those of its training last."""
+        return untaught_rows(self._split.train, self._taught, n, reporter)
 
     def rank(self, cases: Histories, depth: int, reporter: Reporter) -> Ranking:
         """The ``depth`` items of the highest scores."""

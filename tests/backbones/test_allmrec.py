@@ -12,11 +12,17 @@ import torch
 from recbench import registry
 from recbench.interfaces import Fit, SilentReporter, TrainOptions
 from recbench.testing import RandomScores, TextBackboneTests, tiny_split
-from recbench_plugins.backbones.allmrec import alignment_loss
+from recbench_plugins.backbones.allmrec import agreement, alignment_loss
 
 
 class TestALLMRec(TextBackboneTests):
     name = "allmrec"
+    options = {"alignment_steps": 0}
+
+
+class TestALLMRecWithoutStageOne(TextBackboneTests):
+    name = "allmrec"
+    options = {"alignment": "none"}
 
 
 def test_stage_one_oracle() -> None:
@@ -49,7 +55,7 @@ def learned(seed: int = 1, split: Any = None, **options: Any) -> Any:
     split = split or tiny_split()
     plugin = registry.get("backbone", "allmrec")
     backbone = registry.get("backbone", "allmrec").implementation(
-        plugin.options(**options), RandomScores(len(split.catalog))
+        plugin.options(**{"alignment_steps": 0, **options}), RandomScores(len(split.catalog))
     )
     texts = np.random.default_rng(0).normal(size=(len(split.catalog), 12)).astype(np.float32)
     budget = TrainOptions(epochs=1, batch_size=4, learning_rate=1.0)
@@ -115,6 +121,69 @@ def test_the_users_token_is_the_windows_own() -> None:
 )
 def test_what_is_tuned(tune: str, pretrained: bool, expected: bool) -> None:
     assert learned(tune=tune).tunes_language_model(pretrained) is expected
+
+
+class Told(SilentReporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+def related(split: Any, **options: Any) -> tuple[Any, Any, list[str]]:
+    """A backbone whose text embeddings are a map of its item embeddings: there is something to align."""
+    plugin, told = registry.get("backbone", "allmrec"), Told()
+    backbone = plugin.implementation(plugin.options(**options), RandomScores(len(split.catalog)))
+    random = np.random.default_rng(0)
+    texts = (backbone.collaborative.item_vectors() @ random.normal(size=(8, 12))).astype(np.float32)
+    plan = Fit(TrainOptions(epochs=1, batch_size=4, learning_rate=1.0), 1, "cpu", 1, None, told)
+    return backbone, backbone.learn(split, lambda titles: texts, plan), told.messages
+
+
+def test_a_least_number_of_steps_aligns_the_codes() -> None:
+    """Epochs are added until there are enough steps; the cosines that are reported are those of the two codes."""
+    split = tiny_split(users=8)
+    sizes = {"alignment_epochs": 2, "alignment_batch": 4, "alignment_rate": 1e-2, "cold": "collaborative"}
+    _, few, _ = related(split, alignment_steps=3, **sizes)
+    backbone, many, said = related(split, alignment_steps=301, **sizes)
+    assert (few.steps, many.steps) == (4, 302)
+    assert few.watched["alignment"] < 0.2
+    assert many.watched["alignment"] > 0.6
+    assert abs(many.watched["alignment_shuffled"]) < 0.2
+    assert len(said) == 1
+    assert f"{many.watched['alignment']:.2f}" in said[0]
+    assert "302 steps" in said[0]
+    assert backbone.codes.shape == (24, 128)
+
+
+def test_agreement_by_hand() -> None:
+    item = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]]) + 5.0
+    assert agreement(item, item * 3.0)["alignment"] == pytest.approx(1.0)
+    text = torch.tensor([[0.0, 2.0], [3.0, 1.0], [1.0, -1.0]])
+    first, second = (code - code.mean(0) for code in (item, text))
+    cosines = torch.tensor([[float(a @ b / a.norm() / b.norm()) for b in second] for a in first])
+    found = agreement(item, text)
+    assert found["alignment"] == pytest.approx(float(cosines.diag().mean()), abs=1e-6)
+    assert found["alignment_shuffled"] == pytest.approx(
+        float(cosines[~torch.eye(3, dtype=torch.bool)].mean()), abs=1e-6
+    )
+
+
+def test_without_stage_one_the_item_embeddings_are_shown() -> None:
+    """The control: nothing is trained, no text is embedded, and the prompt has the collaborative model's vectors."""
+    split, plugin = tiny_split(), registry.get("backbone", "allmrec")
+    collaborative = RandomScores(len(split.catalog))
+    backbone = plugin.implementation(plugin.options(alignment="none", vectors="raw"), collaborative)
+
+    def embed(titles: Any) -> Any:
+        raise AssertionError("stage 1 embeds titles")
+
+    plan = Fit(TrainOptions(epochs=1, batch_size=4, learning_rate=1.0), 1, "cpu", 1, None, SilentReporter())
+    assert backbone.learn(split, embed, plan).steps == 0
+    assert np.array_equal(backbone.item_vectors(), collaborative.item_vectors())
 
 
 def test_last_window_of_each_user() -> None:

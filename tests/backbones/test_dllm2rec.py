@@ -109,6 +109,39 @@ def test_all_windows_are_ranked_when_asked() -> None:
     assert arrays["items"].shape[1] == len(split.catalog)
 
 
+class Told(SilentReporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.messages = []
+
+    def message(self, text):
+        self.messages.append(text)
+
+
+def keys(windows):
+    """A window as plain numbers."""
+    columns = (windows.users, windows.target, windows.time, windows.history)
+    return {tuple(np.concatenate([np.atleast_1d(part[row]) for part in columns])) for row in range(len(windows))}
+
+
+@pytest.mark.parametrize(("name", "options"), [("dllm2rec", {"windows": 20}), ("llmcf", {"share": 0.1, "tokens": 2})])
+@pytest.mark.parametrize("left", [100, 3])
+def test_the_teacher_is_asked_about_windows_that_it_was_not_trained_on(name, options, left) -> None:
+    """The overlap is 0 while there are enough other windows; what is filled up is counted in a message."""
+    split, told = tiny_split(), Told()
+    taught = split.train.take(np.arange(len(split.train) - left)[::-1])  # in another order
+    model = registry.get("backbone", name).implementation(registry.get("backbone", name).options(**options))
+    rows = model.lessons(split, TinyTeacher(split, taught), 3, told).arrays["rows"]
+    number = 20 if name == "dllm2rec" else round(0.1 * len(split.train))
+    assert len(set(rows.tolist())) == len(rows) == number
+    overlap = len(keys(split.train.take(rows)) & keys(taught))
+    assert overlap == max(0, number - left)
+    assert [text.split()[0] for text in told.messages] == ([] if overlap == 0 else [str(overlap)])
+    again = model.lessons(split, TinyTeacher(split, taught), 4, Told()).arrays["rows"]
+    assert np.array_equal(again, rows), "another seed asks about the same windows"
+
+
 def test_switched_off_it_is_sasrec(trained, lessons) -> None:
     cases = tiny_split().test.histories()
     plain = trained("sasrec", output="separate", **SIZES).scores(cases)

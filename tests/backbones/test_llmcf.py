@@ -38,7 +38,7 @@ def lessons():
 def context(lessons):
     split = tiny_split()
     torch.manual_seed(0)
-    return Context(memory(split.train, lessons.arrays), len(split.users), 16, reconstructs=True)
+    return Context(memory(split.train, lessons.arrays), torch.ones(len(split.users), dtype=torch.bool), 16, True)
 
 
 def examples(context, cases: Sequences, official: bool = False) -> np.ndarray:
@@ -161,6 +161,36 @@ def test_explanations_and_outcomes_of_others_are_read(trained, lessons) -> None:
         model.module.context.cots.mul_(-1)
         model.module.context.outcome.weight.copy_(model.module.context.outcome.weight.flip(0))
     assert not np.allclose(model.scores(cases), before)
+
+
+def test_users_whom_training_lacks_are_zeros(trained, lessons) -> None:
+    """Two users have test windows and no training windows: nothing trains their embeddings, so they say nothing."""
+    split = tiny_split()
+    assert len(split.users) == 8
+    windows = split.train.take(split.train.users < 6)
+    teacher = TinyTeacher(replace(split, train=windows))
+    model = LLMCF(LLMCFOptions(**WRITING))
+    arrays = model.lessons(replace(split, train=windows), teacher, 3, SilentReporter()).arrays
+    model = trained("llmcf", "ce", arrays, replace(split, train=windows), weight=1.0, **SIZES)
+    table = model.module.context.user.weight.detach()
+    assert not table[6:].any()
+    assert (table[:6].norm(dim=1) > 0).all()
+    cases = split.test.take(split.test.users >= 6).histories()
+    columns = model.inputs(cases)
+    for users, same in ((-1, True), (0, False)):
+        other = {**columns, "users": torch.full_like(columns["users"], users)}
+        with torch.inference_mode():
+            assert torch.equal(model.states(other), model.states(columns)) == same
+    again = LLMCF(model.options)
+    again.restore(split, model.state())
+    assert np.array_equal(again.scores(cases), model.scores(cases))
+
+
+def test_user_embeddings_begin_as_xaviers(lessons) -> None:
+    torch.manual_seed(1)
+    kept = memory(tiny_split().train, lessons.arrays)
+    table = Context(kept, torch.ones(2000, dtype=torch.bool), 64, False).user.weight
+    assert float(table.detach().std()) == pytest.approx((2 / (2000 + 64)) ** 0.5, rel=0.02)
 
 
 def test_switched_off_it_is_sasrec(trained, lessons) -> None:

@@ -35,6 +35,25 @@ def test_every_method_with_a_paper_says_how_it_differs(kind: str) -> None:
     assert silent in ([], ["popularity"])  # a count has nothing to differ in
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sasrec", ["every target is ranked against the whole catalogue"]),
+        ("dllm2rec", ["feed-forward layers use ReLU", "every target is ranked"]),
+        ("llmcf", ["every target is ranked", "User embeddings are drawn as Xavier's", "zeros"]),
+        ("allmrec", ["sentence encoder", "no descriptions", "Xavier's normal", "length 1", "user's token"]),
+        ("llara", ["micro-batch of 8"]),
+        ("grounding", ["BOS", "epoch is the one that the backbone's validation decoder likes best"]),
+        ("msl", ["over the answer tokens of a batch", "NDCG@5 on test", "out of reach"]),
+    ],
+)
+def test_every_known_difference_is_printed(name: str, said: list[str]) -> None:
+    """Also those of a module that the method's own header refers to, once each."""
+    out = " ".join(described(name).split())
+    for part in said:
+        assert out.count(part) == 1, part
+
+
 def test_a_data_set_and_the_source_that_reads_it() -> None:
     assert "source csv" in described("dataset", "csv")
     out = described("dataset", "ml-100k")

@@ -3,8 +3,10 @@
 Paper: Bao et al., "A Bi-Step Grounding Paradigm for Large Language Models in Recommendation Systems",
 https://arxiv.org/abs/2308.08434. Original code: github.com/SAI990323/BIGRec.
 
-Known differences: the instruction's wording is the MSL paper's Table 1; grounding is a decoder of its own
-(``--decoder grounding``), since every backbone can be decoded either way.
+Known differences: the instruction's wording is the MSL paper's Table 1 (``llm.template``); grounding is a decoder of
+its own (``--decoder grounding``), since every backbone can be decoded either way. The epoch is chosen by NDCG@10 on
+validation under the constrained beam, whichever decoder ranks the test set; the MSL paper reports the epoch with the
+best NDCG@5 on test.
 """
 
 from __future__ import annotations

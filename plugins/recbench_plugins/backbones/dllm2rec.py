@@ -13,11 +13,17 @@ Known differences, and the options that choose:
   and confidence is uniform (``raw``). ``normalised`` subtracts the best item's and divides by the row's mean distance
   behind it. Any teacher will do: a distance is its decoder's score, negated.
 - The teacher ranks a sample of the training windows (``windows``), where the code ranks all of them. The others have
-  the plain loss alone, so a row's loss does not depend on the size of the sample.
+  the plain loss alone, so a row's loss does not depend on the size of the sample. The sample leaves out the windows
+  that the teacher was trained on, whose targets it knows; where there are too few others it is filled up with them, and
+  the run says with how many. Neighbouring windows overlap: a target may still be a title of another window's history.
 - Negatives are drawn uniformly from all items but the target; the code leaves the history out too, and gives the loss
   and the distillation the same one.
-- The code stops early on test and evaluates with dropout on. Sizes and the differences of the network are those of
-  ``dros``, whose code it grew from; the defaults are those of its README.
+- The code stops early on test and evaluates with dropout on; ours chooses the epoch on validation. Where the code has
+  LLaMA's width of 4,096 written in, the projection has the teacher's.
+- Sizes and the differences of the network are those of :mod:`recbench_plugins.backbones.dros`, whose code it grew from;
+  the defaults are those of its README. The row without the idea is ``ed_weight=0`` with ``lam=0``, or ``--model dros``
+  with ``backbone.alpha=0.5``: they are the same model, bit for bit, and ``dros`` needs no teacher. With alpha 0 too it
+  is SASRec with the sizes and loss of ``dros``.
 """
 
 from __future__ import annotations
@@ -53,7 +59,8 @@ class DLLM2RecOptions(DROSOptions):
     windows: int = Field(
         10_000,
         ge=0,
-        description="training windows that the teacher ranks, by a seedless rule; 0 means all",
+        description="training windows that the teacher ranks, by a seedless rule: none of its own training, where "
+        "there are enough others; 0 means all",
     )
     position: float = Field(0.3, ge=0, description="weight of an item's place in the teacher's list")
     confidence: float = Field(0.5, ge=0, description="weight of the teacher's confidence in an item")
@@ -137,11 +144,9 @@ class DLLM2Rec(DROS):
         """
         import numpy as np
 
-        from recbench.data.split import sample_rows
         from recbench.language.embeddings import title_states
 
-        number = self.options.windows or len(split.train)
-        rows = sample_rows(len(split.train), number)
+        rows = teacher.sample(self.options.windows, reporter)
         depth = min(self.options.items, len(split.catalog))
         found = teacher.rank(split.train.take(rows).histories(), depth, reporter)
         return Lessons(

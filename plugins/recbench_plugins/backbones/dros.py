@@ -3,11 +3,13 @@
 Paper: Yang et al., "A Generic Learning Framework for Sequential Recommendation with Distribution Shifts", SIGIR 2023,
 https://doi.org/10.1145/3539618.3591624. Original code: github.com/YangZhengyi98/DROS (``SASRec`` there).
 
-Known differences: those of :mod:`recbench.sequential`, with the code's sizes. The code's default alpha
-is 0, which is SASRec; ours is 0.1. The sum inside the logarithm is computed as a logsumexp, since squared scores
-overflow ``exp``. The code evaluates with dropout on. Its feed-forward layers use ReLU and its weight decay is Adam's;
-here they are RecBole's GELU and AdamW's (``train.weight_decay``, 1e-6 in the code). Compare ``alpha=0`` with ``--model
-sasrec --loss bce`` of the same sizes: they are the same model, bit for bit.
+Known differences: those of :mod:`recbench.sequential`, with the code's sizes. The code's default alpha is 0, which is
+SASRec; ours is 0.1. The sum inside the logarithm is computed as a logsumexp, since squared scores overflow ``exp``. The
+code evaluates with dropout on. Its feed-forward layers use ReLU and its weight decay is Adam's; here they are RecBole's
+GELU and AdamW's (``train.weight_decay``, 1e-6 in the code, like a batch of 256). The negative may be an item of the
+history, and the epoch is chosen on validation. The row without the idea is ``alpha=0``, or ``--model sasrec --loss
+bce`` with these sizes and ``backbone.output=separate``: they are the same model, bit for bit. Plain ``sasrec`` differs
+in sizes, loss and output, and says nothing about the robust term.
 """
 
 from __future__ import annotations

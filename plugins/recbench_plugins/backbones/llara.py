@@ -3,12 +3,20 @@
 Paper: Liao et al., "LLaRA: Large Language-Recommendation Assistant", SIGIR 2024, https://doi.org/10.1145/3626772.3657690.
 Original code: github.com/ljy0ustc/LLaRA.
 
-Known differences: the whole catalogue is ranked (the original picks from 20 candidates); language model, LoRA and
-learning rate are the MSL paper's. The curriculum's counter: ``corrected`` counts micro-batches over all epochs, so the
-share of hybrid prompts rises from 0 to 1 (mean one half, section 3.3); ``official`` reproduces the code, whose counter
-starts again with every epoch while its total does not (a sawtooth that never passes 1/epochs). Item embeddings are
-standardised before the projector (``vectors=raw`` as in the code): SASRec's deviate by a few hundredths, which the
-projector's biases drown, and a short training cannot make up for it.
+Known differences, and the options that choose:
+
+- The whole catalogue is ranked (the original picks from 20 candidates, and counts correct over valid answers). Language
+  model, LoRA and learning rate are the MSL paper's; the code's are LoRA r 8, alpha 32, dropout .1 on all seven
+  projections and a rate up to 8e-4 (``train.schedule=llara``), batch 128, 5 epochs. The epoch is chosen on validation.
+- ``curriculum``: ``corrected`` counts steps over all epochs, so the share of hybrid prompts rises from 0 to 1 (mean one
+  half, section 3.3); ``official`` reproduces the code, whose counter starts again with every epoch while its total does
+  not (a sawtooth that never passes 1/epochs).
+- One draw decides for a whole batch. The code draws once a micro-batch of 8, sixteen times a batch, so that most of its
+  batches are mixed; the share of hybrid prompts is the same.
+- Item embeddings are standardised before the projector (``vectors=raw`` as in the code): SASRec's deviate by a few
+  hundredths, which the projector's biases drown, and a short training cannot make up for it.
+
+The row without the idea is ``--model bigrec``: the same prompts without collaborative tokens.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Paper: Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018, https://doi.org/10.1109/ICDM.2018.00035.
 Implementation: RecBole 1.2.1, ``recbole.model.sequential_recommender.SASRec``, its published defaults.
 
-Known differences: those of :mod:`recbench.sequential`. The paper trains with ``--loss bce``; the default
-is RecBole's, ``ce``.
+Known differences: those of :mod:`recbench.sequential`. The paper trains with ``--loss bce``; the default is RecBole's,
+``ce``. It predicts at every place of a sequence; here, as in RecBole, a window is one prediction.
 """
 
 from __future__ import annotations

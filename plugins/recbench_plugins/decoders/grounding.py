@@ -3,17 +3,21 @@
 Paper: Bao et al., "A Bi-Step Grounding Paradigm for Large Language Models in Recommendation Systems", section 3.2,
 https://arxiv.org/abs/2308.08434. Original code: github.com/SAI990323/BIGRec (``inference.py``, ``evaluate.py``).
 
-Known differences: titles are embedded by the tuned model (``embedding=base`` as the code: the untuned one, adapters
-switched off). As in the code, the embedding is the last layer's hidden state at a title's last token, quotes stripped;
-the distance is L2; the best of ``beams`` free beams is grounded (``ground=all`` takes an item's smallest distance to
-any of them). The share of generated titles that are not in the catalogue is reported, of the best beams.
-
 Every title is embedded once for all cases; above 100,000 items faiss searches, where it is installed
-(``recbench-toolkit[neighbours]``) and no fusion asks for all distances.
+(``recbench-toolkit[neighbours]``) and no fusion asks for all distances. The share of generated titles that are not in
+the catalogue is reported, of the best beams.
 
-``fusion`` is the code's second step, off by default: distances, scaled to [0, 1] case by case, are multiplied by
-``(1 + P) ** -gamma``, where P is the popularity or a recommender's scores on the same scale. The code chooses gamma on
-the test metrics, one for each metric and cut-off; here it is an option to be chosen on validation.
+Known differences, and the options that choose:
+
+- Titles are embedded by the tuned model; ``embedding=base`` is the code's, the untuned one, adapters switched off. As
+  in the code, the embedding is the last layer's hidden state at a title's last token, quotes stripped, read behind the
+  tokenizer's first token where it has one (BOS); the distance is L2; the best of ``beams`` free beams is grounded
+  (``ground=all`` takes an item's smallest distance to any of them).
+- ``fusion`` is the code's second step, off by default: distances, scaled to [0, 1] case by case, are multiplied by
+  ``(1 + P) ** -gamma``, where P is the popularity or a recommender's scores on the same scale. The code chooses gamma
+  on the test metrics, one for each metric and cut-off; here it is an option to be chosen on validation.
+- One trained model serves every decoder: its epoch is the one that the backbone's validation decoder likes best (the
+  constrained beam, for all methods here), which need not be the best one for grounding.
 """
 
 from __future__ import annotations

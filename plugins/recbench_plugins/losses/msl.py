@@ -10,16 +10,31 @@ Known differences between paper and code, and what ``variant`` chooses:
 choice                     corrected (default)      official (the code)         paper (the equations)
 =========================  =======================  ==========================  ===============================
 root of the quadratic      larger                   larger                      smaller, as printed
-statistics taken from      each title's first       positions whose fan-out     every position with a
-                           position with a choice   equals the first row's      choice
+statistics taken from      each title's position    positions whose fan-out     every position with a
+                           with most valid tokens   equals the first row's      choice
+no tau gives P = eta       the tau whose P is       d / (2 C), as if a double   as official
+                           nearest to eta           root were there
+clamps of tau              0.25 and 5               1.5 and 5                   1.5 and 5
 loss times tau (Eq. 9)     yes                      with ATS only               yes
 forced positions in mean   left out                 left out with ATS only      summed over the title (Eq. 5)
 =========================  =======================  ==========================  ===============================
 
-Whatever the variant, tau stays between ``tau_min`` and ``tau_max`` (the code's 1.5 and 5; the equations have no such
-bounds). The printed (smaller) root is an artefact of the Gaussian expansion: it gives P = eta in the expansion, but a
-temperature so low that the true P is near 1. The first position offers no choice where a tokenizer isolates the
-opening quote: the statistics of the code are then an average over nothing.
+``reduction`` is how losses are averaged: over the answer tokens of a batch, as every script does, or by title, as
+Eq. (5) sums. Epochs are chosen by validation NDCG@10; the paper reports the epoch with the best NDCG@5 on test.
+
+The equations have no clamps. The printed (smaller) root is an artefact of the Gaussian expansion: it gives P = eta in
+the expansion, but a temperature so low that the true P is near 1. The first position offers no choice where a tokenizer
+isolates the opening quote, and few where titles begin with one of two quotes: the statistics of the code are then an
+average over nothing, or a C near 0, which sends tau to its upper clamp.
+
+**Where eta is out of reach.** The expansion's P has its largest value, exp(d^2 / 2 s^2) / m, at tau = s^2 / d. While
+that is below eta, as for a small model that is never so sure (``llm=tiny`` on ml-100k: d 2, s^2 4, m 867), there is no
+root. The code then computes d / (2 C), here 0.2, far below s^2 / d = 2, which the lower clamp turns into 1.5 at every
+step: "ATS" is the constant 1.5. With wider clamps it never settles either: logits shrink with tau, the next estimate
+with them, and tau falls to any lower clamp. The corrected variant takes s^2 / d, which joins the larger root without a
+jump. ``FitReport.watched`` shows what happened: ``tau``; ``tau_estimate``, the median of the last 200 estimates before
+the clamps; ``tau_clamped``, the share of all estimates beyond a clamp (1: tau was a constant, the clamp); and
+``eta_unreached``, the share of batches without a root.
 
 Two choices of the paper that its code does not have: ``scope=token`` gives every position the temperature of Eq. (11),
 from its own logits and with neither smoothing nor gradient; ``alpha`` is Table 6's coefficient of the negative tokens,
@@ -29,6 +44,8 @@ there set to |Z| / |Z_valid| (``auto``), which makes up for the tokens that the 
 from __future__ import annotations
 
 import math
+import statistics
+from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -41,6 +58,10 @@ if TYPE_CHECKING:
     from recbench.training.answers import AnswerBatch
 
 
+CLAMPS = {"corrected": (0.25, 5.0), "official": (1.5, 5.0), "paper": (1.5, 5.0)}
+RECENT = 200  # estimates whose median is shown
+
+
 class MSLOptions(Options):
     """Options of ``--loss msl``."""
 
@@ -50,8 +71,9 @@ class MSLOptions(Options):
         "variant", description="mean over answer tokens, sum over a title's (Eq. 5), or what the variant does"
     )
     eta: float = Field(0.25, gt=0, lt=1, description="ATS: the probability that the right token is kept near")
-    tau_min: float = Field(1.5, gt=0, description="ATS: lower clamp, and the value it starts from")
-    tau_max: float = Field(5.0, gt=0, description="ATS: upper clamp")
+    tau_min: float | Literal["auto"] = Field("auto", description="ATS: lower clamp; auto: the variant's, see msl.py")
+    tau_max: float | Literal["auto"] = Field("auto", description="ATS: upper clamp; auto: the variant's")
+    tau_start: float = Field(1.5, gt=0, description="ATS: the value it starts from, moved between the clamps")
     momentum: float = Field(0.05, gt=0, le=1, description="ATS: weight of a batch's estimate in the running average")
     scope: Literal["batch", "token"] = Field(
         "batch", description="ATS: one temperature for all positions (Eq. 12), or each position its own (Eq. 11)"
@@ -65,6 +87,11 @@ class MSLOptions(Options):
     def _temperature(cls, tau: object) -> object:
         return tau if tau in ("ats", "none") else _positive(tau, "tau must be ats, none or a positive number")
 
+    @field_validator("tau_min", "tau_max", mode="before")
+    @classmethod
+    def _clamp(cls, bound: object) -> object:
+        return bound if bound == "auto" else _positive(bound, "a clamp of tau must be auto or a positive number")
+
     @field_validator("alpha", mode="before")
     @classmethod
     def _coefficient(cls, alpha: object) -> object:
@@ -72,11 +99,21 @@ class MSLOptions(Options):
 
     @model_validator(mode="after")
     def _fits(self) -> MSLOptions:
-        if self.tau_min > self.tau_max:
-            raise ValueError(f"tau_min={self.tau_min} exceeds tau_max={self.tau_max}")
+        low, high = self.clamps
+        if low > high:
+            raise ValueError(f"tau_min={low:g} exceeds tau_max={high:g}")
         if self.scope == "token" and self.tau != "ats":
             raise ValueError(f"scope=token needs tau=ats, not tau={self.tau}")
         return self
+
+    @property
+    def clamps(self) -> tuple[float, float]:
+        """The smallest and the largest tau that ATS may set."""
+        low, high = CLAMPS[self.variant]
+        return (
+            low if self.tau_min == "auto" else float(self.tau_min),
+            high if self.tau_max == "auto" else float(self.tau_max),
+        )
 
 
 def _positive(value: object, wanted: str) -> float:
@@ -108,15 +145,33 @@ def ats_roots(d: float, variance: float, m: float, eta: float) -> tuple[float, f
     return (d + root) / (2.0 * c), (d - root) / (2.0 * c)
 
 
+def ats_estimate(d: float, variance: float, m: float, options: MSLOptions) -> tuple[float, bool]:
+    """The temperature that a variant takes from its statistics, before the clamps; and whether P = eta has a solution.
+
+    The arguments are those of :func:`ats_roots`. nan where they say nothing: too few valid tokens, or right tokens that
+    are on average no likelier than the others.
+    """
+    c = math.log(m * options.eta)
+    larger, smaller = ats_roots(d, variance, m, options.eta)
+    solvable = c > 0 and d > 0 and d * d >= 2.0 * c * variance
+    if options.variant != "corrected":
+        return (smaller if options.variant == "paper" else larger), solvable
+    if c <= 0 or d <= 0:
+        return math.nan, False
+    return (larger if solvable else variance / d), solvable
+
+
 def token_temperatures(values: Tensor, position: Tensor, positive: Tensor, options: MSLOptions) -> Tensor:
-    """[N] temperature of each position from its own valid logits (Eq. 11), between the clamps; no gradient.
+    """[N] temperature of each position from its own valid logits (Eq. 11), before the clamps; no gradient.
 
     Args:
         values, position: [edges] valid logits and the position of each; at least two a position.
         positive: [N] index into ``values`` of each position's label.
-        options: eta, the clamps, and the root that the variant takes.
+        options: eta, and the root that the variant takes.
 
-    Where a position has 1 / eta valid tokens or fewer the larger root is negative or undefined: its tau is ``tau_min``.
+    As :func:`ats_estimate`, but where it gives nan: the starting value at a position with 1 / eta valid tokens or fewer
+    (corrected; the others' roots are negative there, or undefined and 0 here), and infinity where the right token lies
+    below the mean, since every higher temperature brings its P nearer to eta.
     """
     import torch
 
@@ -127,10 +182,14 @@ def token_temperatures(values: Tensor, position: Tensor, positive: Tensor, optio
     variance = values.new_zeros(len(positive)).index_add(0, position, deviation.square()) / (count - 1.0)
     c = (count * options.eta).log()
     d = deviation[positive]
-    root = (d.square() - 2.0 * c * variance).clamp_min(0.0).sqrt()
-    estimate = (d - root if options.variant == "paper" else d + root) / (2.0 * c)
-    estimate = torch.where(c == 0, options.tau_min, estimate)
-    return estimate.clamp(options.tau_min, options.tau_max)
+    square = d.square() - 2.0 * c * variance
+    root = square.clamp_min(0.0).sqrt()
+    if options.variant != "corrected":
+        estimate = (d - root if options.variant == "paper" else d + root) / (2.0 * c)
+        return torch.where(c == 0, 0.0, estimate)
+    estimate = torch.where(square >= 0, (d + root) / (2.0 * c), variance / d)
+    estimate = torch.where(d <= 0, torch.inf, estimate)
+    return torch.where(c <= 0, options.tau_start, estimate)
 
 
 class MSL(Loss[MSLOptions]):
@@ -140,11 +199,23 @@ class MSL(Loss[MSLOptions]):
 
     def __init__(self, options: MSLOptions) -> None:
         super().__init__(options)
-        self.tau = options.tau_min if options.tau == "ats" else 1.0 if options.tau == "none" else float(options.tau)
+        self.low, self.high = options.clamps
+        start = min(max(options.tau_start, self.low), self.high)
+        self.tau = start if options.tau == "ats" else 1.0 if options.tau == "none" else float(options.tau)
+        self.recent: deque[float] = deque(maxlen=RECENT)
+        self.estimates = self.clamped = self.unreached = 0
 
     def state(self) -> dict[str, float]:
-        """The temperature in force; with ``scope=token`` the mean of the last training batch's."""
-        return {"tau": self.tau}
+        """The temperature in force (with ``scope=token`` the mean of the last training batch's), and how it came about.
+
+        Once ATS has made an estimate also ``tau_estimate``, ``tau_clamped`` and ``eta_unreached``: see the module.
+        """
+        found = {"tau": self.tau}
+        if self.estimates:
+            found["tau_estimate"] = statistics.median(self.recent)
+            found["tau_clamped"] = self.clamped / self.estimates
+            found["eta_unreached"] = self.unreached / self.estimates
+        return found
 
     def __call__(self, batch: AnswerBatch) -> tuple[Tensor, Tensor | float]:
         """See :class:`recbench.interfaces.Loss`.
@@ -162,7 +233,7 @@ class MSL(Loss[MSLOptions]):
             return (batch.hidden * 0.0).sum(), float(self._count(batch, 0))
         values, position, positive = choice.valid_logits()
         if options.scope == "token":
-            tau = token_temperatures(values, position, positive, options).to(values.dtype)
+            tau = token_temperatures(values, position, positive, options).clamp(self.low, self.high).to(values.dtype)
             if batch.training:
                 self.tau = float(tau.mean())
             logits = values / tau[position]
@@ -218,11 +289,14 @@ class MSL(Loss[MSLOptions]):
         mean = total / edge_count
         variance = max(squares - edge_count * mean * mean, 0.0) / (edge_count - 1)
         fanout = edge_count / count
-        larger, smaller = ats_roots(right / count - mean, variance, fanout, self.options.eta)
-        estimate = smaller if self.options.variant == "paper" else larger
-        if math.isnan(estimate) or (self.options.variant == "corrected" and fanout * self.options.eta <= 1):
-            return  # too few valid tokens to say anything: keep tau
-        estimate = min(max(estimate, self.options.tau_min), self.options.tau_max)
+        estimate, solvable = ats_estimate(right / count - mean, variance, fanout, self.options)
+        if math.isnan(estimate):
+            return  # the batch says nothing: keep tau
+        self.recent.append(estimate)
+        self.estimates += 1
+        self.unreached += not solvable
+        self.clamped += not self.low <= estimate <= self.high
+        estimate = min(max(estimate, self.low), self.high)
         self.tau += self.options.momentum * (estimate - self.tau)
 
     def _statistics_rows(self, batch: AnswerBatch, choice: AnswerBatch) -> Tensor:
@@ -233,9 +307,12 @@ class MSL(Loss[MSLOptions]):
             return torch.ones(len(choice), dtype=torch.bool, device=choice.labels.device)
         if self.options.variant == "official":
             return choice.fanout == batch.fanout[0]
-        first = torch.full((int(batch.row.max()) + 1,), torch.iinfo(torch.long).max, device=choice.row.device)
-        first = first.scatter_reduce(0, choice.row, choice.depth, "amin")
-        return choice.depth == first[choice.row]
+        titles, row = int(batch.row.max()) + 1, choice.row
+        most = choice.fanout.new_zeros(titles).scatter_reduce(0, row, choice.fanout, "amax")
+        widest = choice.fanout == most[row]
+        first = torch.full((titles,), torch.iinfo(torch.long).max, device=row.device)
+        first = first.scatter_reduce(0, row[widest], choice.depth[widest], "amin")
+        return widest & (choice.depth == first[row])
 
 
 plugin = LossPlugin(

@@ -20,13 +20,21 @@ Known differences, and the options that choose:
   the retrieval task; so here, since the whole catalogue is ranked. Windows have no declined items: for each explained
   window one is drawn, and both outcomes are explained, so the two best windows give two positive and two negative
   examples.
+- The explained windows are a sample by a seedless rule that leaves out those that the teacher was trained on, as far as
+  there are others; the code draws from all.
 - Texts are embedded by the language model that writes them (mean of last hidden states, its width), in the code by a
   BGE model of width 768. Explanations are chosen among the candidates by the code's four scores, of which coherence is
   here the share of distinct words (there also swings of sentiment).
 - The writer is the tuned teacher, or with ``writer=base`` the pretrained model without its adapters. The code tunes a
   chat model on recommendation and general instructions together, so that it can still write: a teacher tuned on titles
   alone often cannot, and ``llm=tiny`` has never seen a sentence.
-- The network is RecBole's SASRec with the code's sizes; embeddings of texts are kept in half precision.
+- User embeddings are drawn as Xavier's normal, and those of users without a training window are zeros: in a
+  chronological split these are many of the test users. The code splits each user's own history, where all are known.
+- The network is RecBole's SASRec with the code's sizes and the differences of :mod:`recbench.sequential`; embeddings of
+  texts are kept in half precision. The epoch is chosen by NDCG@10 on validation (the code: HR@10, patience 2; Adam
+  1e-3 with weight decay 1e-5, batch 128, up to 50 epochs). The row without the idea is ``weight=0`` with
+  ``rec_weight=0``, or ``--model sasrec`` with these sizes: they are the same model, bit for bit, and ``sasrec`` needs
+  no teacher.
 """
 
 from __future__ import annotations
@@ -97,15 +105,20 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         """
         from recbench_plugins.backbones.llmcf.texts import explain
 
-        return explain(teacher.model, split, self.options, seed, reporter)
+        rows = teacher.sample(max(1, round(self.options.share * len(split.train))), reporter)
+        return explain(teacher.model, split, rows, self.options, seed, reporter)
 
     def prepare(self, split: Split, fit: Fit) -> None:
         """Add the transformer over examples, unless it is switched off."""
         if self.options.weight == self.options.rec_weight == 0:
             return
+        import torch
+
         from recbench_plugins.backbones.llmcf.context import memory
 
-        self._add_context(memory(split.train, fit.lessons), len(split.users))
+        trained = torch.zeros(len(split.users), dtype=torch.bool)
+        trained[torch.from_numpy(split.train.users).long()] = True
+        self._add_context(memory(split.train, fit.lessons), trained)
 
     def inputs(self, cases: Histories) -> dict[str, Tensor]:
         """Also ``users`` [N] and ``examples`` [N, 4], those of the most similar histories."""
@@ -145,11 +158,11 @@ class LLMCF(SequenceModel[LLMCFOptions]):
         self.build(split)
         if "context.users" in state:
             kept = {name: torch.from_numpy(state[f"context.{name}"].copy()) for name in MEMORY}
-            self._add_context(kept, len(split.users))
+            self._add_context(kept, torch.ones(len(split.users), dtype=torch.bool))  # their embeddings are in the state
         self.module.load_state_dict({n: torch.from_numpy(v.copy()) for n, v in state.items()})
         self.module.eval()
 
-    def _add_context(self, kept: Mapping[str, Tensor], users: int) -> None:
+    def _add_context(self, kept: Mapping[str, Tensor], users: Tensor) -> None:
         from recbench_plugins.backbones.llmcf.context import Context
 
         self.module.context = Context(kept, users, self.options.hidden, self.options.rec_weight > 0)

@@ -44,7 +44,8 @@ class Context(nn.Module):
 
     Args:
         kept: :func:`memory`.
-        users: number of users.
+        users: [users] which of them are in the training windows. The others' embeddings are zeros, and stay so: nothing
+            trains them, and a drawn one would be noise in the features of most cases of a later time.
         width: of SASRec.
         reconstructs: whether explanations are reconstructed from the state before them.
     """
@@ -57,14 +58,17 @@ class Context(nn.Module):
     cots: Tensor
     titles: Tensor
 
-    def __init__(self, kept: Mapping[str, Tensor], users: int, width: int, reconstructs: bool) -> None:
+    def __init__(self, kept: Mapping[str, Tensor], users: Tensor, width: int, reconstructs: bool) -> None:
         from transformers import LlamaConfig, LlamaModel
 
         super().__init__()
         for name in MEMORY:
             self.register_buffer(name, kept[name])
         text = self.titles.shape[1]
-        self.user = nn.Embedding(users, width)
+        self.user = nn.Embedding(len(users), width)
+        nn.init.xavier_normal_(self.user.weight)
+        with torch.no_grad():
+            self.user.weight[~users] = 0.0
         self.text = nn.Linear(text, width)
         self.feature = nn.Linear(5 * width, width)
         self.outcome = nn.Embedding(2, width)

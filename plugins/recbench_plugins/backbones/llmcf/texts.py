@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recbench.data.split import sample_rows
 from recbench.errors import UsageError
 from recbench.interfaces import Lessons, Reporter
 from recbench.language.embeddings import text_means
 from recbench.language.textmodel import TextModel
 from recbench.seeds import child
 from recbench.seeds.everything import seed_everything
-from recbench.types import PAD, Split
+from recbench.types import PAD, Ints, Split
 
 STEPS = (
     "Sketch the user's tastes, as far as the history shows them.",
@@ -38,14 +37,13 @@ def question(history: Sequence[str], title: str, outcome: int) -> str:
     )
 
 
-def explain(model: TextModel, split: Split, options: Any, seed: int, reporter: Reporter) -> Lessons:
-    """Explanations of a share of the training windows, as :meth:`LLMCF.lessons` returns them.
+def explain(model: TextModel, split: Split, rows: Ints, options: Any, seed: int, reporter: Reporter) -> Lessons:
+    """Explanations of the training windows at ``rows``, as :meth:`LLMCF.lessons` returns them.
 
     For each window two decisions are explained: the target's being taken, and that an item drawn uniformly from the
     others was declined.
     """
     train, titles = split.train, split.catalog.titles
-    rows = sample_rows(len(train), max(1, round(options.share * len(train))))
     draws = child(seed, "llm-cf declined items").integers(len(titles) - 1, size=len(rows))
     declined = (draws + (draws >= train.target[rows])).astype(np.int32)
     offered = np.stack([declined, train.target[rows]], axis=1)
