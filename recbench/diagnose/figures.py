@@ -134,7 +134,9 @@ def accuracy_and_time(data: Data, path: Path) -> None:
         path: of the PNG file.
     """
     figure, (axes,) = _figure(data)
-    for row, look in zip(data["rows"], itertools.cycle(itertools.product("osD^v", (BLUE, VERMILION, GREEN, GREY)))):
+    for row, look in zip(
+        data["rows"], itertools.cycle(itertools.product("osD^v", (BLUE, VERMILION, GREEN, GREY))), strict=False
+    ):
         marker, colour = look
         label = f"{row['name']} ({np.mean(row['seconds']):,.0f} s)"
         axes.plot(row["seconds"], row["values"], marker, color=colour, alpha=0.8, label=label)

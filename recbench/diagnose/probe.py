@@ -166,7 +166,8 @@ class Recorder:
 
         Returns:
             ``over_vocabulary`` and ``over_valid``, [N] weights, ``branching``, [N] 1 where there is a choice,
-            ``depth``, [N] the token's place in its title from 0; ``logits`` and ``centred``, [edges], see :class:`Positions`.
+            ``depth``, [N] the token's place in its title, from 0; ``logits`` and ``centred``, [edges], see
+            :class:`Positions`.
         """
         with self._untouched() as batches, torch.no_grad():
             found = [positions(self._module.answers(**inputs)) for inputs in batches]
