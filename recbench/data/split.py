@@ -71,6 +71,27 @@ def subsample(windows: Sequences, n: int) -> Sequences:
     return windows.take(sample_rows(len(windows), n))
 
 
-def training_sample(split: Split, n: int) -> Sequences:
-    """``n`` training windows for a language model: of the release's own sample where it has one, else of all."""
-    return subsample(split.train if split.sample is None else split.train.take(split.sample), n)
+def training_sample(split: Split, n: int, stride: int = 1) -> Sequences:
+    """The training windows that a budget is spent on.
+
+    Args:
+        split: the data.
+        n: how many, of the release's own sample where it has one, else of all; 0 takes all of ``split.train``.
+        stride: take every ``stride``-th window of a user first.
+    """
+    windows = split.train if split.sample is None or not n else split.train.take(split.sample)
+    if stride > 1:
+        windows = strided(windows, stride)
+    return subsample(windows, n) if n else windows
+
+
+def strided(windows: Sequences, stride: int) -> Sequences:
+    """Every ``stride``-th window of a user, counted back from the user's last, in their order.
+
+    Sliding windows overlap: with H titles in a window, each interaction is in up to H windows, but only in about
+    H / stride of these.
+    """
+    order = np.argsort(windows.users, kind="stable")
+    _, count = np.unique(windows.users[order], return_counts=True)
+    ends = np.repeat(np.cumsum(count), count)
+    return windows.take(np.sort(order[(ends - 1 - np.arange(len(windows))) % stride == 0]))

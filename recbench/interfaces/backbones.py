@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from recbench.interfaces.fitting import Fit, FitReport, Reporter
 from recbench.interfaces.plugin import Method, O, Plugin, Signal
@@ -64,19 +64,33 @@ class ScoringBackbone(Method[O], ABC):
         raise NotImplementedError(f"{type(self).__name__} declares a teacher and asks nothing of it")
 
 
+Targets = Literal["last", "all"]
 Piece = str | int
 """A part of a prompt: text, an item index standing for that item's collaborative token, or ``USER``."""
 USER = -1
-"""The piece that stands for the window's own collaborative token (A-LLMRec's user vector)."""
+"""The piece that stands for the window's own collaborative token (A-LLMRec's user vector).
+
+With ``train.targets=all`` it stands behind the last title, since it tells the whole history."""
 
 
 class TextBackbone(Method[O], ABC):
     """A recommender whose language model generates the next item's title.
 
     It decides what the prompt holds; tokens, training and decoding are the bench's.
+
+    Class attributes:
+        targets: which titles of a window can be training targets (``train.targets``). ``last``: the one behind the
+            prompt. ``all``: those of the history too, each predicted from what comes before it. The prompt must then
+            give every title as a piece by itself, oldest first, and show an item's token only behind the item's title.
     """
 
     signal: ClassVar[Signal] = "text"
+    targets: ClassVar[Targets] = "last"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.targets not in (words := get_args(Targets)):
+            raise TypeError(f"{cls.__name__}.targets must be {' or '.join(words)}, not {cls.targets!r}.")
 
     def __init__(self, options: O, collaborative: ScoringBackbone[Any] | None = None) -> None:
         super().__init__(options)
@@ -87,7 +101,7 @@ class TextBackbone(Method[O], ABC):
         """The prompt for one history, oldest first: ``titles`` and ``items`` correspond.
 
         Args:
-            titles: quoted as the template quotes them.
+            titles: quoted as the template quotes them. Neighbouring texts are joined before they are tokenised.
             items: their indices.
             template: the words around them (:class:`recbench.prompts.templates.Template`).
         """

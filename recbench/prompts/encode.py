@@ -2,11 +2,13 @@
 
 Prompt and answer are tokenised apart and joined as ids, so that training and decoding meet the same boundary whatever
 a tokenizer merges across it. All text is text: a title that spells a special token does not become one. Collaborative
-tokens get ids above the text vocabulary: ``vocabulary + item``.
+tokens get ids above the text vocabulary: ``vocabulary + item``. So that every title of a history can be a target,
+:attr:`Encoder.apart` tokenises the history's titles apart too.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,27 @@ from recbench.types import PAD, Catalog, Histories
 
 USER_TOKEN = -1  # the piece that interfaces.USER names
 MAX_TITLE_TOKENS = 1024  # memory grows with it in training and search; the longest of Toy has 169 with SmolLM2's
+
+
+class Title(str):
+    """A quoted title of a history; the encoder finds it among a prompt's pieces if the backbone keeps it whole."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The tokens of a case's prompt.
+
+    Attributes:
+        ids: token ids.
+        items: the items of the history that it shows, oldest first.
+        starts: where in ``ids`` the title of each begins; empty unless the encoder keeps titles apart.
+    """
+
+    ids: list[int]
+    items: list[int]
+    starts: list[int]
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,9 @@ class Encoder:
         answers: token ids of each item's title, end-of-title token included.
         trie: of ``answers``.
         max_tokens: longest prompt; the oldest items of a longer history are left out.
+        apart: tokenise every title of a history by itself, so that it has the tokens of an answer and can be a target
+            (``train.targets=all``). Nothing that knows the whole history may then come before a title: ``USER`` moves
+            behind the last one.
         case_rows: cases to the first row of their own tokens, counted behind the items; None where no prompt has one.
     """
 
@@ -44,6 +70,7 @@ class Encoder:
     answers: tuple[tuple[int, ...], ...]
     trie: Trie
     max_tokens: int = 512
+    apart: bool = False
     case_rows: Callable[[Histories], int] | None = None
 
     @classmethod
@@ -56,6 +83,7 @@ class Encoder:
         vocabulary: int,
         max_tokens: int = 512,
         trie: Trie | None = None,
+        apart: bool = False,
     ) -> Encoder:
         """Of a catalogue whose ``trie`` is :func:`title_trie`'s, built here unless it is given.
 
@@ -63,38 +91,46 @@ class Encoder:
             DataError: the tokenizer has no end-of-text token, or two titles have the same tokens.
         """
         trie = title_trie(tokenizer, template, catalog) if trie is None else trie
-        return cls(tokenizer, template, catalog, backbone, vocabulary, trie.sequences(), trie, max_tokens)
+        return cls(tokenizer, template, catalog, backbone, vocabulary, trie.sequences(), trie, max_tokens, apart)
 
     def prompts(self, cases: Histories) -> list[list[int]]:
         """Token ids of each case's prompt; a beginning-of-text token first where the tokenizer puts one."""
+        return [prompt.ids for prompt in self.read(cases)]
+
+    def read(self, cases: Histories) -> list[Prompt]:
+        """Each case's prompt, with the places of its titles.
+
+        Raises:
+            RecbenchError: the backbone's pieces do not allow what is asked of them; names it.
+        """
         histories = [[int(i) for i in row if i != PAD] for row in cases.history]
         first = 0 if self.case_rows is None else self.case_rows(cases)
         own = [first + n for n in range(len(cases))]
-        rows = self._encode(histories, own)
-        too_long = [n for n, row in enumerate(rows) if len(row) > self.max_tokens and len(histories[n]) > 1]
-        while too_long:
-            for n in too_long:
-                histories[n] = histories[n][1:]
-            too_long_rows = [own[n] for n in too_long]
-            for n, row in zip(too_long, self._encode([histories[n] for n in too_long], too_long_rows), strict=True):
-                rows[n] = row
-            too_long = [n for n in too_long if len(rows[n]) > self.max_tokens and len(histories[n]) > 1]
-        return rows
+        found = self._encode(histories, own)
+        long = self._too_long(found)
+        while long:
+            shorter = self._encode([found[n].items[1:] for n in long], [own[n] for n in long])
+            for n, prompt in zip(long, shorter, strict=True):
+                found[n] = prompt
+            long = self._too_long(found)
+        return found
 
-    def _encode(self, histories: list[list[int]], own: list[int]) -> list[list[int]]:
-        titles = self.catalog.titles
+    def _too_long(self, prompts: list[Prompt]) -> list[int]:
+        return [n for n, one in enumerate(prompts) if len(one.ids) > self.max_tokens and len(one.items) > 1]
+
+    def _encode(self, histories: list[list[int]], own: list[int]) -> list[Prompt]:
+        quoted = {i: Title(self.template.quote(self.catalog.titles[i])) for i in {i for row in histories for i in row}}
         texts: dict[str, int] = {}
-        plan: list[list[int]] = []  # per case: a text's number, or -(row + 1) for a collaborative token
+        plan: list[list[int | Title]] = []  # per case: titles, texts' numbers, -(row + 1) for a collaborative token
         for items, row in zip(histories, own, strict=True):
-            quoted = [self.template.quote(titles[i]) for i in items]
-            pieces = self.backbone.prompt(quoted, items, self.template)
-            if USER_TOKEN in pieces and self.case_rows is None:
-                raise RecbenchError(
-                    f"{type(self.backbone).__name__}.prompt shows USER, but the method has no case_vectors behind it."
-                )
+            pieces = self._pieces([quoted[i] for i in items], items)
             plan.append(
                 [
-                    texts.setdefault(p, len(texts)) if isinstance(p, str) else -(row if p == USER_TOKEN else p) - 1
+                    p
+                    if isinstance(p, Title)
+                    else texts.setdefault(p, len(texts))
+                    if isinstance(p, str)
+                    else -(row if p == USER_TOKEN else p) - 1
                     for p in pieces
                 ]
             )
@@ -102,10 +138,49 @@ class Encoder:
         # some tokenizers name such a token and never put it there
         start = self.tokenizer("")["input_ids"][:1]
         start = start if start == [self.tokenizer.bos_token_id] else []
-        return [
-            start + [t for part in parts for t in ([self.vocabulary - part - 1] if part < 0 else ids[part])]
-            for parts in plan
-        ]
+        return [self._joined(start, parts, items, ids) for parts, items in zip(plan, histories, strict=True)]
+
+    def _pieces(self, titles: list[Title], items: list[int]) -> list[Any]:
+        """What the backbone shows: texts joined, unless titles are kept apart."""
+        pieces = self.backbone.prompt(titles, items, self.template)
+        if USER_TOKEN in pieces and self.case_rows is None:
+            raise RecbenchError(
+                f"{type(self.backbone).__name__}.prompt shows USER, but the method has no case_vectors behind it."
+            )
+        return self._kept_apart(pieces, titles, items) if self.apart else _texts_joined(pieces)
+
+    def _kept_apart(self, pieces: Sequence[Any], titles: list[Title], items: list[int]) -> list[Any]:
+        """The pieces with titles whole and in order, none of them behind what tells it.
+
+        Raises:
+            RecbenchError: the backbone's prompt is not like that; says what it must be like.
+        """
+        who, seen, end = f"train.targets=all cannot be used with {type(self.backbone).__name__}", 0, 0
+        for place, piece in enumerate(pieces):
+            if isinstance(piece, Title):
+                if seen == len(titles) or piece is not titles[seen]:
+                    raise RecbenchError(f"{who}: its prompt must show the titles once each, in the history's order.")
+                seen += 1
+            elif isinstance(piece, int) and piece != USER_TOKEN and piece not in items[:seen]:
+                raise RecbenchError(f"{who}: its prompt shows an item's collaborative token before the item's title.")
+            if not isinstance(piece, str) or isinstance(piece, Title):
+                end = place + 1
+        if seen < len(titles):
+            raise RecbenchError(f"{who}: its prompt must give each title as a piece by itself, not as part of a text.")
+        head = [piece for piece in pieces[:end] if piece != USER_TOKEN]
+        return [*head, *[USER_TOKEN] * (USER_TOKEN in pieces), *pieces[end:]]
+
+    def _joined(self, start: list[int], parts: list[int | Title], items: list[int], texts: list[list[int]]) -> Prompt:
+        ids, starts = list(start), []
+        for part in parts:
+            if isinstance(part, Title):
+                ids += self.answers[items[len(starts)]][:-1]
+                starts.append(len(ids) - len(self.answers[items[len(starts)]]) + 1)
+            elif part < 0:
+                ids.append(self.vocabulary - part - 1)
+            else:
+                ids += texts[part]
+        return Prompt(ids, items, starts)
 
     def item_of(self, tokens: Sequence[int]) -> int:
         """The item whose title is exactly ``tokens`` (end-of-title token optional), or ``PAD``."""
@@ -117,6 +192,15 @@ class Encoder:
         if self.trie.item[node] == PAD and self.tokenizer.eos_token_id in self.trie.children(node):
             node = self.trie.step(node, self.tokenizer.eos_token_id)
         return int(self.trie.item[node])
+
+
+def _texts_joined(pieces: Sequence[Any]) -> list[Any]:
+    """Neighbouring texts become one, so that a tokenizer sees no seams."""
+    return [
+        found
+        for is_text, run in itertools.groupby(pieces, key=lambda piece: isinstance(piece, str))
+        for found in (["".join(run)] if is_text else run)
+    ]
 
 
 def title_trie(tokenizer: Any, template: Template, catalog: Catalog) -> Trie:

@@ -228,6 +228,13 @@ class Recommender(_Part):
         return signal
 
     @property
+    def first_budget(self) -> TrainBudget:
+        """The budget of the language model's first tuning."""
+        budget = (self.reference or self).train
+        assert budget is not None
+        return budget
+
+    @property
     def language_model(self) -> LanguageModel | None:
         """Its own language model, or its teacher's."""
         return self.llm or (self.teacher.language_model if self.teacher else None)

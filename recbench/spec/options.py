@@ -16,6 +16,14 @@ class TrainBudget(TrainOptions):
     batch_size: int = Field(ge=1, description="windows in one step, over all processes together")
     learning_rate: float = Field(gt=0, description="its largest value")
     samples: int = Field(0, ge=0, description="training windows, by a seedless rule; 0 means all")
+    stride: int = Field(
+        1, ge=1, description="take every N-th window of a user, back from the last; samples are drawn from what is left"
+    )
+    targets: Literal["last", "all"] = Field(
+        "last",
+        description="titles that a language model learns to write: each window's last, or all but its first, each from "
+        "those before it",
+    )
 
 
 class EvaluateOptions(Options):

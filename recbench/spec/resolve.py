@@ -146,11 +146,25 @@ class _Resolver:
         """A training budget: defaults of the kind of model, the preset, the budget flags, then options."""
         signal = "scores" if kind == "scores" else "preference" if kind.startswith("preference") else "text"
         layers = [(f"{kind} default", TRAIN_DEFAULTS[kind]), (f"preset {self.preset}", PRESETS[self.preset][signal])]
+        only = "preferences" if signal == "preference" else self._last_only(signal)
+        if only:
+            layers.append((only, {"targets": "last"}))
         if flags:
             for flag, option in BUDGET.items():
                 if (value := getattr(self.request, flag)) is not None:
                     layers.append((self.request.origin(flag), {option: value}))
-        return self.layers.options(group, TrainBudget, layers)
+        found = self.layers.options(group, TrainBudget, layers)
+        if only and found.targets != "last":
+            raise UsageError(f"{group}.targets={found.targets} cannot be used with {only}: it must be last.")
+        return found
+
+    def _last_only(self, signal: str) -> str:
+        """Why no title of a history can be a target; empty where it can."""
+        plugin = registry.get("backbone", self.request.model)
+        if signal == "scores":
+            return "models that score items"
+        targets: str = plugin.implementation.targets
+        return f"the prompt of {self.request.model}" if targets == "last" else ""
 
     def _language_model(self) -> LanguageModel:
         name = self.request.llm

@@ -17,12 +17,11 @@ from recbench.steps.trie import TitleTrie, model_needs
 
 if TYPE_CHECKING:
     from recbench.spec.model import Method, Recommender
-    from recbench.spec.options import TrainBudget
 
 
 def text_needs(recommender: Recommender, setting: Setting) -> dict[str, Step]:
     """What every step of a language model reads: data, tokens, and the collaborative model in the prompt."""
-    llm, budget = recommender.llm, first_budget(recommender)
+    llm, budget = recommender.llm, recommender.first_budget
     assert llm is not None
     needs: dict[str, Step] = {
         "prepare": Prepared(setting.dataset),
@@ -33,13 +32,6 @@ def text_needs(recommender: Recommender, setting: Setting) -> dict[str, Step]:
         assert recommender.collaborative is not None
         needs["collaborative"] = ScoringModel(recommender.collaborative, setting)
     return needs
-
-
-def first_budget(recommender: Recommender) -> TrainBudget:
-    """The budget of the language model's first tuning."""
-    budget = (recommender.reference or recommender).train
-    assert budget is not None
-    return budget
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,7 +83,9 @@ class Setting:
 
     def fit(self, budget: TrainBudget, validate: Callable[[], float] | None, work: Work, **more: Any) -> Fit:
         """What a training is given."""
-        options = TrainOptions(**budget.model_dump(exclude={"samples"}))
+        options = TrainOptions(
+            **budget.model_dump(exclude=set(TrainBudget.model_fields) - set(TrainOptions.model_fields))
+        )
         machine = self.machine
         return replace(Fit(options, self.seed, machine.device, machine.threads, validate, work.reporter), **more)
 
@@ -95,7 +97,7 @@ def validation_decoder(recommender: Recommender) -> Decoder:
 
 def training_windows(split: Split, budget: TrainBudget) -> Sequences:
     """The windows that a budget is spent on."""
-    return training_sample(split, budget.samples) if budget.samples else split.train
+    return training_sample(split, budget.samples, budget.stride)
 
 
 def work_of(budget: TrainBudget | None) -> float:

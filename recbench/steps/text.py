@@ -53,7 +53,8 @@ def bare(
     frame = words(setting.dataset, llm.options.template)
     vocabulary = lm.get_input_embeddings().num_embeddings
     trie = work.value(needs["trie"])
-    encoder = Encoder.create(tokenizer, frame, split.catalog, backbone, vocabulary, llm.options.max_tokens, trie)
+    apart = recommender.first_budget.targets == "all"
+    encoder = Encoder.create(tokenizer, frame, split.catalog, backbone, vocabulary, llm.options.max_tokens, trie, apart)
     return TextModel(lm, encoder, setting.machine.device), backbone
 
 

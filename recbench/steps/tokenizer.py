@@ -34,9 +34,10 @@ class Tokenizer(Step):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Size, template, and the number of training windows that it sees."""
-        options = self.options
-        return {"vocabulary": options.vocabulary, "template": options.template, "samples": self.budget.samples}
+        """Size, template, and the training windows that it sees."""
+        options, budget = self.options, self.budget
+        windows = {"samples": budget.samples, "stride": budget.stride}
+        return {"vocabulary": options.vocabulary, "template": options.template, **windows}
 
     @cached_property
     def needs(self) -> Mapping[str, Step]:

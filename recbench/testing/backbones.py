@@ -25,7 +25,7 @@ from recbench.testing.contract import Contract
 from recbench.testing.data import RandomScores, tiny_split
 from recbench.testing.models import tiny_text_model
 from recbench.testing.teacher import TinyTeacher
-from recbench.types import Split
+from recbench.types import PAD, Split
 
 
 class BackboneTests(Contract):
@@ -123,6 +123,17 @@ class TextBackboneTests(BackboneTests):
         backbone = self.make()
         answers = {backbone.hybrid(step, 12, 3, draw) for step in range(12) for draw in (0.0, 0.5, 0.999)}
         assert answers <= {True, False}
+
+    def test_every_title_can_be_a_target(self) -> None:
+        """With ``targets = "all"`` a prompt keeps its titles apart and shows nothing before a title that tells it."""
+        if self.make().targets == "all":
+            split = tiny_split()
+            model = tiny_text_model(split, self.make(), apart=True)
+            for row, prompt in zip(split.test.history, model.encoder.read(split.test.histories()), strict=True):
+                assert prompt.items == [int(i) for i in row if i != PAD]
+                for item, start in zip(prompt.items, prompt.starts, strict=True):
+                    title = model.encoder.answers[item][:-1]
+                    assert tuple(prompt.ids[start : start + len(title)]) == title
 
     def test_gradients_reach_every_trained_parameter(self) -> None:
         """Prompt, model and loss fit together, with collaborative tokens shown and hidden."""

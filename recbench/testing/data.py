@@ -49,9 +49,14 @@ def tiny_split(users: int = 8, items: int = 24, history: int = 5, seed: int = 0)
 class TitlesOnly(TextBackbone[Options]):
     """The plainest text backbone: the titles and nothing else."""
 
+    targets = "all"
+
     def prompt(self, titles: Any, items: Any, template: Any) -> list[Piece]:
-        """One piece of text."""
-        return [template.before + template.between.join(titles) + template.after]
+        """The titles, and what separates them."""
+        pieces: list[Piece] = [template.before]
+        for place, title in enumerate(titles):
+            pieces += [template.between] * (place > 0) + [title]
+        return [*pieces, template.after]
 
 
 class RandomScores(ScoringBackbone[Options]):

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from recbench.training.answers import AnswerBatch
 
 
-def tiny_text_model(split: Split | None = None, backbone: TextBackbone[Any] | None = None, seed: int = 0) -> TextModel:
+def tiny_text_model(
+    split: Split | None = None, backbone: TextBackbone[Any] | None = None, seed: int = 0, apart: bool = False
+) -> TextModel:
     """A random two-layer Llama of width 32 with a tokenizer trained on the catalogue, in evaluation mode on the CPU.
 
     Args:
         split: the data, :func:`tiny_split` by default.
         backbone: makes the prompts, :class:`TitlesOnly` by default; its collaborative tokens are installed.
         seed: of the weights.
+        apart: whether every title of a history is tokenised by itself (``train.targets=all``).
     """
     from recbench.language import collaborative as tokens
     from recbench.language import tiny
@@ -53,7 +56,7 @@ def tiny_text_model(split: Split | None = None, backbone: TextBackbone[Any] | No
         if shown is not None:
             rows = tokens.case_rows(embedding, backbone)
     encoder = Encoder.create(tokenizer, template("titles", "items"), split.catalog, backbone, vocabulary)
-    encoder = replace(encoder, case_rows=rows)
+    encoder = replace(encoder, case_rows=rows, apart=apart)
     return TextModel(lm.eval(), encoder, "cpu")
 
 

@@ -144,7 +144,7 @@ class AnswerModel(nn.Module):
             ids, lengths, shared: packed rows, see :meth:`recbench.language.hidden_states.HiddenStates.rows`.
             asks: [N] the tokens whose hidden states predict.
             labels, nodes, depth: [N] what they predict, the trie node before it and its place in the title.
-            titles: [B] positions of each title.
+            titles: [titles] positions of each target, several of which a window may have.
             dropped: see :class:`AnswerBatch`.
         """
         hidden = self._model.hidden_states.rows(ids, lengths, shared, asks)

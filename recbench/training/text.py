@@ -20,17 +20,31 @@ from recbench.types import Ints, Sequences
 
 
 @dataclass(frozen=True)
+class Target:
+    """A title that a window predicts.
+
+    Attributes:
+        ask: the token of the window whose hidden state predicts the title's first token; the next predicts the second.
+        labels: the title's tokens.
+        nodes: the trie node before each of those that are predicted: all, or those up to the title's last choice.
+    """
+
+    ask: int
+    labels: Sequence[int]
+    nodes: Ints
+
+
+@dataclass(frozen=True)
 class Example:
     """A window as token ids.
 
     Attributes:
-        prompt, answer: tokens of the history and of the target's title.
-        nodes: the trie node before each of the title's tokens that is predicted: all, or those up to its last choice.
+        tokens: those that are read: the prompt, and the last title without its last predicted token.
+        targets: in the order of their tokens.
     """
 
-    prompt: list[int]
-    answer: Sequence[int]
-    nodes: Ints
+    tokens: list[int]
+    targets: list[Target]
 
 
 class Examples(Dataset[Example]):
@@ -40,27 +54,38 @@ class Examples(Dataset[Example]):
         model: its encoder is used.
         windows: histories and targets.
         choices: leave out what comes after a title's last choice (its first token always stays).
+        every: predict the titles of the history too, but for the first one; the encoder must keep them apart.
     """
 
-    def __init__(self, model: TextModel, windows: Sequences, choices: bool = False) -> None:
+    def __init__(self, model: TextModel, windows: Sequences, choices: bool = False, every: bool = False) -> None:
         encoder = model.encoder
-        self.prompts = encoder.prompts(windows.histories())
-        self.answers = [encoder.answers[int(t)] for t in windows.target]
-        found = {int(t): encoder.trie.path(encoder.answers[int(t)]) for t in set(windows.target.tolist())}
+        self.prompts = encoder.read(windows.histories())
+        self.targets, self.answers, self.every = windows.target.tolist(), encoder.answers, every
+        items = {i for prompt in self.prompts for i in prompt.items[1:]} if every else set()
+        self.nodes = {i: encoder.trie.path(encoder.answers[i]) for i in items | set(self.targets)}
         if choices:
-            found = {t: nodes[: _last_choice(encoder.trie.fanout(nodes)) + 1] for t, nodes in found.items()}
-        self.nodes = [found[int(t)] for t in windows.target]
+            fanout = encoder.trie.fanout
+            self.nodes = {i: nodes[: _last_choice(fanout(nodes)) + 1] for i, nodes in self.nodes.items()}
 
     def __len__(self) -> int:
         return len(self.prompts)
 
     def __getitem__(self, index: int) -> Example:
-        return Example(self.prompts[index], self.answers[index], self.nodes[index])
+        prompt, last = self.prompts[index], self.targets[index]
+        found = [self._target(len(prompt.ids) - 1, last)]
+        if self.every:
+            titles = zip(prompt.starts[1:], prompt.items[1:], strict=True)
+            found = [*(self._target(start - 1, item) for start, item in titles), *found]
+        return Example([*prompt.ids, *self.answers[last][: len(self.nodes[last]) - 1]], found)
+
+    def _target(self, ask: int, item: int) -> Target:
+        return Target(ask, self.answers[item], self.nodes[item])
 
     @property
     def lengths(self) -> list[int]:
         """Tokens that are read of each."""
-        return [len(prompt) + len(nodes) - 1 for prompt, nodes in zip(self.prompts, self.nodes, strict=True)]
+        pairs = zip(self.prompts, self.targets, strict=True)
+        return [len(prompt.ids) + len(self.nodes[last]) - 1 for prompt, last in pairs]
 
 
 def _last_choice(fanout: Ints) -> int:
@@ -74,21 +99,23 @@ def collate(examples: Sequence[Example]) -> dict[str, Any]:
     A long beginning that all prompts share (an instruction) is read once, gradient and all: the loss is the same, only
     the adapters' dropout on it is drawn once for the batch.
     """
-    rows = [[*e.prompt, *e.answer[: len(e.nodes) - 1]] for e in examples]
-    ids, lengths, shared = pack(rows, [len(e.prompt) - 1 for e in examples])
-    counts = np.array([len(e.nodes) for e in examples])
-    ends = shared + np.cumsum(lengths)
+    ids, lengths, shared = pack([e.tokens for e in examples], [e.targets[0].ask for e in examples])
+    targets = [target for example in examples for target in example.targets]
+    counts = np.array([len(target.nodes) for target in targets])
+    starts = np.cumsum(lengths) - lengths  # of each row; the shared tokens come before all of them
+    rows = np.repeat(starts, [len(example.targets) for example in examples])
     depth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    first = rows + np.array([target.ask for target in targets])
     return {
         "ids": torch.tensor(ids),
         "lengths": torch.tensor(lengths),
         "shared": shared,
-        "asks": torch.from_numpy(np.repeat(ends - counts, counts) + depth),
-        "labels": torch.tensor([t for e in examples for t in e.answer[: len(e.nodes)]]),
-        "nodes": torch.from_numpy(np.concatenate([e.nodes for e in examples]).astype(np.int64)),
+        "asks": torch.from_numpy(np.repeat(first, counts) + depth),
+        "labels": torch.tensor([t for target in targets for t in target.labels[: len(target.nodes)]]),
+        "nodes": torch.from_numpy(np.concatenate([target.nodes for target in targets]).astype(np.int64)),
         "depth": torch.from_numpy(depth),
         "titles": torch.from_numpy(counts),
-        "dropped": sum(len(e.answer) for e in examples) - int(counts.sum()),
+        "dropped": sum(len(target.labels) for target in targets) - int(counts.sum()),
     }
 
 
@@ -107,7 +134,8 @@ def tune(
 ) -> FitReport:
     """Fine-tune ``model`` in place on ``windows`` with ``loss``.
 
-    A backbone with collaborative tokens decides before every step whether they are shown (LLaRA section 3.3).
+    A backbone with collaborative tokens decides before every step whether they are shown (LLaRA section 3.3). Where the
+    encoder keeps titles apart, every title of a window but its first is a target.
     """
     module = AnswerModel(model, loss)
     embedding = model.collaborative
@@ -119,7 +147,7 @@ def tune(
         if probe is not None:
             probe(step, steps, module)
 
-    examples = Examples(model, windows, choices=loss.positions == "choices")
+    examples = Examples(model, windows, choices=loss.positions == "choices", every=model.encoder.apart)
     report = fit(
         module,
         examples,

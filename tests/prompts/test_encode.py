@@ -50,7 +50,7 @@ def test_a_title_may_spell_a_special_token(tokenizer, name):
         assert encoder.item_of(answer) == item
     assert encoder.item_of([tokenizer.eos_token_id]) == PAD
     (prompt,) = encoder._encode([[3, 4]], [0])
-    assert not {tokenizer.eos_token_id, tokenizer.pad_token_id} & set(prompt)
+    assert not {tokenizer.eos_token_id, tokenizer.pad_token_id} & set(prompt.ids)
 
 
 def test_messages_name_ids_and_titles(tokenizer):

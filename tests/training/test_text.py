@@ -98,11 +98,13 @@ def test_sparse_msl_equals_dense_masks_in_float64() -> None:
     got = gradients(model)
     total, count, answers = torch.zeros((), dtype=torch.float64), 0, model.encoder.answers
     for row in rows:
-        logits = model.causal(input_ids=torch.tensor([[*row.prompt, *row.answer]])).logits[0]
-        for place, token in enumerate(row.answer):
-            valid = sorted({a[place] for a in answers if a[:place] == tuple(row.answer[:place])})
+        (target,) = row.targets
+        answer = tuple(target.labels)
+        logits = model.causal(input_ids=torch.tensor([[*row.tokens[: target.ask + 1], *answer]])).logits[0]
+        for place, token in enumerate(answer):
+            valid = sorted({a[place] for a in answers if a[:place] == answer[:place]})
             if len(valid) > 1:
-                scaled = logits[len(row.prompt) + place - 1] / 1.3
+                scaled = logits[target.ask + place] / 1.3
                 total = total + 1.3 * (scaled[valid].logsumexp(0) - scaled[token])
                 count += 1
     (total / count).backward()
@@ -116,7 +118,7 @@ def test_a_beginning_that_a_batch_shares_is_read_once() -> None:
     model = tiny_text_model(split)
     examples = Examples(model, split.train)
     for prompt in examples.prompts:
-        prompt[:0] = list(range(3, 33))
+        prompt.ids[:0] = list(range(3, 33))
     batch = collate([examples[i] for i in range(8)])
     assert batch["shared"] >= 30
     assert len(batch["ids"]) == batch["shared"] + int(batch["lengths"].sum())
@@ -124,7 +126,8 @@ def test_a_beginning_that_a_batch_shares_is_read_once() -> None:
     seen = Seen("valid")
     AnswerModel(model, seen)(batch)
     for row in range(8):
-        ids = torch.tensor([[*examples.prompts[row], *examples.answers[row]]])
-        at = len(examples.prompts[row]) - 1 + np.arange(len(examples.answers[row]))
+        prompt, answer = examples.prompts[row].ids, examples.answers[examples.targets[row]]
+        at = len(prompt) - 1 + np.arange(len(answer))
+        ids = torch.tensor([[*prompt, *answer]])
         expected = model.decoder(input_ids=ids).last_hidden_state[0, at]
         assert torch.allclose(seen.batch.hidden[seen.batch.row == row], expected, atol=1e-5)

@@ -89,11 +89,13 @@ class ALLMRec(TextBackbone[ALLMRecOptions]):
 
     codes: npt.NDArray[np.float32]
 
+    targets = "all"
+
     def prompt(self, titles: Sequence[str], items: Sequence[int], template: Template) -> list[Piece]:
         """``[UserRep] title [HistoryEmb] ...``, oldest first."""
         pieces: list[Piece] = [USER]
         for place, (title, item) in enumerate(zip(titles, items, strict=True)):
-            pieces += [(template.between if place else template.before) + title + " ", item]
+            pieces += [template.between if place else template.before, title, " ", item]
         return [*pieces, template.after]
 
     def learn(self, split: Split, embed: Callable[[Sequence[str]], npt.NDArray[np.float32]], fit: Fit) -> FitReport:

@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 class BIGRec(TextBackbone[Options]):
     """A prompt of text alone."""
 
+    targets = "all"
+
     def prompt(self, titles: Sequence[str], items: Sequence[int], template: Template) -> list[Piece]:
-        """One piece: the instruction and the titles, oldest first."""
-        return [template.before + template.between.join(titles) + template.after]
+        """The instruction and the titles, oldest first."""
+        pieces: list[Piece] = []
+        for place, title in enumerate(titles):
+            pieces += [template.between if place else template.before, title]
+        return [*pieces, template.after]
 
 
 plugin = BackbonePlugin(

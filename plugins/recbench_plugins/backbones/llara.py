@@ -43,11 +43,13 @@ class LLaRAOptions(Options):
 class LLaRA(TextBackbone[LLaRAOptions]):
     """A prompt of titles, each followed by its collaborative token."""
 
+    targets = "all"
+
     def prompt(self, titles: Sequence[str], items: Sequence[int], template: Template) -> list[Piece]:
         """``title [HistoryEmb]`` for each item, oldest first."""
         pieces: list[Piece] = []
         for place, (title, item) in enumerate(zip(titles, items, strict=True)):
-            pieces += [(template.between if place else template.before) + title + " ", item]
+            pieces += [template.between if place else template.before, title, " ", item]
         return [*pieces, template.after]
 
     def item_vectors(self) -> npt.NDArray[np.float32]:
