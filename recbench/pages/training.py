@@ -22,7 +22,7 @@ def best_epochs(record: RunRecord) -> str:
     return f"{', '.join(str(seed.best_epoch) for seed in seeds)} of {of}"
 
 
-def still_improving(record: RunRecord) -> int:
+def best_is_last(record: RunRecord) -> int:
     """The number of seeds whose best epoch is the last one trained: more epochs may give more."""
     return sum(seed.best_epoch > 0 and seed.best_epoch == len(seed.validation) for seed in record.seeds)
 
@@ -68,12 +68,12 @@ def label(name: str, record: RunRecord) -> str:
     """
     n = len(record.seeds)
     bounded = [f" [{value} sat on its clamp, {at:.3g}{_share(k, n)}]" for value, (at, k) in on_clamp(record).items()]
-    return name + "".join(bounded) + f" {LATE}" * bool(still_improving(record))
+    return name + "".join(bounded) + f" {LATE}" * bool(best_is_last(record))
 
 
 def footnote(rows: Sequence[tuple[str, RunRecord]]) -> str:
     """What :data:`LATE` says of these rows, each once; empty where none has it."""
-    late = {name: still_improving(record) for name, record in rows}
+    late = {name: best_is_last(record) for name, record in rows}
     words = [f"{name}{_share(late[name], len(record.seeds))}" for name, record in rows if late[name]]
     return f"{LATE} Still improving at the last epoch, so that more epochs may give more: {', '.join(words)}." * bool(
         words
