@@ -117,7 +117,7 @@ class _Measured:
         return [improved_over(comparison), *([""] if self.chosen else []), "", *gains]
 
     def _control(self, control: Control) -> list[str]:
-        row = self._row(control.cell, f"control: {control.cell} ({control.of} without {control.without})")
+        row = self._row(control.cell, f"control, without {control.without}: {control.cell}")
         tested = self.controlled.get(control)
         if tested is None:
             return row

@@ -55,7 +55,7 @@ def suite_content(suite: Suite, records: Mapping[str, RunRecord]) -> list[Block]
             f"{counted(n, 'test case')} of {counted(users, 'user')} ({first.cases.label or 'all test windows'})."
         ),
         *measured(suite, records, controlled),
-        *(Paragraph(f"{name}: left out, since {why}.") for name, why in others.items()),
+        *_left_out(others),
     ]
     if suite.published:
         blocks += [Heading(2, "Published"), Paragraph(PUBLISHED), published(suite)]
@@ -68,6 +68,14 @@ def suite_content(suite: Suite, records: Mapping[str, RunRecord]) -> list[Block]
     blocks += efficiency(named)
     blocks += [Paragraph(sentence + ".") for sentence in unlike(named)]
     return [*blocks, Heading(2, "Runs"), *_runs(suite, records)]
+
+
+def _left_out(others: Mapping[str, str]) -> list[Block]:
+    """A sentence for each reason, with the cells that it holds for."""
+    names: dict[str, list[str]] = {}
+    for name, why in others.items():
+        names.setdefault(why, []).append(name)
+    return [Paragraph(f"{', '.join(cells)}: left out, since {why}.") for why, cells in names.items()]
 
 
 def _done(suite: Suite, records: Mapping[str, RunRecord]) -> list[Cell]:

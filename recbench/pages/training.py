@@ -23,7 +23,7 @@ def best_epochs(record: RunRecord) -> str:
 
 
 def best_is_last(record: RunRecord) -> int:
-    """The number of seeds whose best epoch is the last one trained: more epochs may give more."""
+    """The number of seeds whose best epoch is the last one trained: still improving, or trained for one only."""
     return sum(seed.best_epoch > 0 and seed.best_epoch == len(seed.validation) for seed in record.seeds)
 
 
@@ -74,10 +74,8 @@ def label(name: str, record: RunRecord) -> str:
 def footnote(rows: Sequence[tuple[str, RunRecord]]) -> str:
     """What :data:`LATE` says of these rows, each once; empty where none has it."""
     late = {name: best_is_last(record) for name, record in rows}
-    words = [f"{name}{_share(late[name], len(record.seeds))}" for name, record in rows if late[name]]
-    return f"{LATE} Still improving at the last epoch, so that more epochs may give more: {', '.join(words)}." * bool(
-        words
-    )
+    words = ", ".join(f"{name}{_share(late[name], len(record.seeds))}" for name, record in rows if late[name])
+    return f"{LATE} The best epoch is the last, so that more epochs may give more: {words}." if words else ""
 
 
 def watched_text(record: RunRecord) -> str:

@@ -175,7 +175,7 @@ def test_the_better_decoder_is_chosen_on_validation_of_one_model(small, tmp_path
     page = small.invoke(folder, "suite", "report", "better.yaml", "--figure", "time.png")
     assert page.exit_code == 0, page.output
     assert "improvement over lml" in page.stdout
-    assert "control: lml (sdpo without preferences)" in page.stdout
+    assert "control, without preferences: lml" in page.stdout
     assert "(of 2)" in page.stdout
     assert (folder / "time.png").read_bytes().startswith(b"\x89PNG")
     refused = small.invoke(folder, "suite", "report", "better.yaml", "--figure", "time.svg")
