@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from recbench import registry
+from recbench.data.split import training_sample
+from recbench.data.windows import targets_seen
 from recbench.planning import Plan
 from recbench.results import Cases, Dataset, Labels, PluginCode
 from recbench.spec.model import Method, Recommender, Spec
 from recbench.spec.options import TrainBudget
 from recbench.spec.request import BUDGET, SET, Request
 from recbench.steps.code import code_of
+from recbench.steps.setting import Setting
 from recbench.types import Sequences, Split
 
 
@@ -124,11 +127,13 @@ def _budget(plan: Plan, split: Split) -> dict[str, str]:
     train = own.train
     if train is None:
         return {"training": "none"}
-    n = len(split.train if split.sample is None or not train.samples else split.train.take(split.sample))
-    validation = min(spec.evaluate.validation_cases, len(split.valid))
+    windows = training_sample(split, train.samples, train.stride)
+    setting = Setting(spec.dataset, spec.evaluate, spec.machine, 0)
+    validation = len(setting.validation_cases(split))
     budget = {
         "preset": plan.preset,
-        "training windows": f"{min(train.samples or n, n):,} of {len(split.train):,}",
+        "training windows": f"{len(windows):,} of {len(split.train):,}",
+        **({"targets": targets_seen(windows, split.train).words()} if train.targets == "all" else {}),
         "epochs": f"at most {train.epochs}" if train.patience else str(train.epochs),
         "batch": str(train.batch_size),
         "learning rate": f"{train.learning_rate:g}",

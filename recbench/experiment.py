@@ -164,6 +164,7 @@ class _Run:
             top=ranking.items[:, :KEPT],
             invalid_share=ranking.invalid_share,
             validation=report.validation,
+            validation_error=report.validation_error,
             best_epoch=report.best_epoch,
             steps_trained=report.steps,
             losses=report.losses,

@@ -15,10 +15,10 @@ from recbench import processes
 from recbench.description import run_id
 from recbench.documents import yaml_value
 from recbench.errors import UsageError
-from recbench.evaluation.ranks import ndcg
+from recbench.evaluation.ranks import ndcg, standard_error
 from recbench.experiment import STORE, want
 from recbench.files import digest, write_atomic
-from recbench.interfaces import Reporter, SilentReporter
+from recbench.interfaces import Reporter, Score, SilentReporter
 from recbench.planning import Plan, plan
 from recbench.process import begin
 from recbench.spec.options import Tuning
@@ -27,6 +27,7 @@ from recbench.steps.executor import Serial
 from recbench.steps.graph import Graph, seeds_of, validation
 from recbench.steps.step import Step
 from recbench.steps.store import Store
+from recbench.types import Floats, Ints
 
 TRIALS = "trials.json"
 SEARCH = "search-"
@@ -41,12 +42,24 @@ class Trial:
     Attributes:
         values: option -> value.
         plan: the experiment with them.
-        score: NDCG@10 on the validation sample, under the experiment's own decoder.
+        gains: [N] NDCG@10 of each validation case, under the experiment's own decoder.
+        users: [N] whose case it is.
     """
 
     values: Mapping[str, Any]
     plan: Plan
-    score: float
+    gains: Floats
+    users: Ints
+
+    @property
+    def score(self) -> Score:
+        """The mean, with its standard error over users."""
+        return Score(self.gains.mean(), standard_error(self.gains, self.users))
+
+    def behind(self, best: Trial) -> Score:
+        """How much worse it is than another trial on the same cases, and the standard error of that difference."""
+        lost = best.gains - self.gains
+        return Score(lost.mean(), standard_error(lost, self.users))
 
 
 def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
@@ -107,7 +120,7 @@ def tune(
         reporter: progress.
 
     Returns:
-        The request with the best values (of equal scores the first) and how they were found, and all trials.
+        The request with the values that :func:`choose` takes and how they were found, and all trials.
 
     Raises:
         UsageError: the request or a value cannot be.
@@ -122,8 +135,10 @@ def tune(
         for number, (values, setting) in enumerate(tried, start=1):
             words = ", ".join(f"{name}={value}" for name, value in values.items())
             reporter.message(f"setting {number} of {len(tried)}: {words}")
-            trials.append(Trial(values, setting, validation_score(setting, seed, runs, reporter)))
-            reporter.message(f"{words}: validation NDCG@10 {trials[-1].score:.4f}")
+            begin(setting.spec)
+            trials.append(_trial(values, setting, seed, Serial(Store(runs / STORE), reporter)))
+            score = trials[-1].score
+            reporter.message(f"{words}: validation NDCG@10 {score:.4f} ± {score.error:.4f}")
     best = _best(request, grid, seed, trials)
     processes.once(lambda: _remember(best, steps, runs, mine))
     return best, trials
@@ -144,32 +159,41 @@ def chosen(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, store
         RecbenchError: one is not.
     """
     quiet = SilentReporter()
-    trials = [Trial(values, one, _score(one, seed, Serial(store, quiet))) for values, one in trials_of(request, grid)]
+    trials = [_trial(values, one, seed, Serial(store, quiet)) for values, one in trials_of(request, grid)]
     return _best(request, grid, seed, trials)
 
 
 def _best(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, trials: Sequence[Trial]) -> Request:
-    best = max(trials, key=lambda trial: trial.score)
+    best = choose(trials)
     kept = {name: list(values) for name, values in grid.items()}
     seed = seeds_of(best.plan.spec, [seed])[0]
     found = request.with_options(best.values, "chosen on validation")
     return found.model_copy(update={"tuning": Tuning(grid=kept, seed=seed, trials=len(trials))})
 
 
-def validation_score(found: Plan, seed: int, runs: Path, reporter: Reporter) -> float:
-    """NDCG@10 on the validation sample of one trained seed, under the experiment's own decoder; never the test set."""
-    begin(found.spec)
-    store = Store(runs / STORE)
-    with store.using(_steps(found, seed)) if processes.is_main() else nullcontext():
-        return _score(found, seed, Serial(store, reporter))
+def choose(trials: Sequence[Trial]) -> Trial:
+    """The best trial, or the first of the grid that is not worse by more than the standard error of the difference.
+
+    What lies within the error is not shown to be better, so the grid's order decides: name the default first.
+    """
+    best = max(trials, key=lambda trial: trial.score)
+    return next(trial for trial in trials if trial is best or (lost := trial.behind(best)) <= lost.error)
 
 
 def _steps(found: Plan, seed: int) -> Graph:
     return validation(found.spec, seeds_of(found.spec, [seed])[0])
 
 
-def _score(found: Plan, seed: int, executor: Serial) -> float:
+def validation_score(found: Plan, seed: int, runs: Path, reporter: Reporter) -> Score:
+    """NDCG@10 on the validation sample of one trained seed, under the experiment's own decoder; never the test set."""
+    begin(found.spec)
+    store = Store(runs / STORE)
+    with store.using(_steps(found, seed)) if processes.is_main() else nullcontext():
+        return _trial({}, found, seed, Serial(store, reporter)).score
+
+
+def _trial(values: Mapping[str, Any], found: Plan, seed: int, executor: Serial) -> Trial:
     steps = _steps(found, seed)
     ranking = executor.value(steps.ranked)
     cases = steps.ranked.cases(executor.value(steps.prepared))
-    return float(ndcg(ranking.target_ranks(cases.target)).mean())
+    return Trial(values, found, ndcg(ranking.target_ranks(cases.target)), cases.users)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,9 @@ from recbench.cli.request import ask
 from recbench.cli.text import columns
 from recbench.errors import UsageError
 from recbench.progress import reporter
+
+if TYPE_CHECKING:
+    from recbench.tuning import Trial
 
 
 @click.command()
@@ -32,9 +36,11 @@ def tune(
     again: bool,
     **flags: Any,
 ) -> None:
-    """Train every setting of a grid, and choose the best by NDCG@10 on validation.
+    """Train every setting of a grid, and choose by NDCG@10 on validation.
 
-    No trial ranks the test set. The record that --run makes says what was tried, since the grid is part of its spec.
+    A better score counts if it is more than one standard error (over users) ahead: else the first value of the grid
+    that lies so close to the best is chosen. No trial ranks the test set. The record that --run makes says what was
+    tried, since the grid is part of its spec.
     """
     if again and not run_best:
         raise UsageError("--again goes with --run: a trial that is finished is never computed anew.")
@@ -52,15 +58,7 @@ def tune(
         best, trials = search(request, grid, tune_seed, runs, progress)
     found = plan(best)
     if processes.is_main():
-        chosen = max(trials, key=lambda trial: trial.score)
-        equal = sum(trial.score == chosen.score for trial in trials)
-        best_word = "best" if equal == 1 else f"best (the first of {equal} equal ones)"
-        rows = [[*grid, "validation NDCG@10", ""]]
-        rows += [
-            [*(str(trial.values[name]) for name in grid), f"{trial.score:.4f}", best_word if trial is chosen else ""]
-            for trial in trials
-        ]
-        click.echo(columns(rows))
+        click.echo(columns(_table(list(grid), trials)))
     command = command_of(best, found)
     if not run_best:
         if processes.is_main():
@@ -75,3 +73,20 @@ def tune(
         from recbench.cli.run import report
 
         report(record, runs)
+
+
+def _table(options: list[str], trials: Sequence[Trial]) -> list[list[str]]:
+    """Every trial with its score, how far it is behind the best, and which was chosen."""
+    from recbench.tuning import choose
+
+    best, chosen = max(trials, key=lambda trial: trial.score), choose(trials)
+    rows = [[*options, "validation NDCG@10", "behind the best", ""]]
+    for trial in trials:
+        score, lost = trial.score, trial.behind(best)
+        words = "" if trial is best else f"{lost:.4f} ± {lost.error:.4f}"
+        if trial is chosen:
+            mark = "chosen" if trial is best else "chosen: the first within the error of the best"
+        else:
+            mark = "best" if trial is best else ""
+        rows.append([*(str(trial.values[name]) for name in options), f"{score:.4f} ± {score.error:.4f}", words, mark])
+    return rows

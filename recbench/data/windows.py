@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from recbench.types import PAD, Ints, Longs, Sequences
@@ -49,3 +51,40 @@ def in_time_order(windows: Sequences) -> Sequences:
 def time_order(users: Ints, times: Longs) -> Longs:
     """[N] the rows sorted by time, then user, then position."""
     return np.lexsort((np.arange(len(users)), users, times))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """How often the interactions of training windows are targets when every title of a window but its first is one.
+
+    Attributes:
+        total: targets in an epoch.
+        seen, known: interactions that are targets, and all that the training windows of the data set hold. An
+            interaction is a pair of user and item.
+    """
+
+    total: int
+    seen: int
+    known: int
+
+    def words(self) -> str:
+        """As a page says it."""
+        return (
+            f"{self.total:,}: {self.seen / self.known:.0%} of the {self.known:,} training interactions, "
+            f"{self.total / self.seen:.1f} times each in an epoch"
+        )
+
+
+def targets_seen(windows: Sequences, known: Sequences) -> Targets:
+    """Count the targets of ``windows``, which are some of the windows ``known``."""
+
+    def pairs(of: Sequences, first: bool) -> Longs:
+        rows = np.hstack([of.history, of.target[:, None]])
+        there = rows != PAD
+        if not first:
+            there &= np.cumsum(there, axis=1) > 1  # nothing comes before a window's first title
+        user = np.broadcast_to(of.users[:, None], rows.shape)[there].astype(np.int64)
+        return user << 32 | rows[there]
+
+    found = pairs(windows, first=False)
+    return Targets(len(found), len(np.unique(found)), len(np.unique(pairs(known, first=True))))

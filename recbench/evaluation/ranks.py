@@ -23,6 +23,14 @@ def ndcg(ranks: Ints, depth: int = 10) -> Floats:
     return within(ranks, depth, lambda r: 1.0 / np.log2(r + 1.0))
 
 
+def standard_error(values: Floats, users: Ints) -> float:
+    """Of the mean of ``values`` [N], whose users [N] were drawn, not their cases; NaN for fewer than two users."""
+    _, user = np.unique(users, return_inverse=True)
+    sums = np.bincount(user, weights=values - values.mean())
+    n = len(sums)
+    return float(np.sqrt((sums**2).sum() * n / (n - 1)) / len(values)) if n > 1 else float("nan")
+
+
 def mean_of_items(items: Ints, values: npt.NDArray[np.number]) -> Floats:
     """[N] the mean of ``values`` [items] over each row's items [N, K], ``PAD`` left out; 0 for an empty row."""
     there = items != PAD

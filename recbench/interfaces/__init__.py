@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from recbench.interfaces.backbones import USER, BackbonePlugin, Piece, ScoringBackbone, TextBackbone
 from recbench.interfaces.decoders import Decoder, DecoderPlugin, ScoringDecoder, TextDecoder
-from recbench.interfaces.fitting import Fit, FitReport, Reporter, SilentReporter, TrainOptions
+from recbench.interfaces.fitting import Fit, FitReport, Reporter, Score, SilentReporter, TrainOptions
 from recbench.interfaces.losses import Loss, LossPlugin, Positions, PreferenceLoss, ScoringLoss
 from recbench.interfaces.measures import (
     CatalogueMetric,
@@ -60,6 +60,7 @@ __all__ = [
     "PreferenceLoss",
     "RankMetric",
     "Reporter",
+    "Score",
     "ScoringBackbone",
     "ScoringDecoder",
     "ScoringLoss",

@@ -66,6 +66,26 @@ class TrainOptions(Options):
     )
 
 
+class Score(float):
+    """A validation score that knows its standard error over users; NaN where nobody knows it."""
+
+    def __new__(cls, value: float, error: float = float("nan")) -> Score:
+        """Both as numbers between 0 and 1."""
+        return super().__new__(cls, value)
+
+    def __init__(self, value: float, error: float = float("nan")) -> None:
+        self.error = float(error)
+
+    @classmethod
+    def of(cls, value: float) -> Score:
+        """A score as it is, or a plain number as one."""
+        return value if isinstance(value, Score) else cls(value)
+
+    def __reduce__(self) -> tuple[type, tuple[float, float]]:
+        """For the processes of a training, which share the first one's."""
+        return Score, (float(self), self.error)
+
+
 @dataclass(frozen=True)
 class Fit:
     """What a backbone needs to train itself once.
@@ -75,8 +95,8 @@ class Fit:
         seed: the run's seed; derive generators with ``recbench.seeds``.
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.
-        validate: NDCG@10 on the validation sample for the model as it stands; called after every epoch. None keeps the
-            last epoch (a training that has no ranking yet).
+        validate: NDCG@10 on the validation sample for the model as it stands, as a :class:`Score`; called after every
+            epoch. None keeps the last epoch (a training that has no ranking yet).
         reporter: progress.
         loss: the :class:`ScoringLoss` that a scoring backbone is trained with; None for a method without one.
         lessons: what the method took from its teacher (:meth:`ScoringBackbone.lessons`).
@@ -94,12 +114,16 @@ class Fit:
 
 @dataclass(frozen=True)
 class FitReport:
-    """What a training did: its length, losses and the epoch that validation chose (1-based; 0: not trained)."""
+    """What a training did: its length, losses and the epoch that validation chose (1-based; 0: not trained).
+
+    ``validation_error`` is the standard error over users of the chosen epoch's validation score.
+    """
 
     steps: int = 0
     epochs: int = 0
     best_epoch: int = 0
     validation: tuple[float, ...] = ()
+    validation_error: float = 0.0
     losses: tuple[tuple[int, float], ...] = ()
     seconds: float = 0.0
     watched: Mapping[str, float] = field(default_factory=dict)  # the loss's own values at the end (MSL: tau)

@@ -171,7 +171,8 @@ class Encoder:
         return [*head, *[USER_TOKEN] * (USER_TOKEN in pieces), *pieces[end:]]
 
     def _joined(self, start: list[int], parts: list[int | Title], items: list[int], texts: list[list[int]]) -> Prompt:
-        ids, starts = list(start), []
+        ids = list(start)
+        starts: list[int] = []
         for part in parts:
             if isinstance(part, Title):
                 ids += self.answers[items[len(starts)]][:-1]

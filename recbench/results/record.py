@@ -131,6 +131,7 @@ class SeedResult(_Part):
         invalid_share: share of generated titles that are not in the catalogue, before grounding; None where the decoder
             cannot generate one.
         validation: validation NDCG@10 after each epoch.
+        validation_error: standard error over users of the chosen epoch's score; 0 where it is not known.
         best_epoch: the epoch (from 1) that validation chose; 0: not trained.
         steps_trained: optimisation steps.
         losses: (step, loss) as logged; None where it was not finite.
@@ -146,6 +147,7 @@ class SeedResult(_Part):
     top: PackedLists | None = None
     invalid_share: _Share | None = None
     validation: tuple[_Logged, ...] = ()
+    validation_error: float = 0.0
     best_epoch: Annotated[int, Field(ge=0)] = 0
     steps_trained: Annotated[int, Field(ge=0)] = 0
     losses: tuple[tuple[int, _Logged], ...] = ()

@@ -33,6 +33,7 @@ class EvaluateOptions(Options):
     per_user: int = Field(0, ge=0, description="at most N test windows a user, evenly spaced; 0 means all")
     cases: int = Field(0, ge=0, description="at most N test windows in all, by a seedless rule; 0 means all")
     validation_cases: int = Field(500, ge=1, description="validation windows that choose the epoch, by a seedless rule")
+    validation_per_user: int = Field(0, ge=0, description="at most N of them a user, evenly spaced; 0 means all")
     history: Literal["allowed", "excluded"] = Field("allowed", description="may items of the history be recommended?")
 
 
@@ -60,7 +61,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "text": {"epochs": 2, "samples": 15_000, "batch_size": 32},
         "scores": {"epochs": 3, "samples": 0, "batch_size": 512, "learning_rate": 2e-3},
         "preference": {"epochs": 1, "samples": 5_000, "batch_size": 32},
-        "evaluate": {"per_user": 20, "validation_cases": 500},
+        "evaluate": {"per_user": 20, "validation_cases": 2000, "validation_per_user": 20},
     },
     "paper": {
         "text": {"epochs": 10, "samples": 10_000, "batch_size": 128, "learning_rate": 1e-4},

@@ -43,7 +43,8 @@ class Ranked(Step):
     def facts(self) -> Mapping[str, Any]:
         """Decoder, depth and cases."""
         evaluate = self.setting.evaluate.model_dump(mode="json")
-        unused = ("validation_cases",) if self.part == "test" else ("depth", "per_user", "cases")
+        validation = ("validation_cases", "validation_per_user")
+        unused = validation if self.part == "test" else ("depth", "per_user", "cases")
         kept = {name: value for name, value in evaluate.items() if name not in unused}
         return {"decoder": self.decoder.plain(), "part": self.part, "evaluate": kept}
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from recbench import registry
 from recbench.data.split import cap_per_user, subsample, training_sample
-from recbench.evaluation.ranks import ndcg
-from recbench.interfaces import Fit, Reporter, TrainOptions
+from recbench.evaluation.ranks import ndcg, standard_error
+from recbench.interfaces import Fit, Reporter, Score, TrainOptions
 from recbench.search.check import checked
 from recbench.spec.model import DataSet, Decoder, Recommender
 from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
@@ -34,7 +34,7 @@ class Setting:
 
     def facts(self, recommender: Recommender) -> dict[str, Any]:
         """What decides a trained model next to the recommender itself."""
-        evaluate = {"cases": self.evaluate.validation_cases, "history": self.evaluate.history}
+        evaluate = self.evaluate.model_dump(include={"validation_cases", "validation_per_user", "history"})
         return {
             "machine": self.machine.model_dump(mode="json"),
             "validation": {**evaluate, "decoder": validation_decoder(recommender).plain()},
@@ -50,7 +50,10 @@ class Setting:
 
     def validation_cases(self, split: Split) -> Sequences:
         """The validation windows that are ranked."""
-        return subsample(split.valid, self.evaluate.validation_cases)
+        windows, options = split.valid, self.evaluate
+        if options.validation_per_user:
+            windows = cap_per_user(windows, options.validation_per_user)
+        return subsample(windows, options.validation_cases)
 
     def rank(
         self, decoder: Decoder, model: Any, cases: Histories, depth: int, reporter: Reporter, items: int
@@ -71,17 +74,18 @@ class Setting:
             f"decoder {decoder.name!r} of {registry.origin('decoder', decoder.name)}",
         )
 
-    def validation(self, recommender: Recommender, model: Any, split: Split, work: Work) -> Callable[[], float]:
+    def validation(self, recommender: Recommender, model: Any, split: Split, work: Work) -> Callable[[], Score]:
         """NDCG@10 of ``model``, as it stands when called, on the validation sample."""
         cases, decoder, quiet = self.validation_cases(split), validation_decoder(recommender), Quiet(work.reporter)
 
-        def validate() -> float:
+        def validate() -> Score:
             ranking = self.rank(decoder, model, cases.histories(), 10, quiet, len(split.catalog))
-            return float(ndcg(ranking.target_ranks(cases.target)).mean())
+            gains = ndcg(ranking.target_ranks(cases.target))
+            return Score(gains.mean(), standard_error(gains, cases.users))
 
         return validate
 
-    def fit(self, budget: TrainBudget, validate: Callable[[], float] | None, work: Work, **more: Any) -> Fit:
+    def fit(self, budget: TrainBudget, validate: Callable[[], Score] | None, work: Work, **more: Any) -> Fit:
         """What a training is given."""
         options = TrainOptions(
             **budget.model_dump(exclude=set(TrainBudget.model_fields) - set(TrainOptions.model_fields))

@@ -27,7 +27,8 @@ def same_everywhere(value: Callable[[], float]) -> float:
     torch.distributed.broadcast_object_list(box)
     if box[1] is not None:
         raise box[1]
-    return float(box[0])
+    found: float = box[0]
+    return found
 
 
 def sum_over_devices(value: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import TrainerCallback
 
 from recbench.errors import RecbenchError
-from recbench.interfaces import Fit
+from recbench.interfaces import Fit, Score
 from recbench.training.devices import same_everywhere
 from recbench.training.schedule import late_warmup
 
@@ -29,6 +29,7 @@ class Watch(TrainerCallback):
         losses: (step, mean loss since the last one).
         scores: each epoch's validation score, NaN without validation.
         best: the epoch to keep, from 1; 0 before the first ends.
+        error: the standard error of its score; 0 where nobody knows it.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Watch(TrainerCallback):
         self.module, self.plan, self.on_step, self.watched = module, plan, on_step, watched
         self.losses: list[tuple[int, float]] = []
         self.scores: list[float] = []
-        self.best = 0
+        self.best, self.error = 0, 0.0
         self._kept: dict[str, torch.Tensor] = {}
         self._bad_step: torch.Tensor | None = None  # the first whose gradient is not finite; 0 for none
 
@@ -98,15 +99,16 @@ class Watch(TrainerCallback):
             self.best = len(self.scores)
             return
         self.module.eval()
-        score = same_everywhere(self.plan.validate)
+        score = Score.of(same_everywhere(self.plan.validate))
         self.module.train()
         self.scores.append(score)
         done, budget = len(self.scores), self.plan.train
         self.plan.reporter.message(
-            f"epoch {done} of {budget.epochs}: step {state.global_step}, validation NDCG@10 {score:.4f}"
+            f"epoch {done} of {budget.epochs}: step {state.global_step}, "
+            f"validation NDCG@10 {score:.4f}" + (f" ± {score.error:.4f}" if math.isfinite(score.error) else "")
         )
         if score > max(self.scores[:-1], default=float("-inf")):
-            self.best = done
+            self.best, self.error = done, score.error if math.isfinite(score.error) else 0.0
             trained = ((n, p) for n, p in self.module.named_parameters() if p.requires_grad)
             self._kept = {n: p.detach().clone() for n, p in trained}
         if budget.patience and done - self.best >= budget.patience:
