@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -120,7 +121,9 @@ def test_a_report_does_not_mix_settings(small, tmp_path: Path) -> None:
     assert "0 of 1 declared comparison," in page
     assert small.invoke(folder, *lml, "--seeds", "1", "--set", "train.learning_rate=0.002").exit_code == 0
     page = small.invoke(folder, "suite", "report", "small.yaml").stdout
-    assert "LML exact: left out, since its train.learning\\_rate differs from that of BIGRec+LML" in page
+    assert re.search(
+        r"LML exact[^\n]*: left out, since its train\.learning\\_rate differs from that of BIGRec\+LML", page
+    )
     (folder / "small.yaml").write_text((folder / "small.yaml").read_text().replace("epochs: 1", "epochs: 2"))
     result = small.invoke(folder, "suite", "report", "small.yaml")
     assert result.exit_code == 2
@@ -166,12 +169,12 @@ def test_the_better_decoder_is_chosen_on_validation_of_one_model(small, tmp_path
     for name in ("lml", "sdpo"):
         record = read(folder / "runs" / runs[name] / "record.json")
         assert record.spec["tuning"]["grid"] == {"decoder": ["constrained_beam", "grounding"]}
-        lines = [line for line in result.stderr.splitlines() if ": validation NDCG@10 " in line]
-        scores = {
-            line.partition("decoder=")[2].partition(":")[0]: float(line.split()[-1])
-            for line in (lines[:2] if name == "lml" else lines[2:])
-        }
-        assert record.spec["recommender"]["decoder"]["name"] == max(scores, key=lambda decoder: scores[decoder])
+        found = re.findall(r"decoder=(\w+): validation NDCG@10 ([\d.]+)", result.stderr)
+        scores = {decoder: float(score) for decoder, score in (found[:2] if name == "lml" else found[2:])}
+        chosen = record.spec["recommender"]["decoder"]["name"]
+        # the first of the grid unless the second is better by more than the error of their difference
+        assert chosen in scores
+        assert chosen == "constrained_beam" or scores["grounding"] > scores["constrained_beam"]
     page = small.invoke(folder, "suite", "report", "better.yaml", "--figure", "time.png")
     assert page.exit_code == 0, page.output
     assert "improvement over lml" in page.stdout
