@@ -77,14 +77,14 @@ class Comparison:
     def differs(self, p: float) -> bool:
         """Whether a difference is shown: what every mark, verdict and place asks.
 
-        The corrected p is at most .05 (about these seeds) and the interval over users and seeds does not contain 0
+        The corrected p is below .05 (about these seeds) and the interval over users and seeds does not contain 0
         (about the methods). Never with one user, where there is no interval.
 
         Args:
             p: the comparison's p after correction over its family.
         """
         low, high = self.interval_two_level
-        return p <= ALPHA and (low > 0 or high < 0)
+        return p < ALPHA and (low > 0 or high < 0)
 
 
 def compare(

@@ -101,8 +101,8 @@ def _halves(sums: UserSums, splits: int, rng: np.random.Generator) -> Floats:
     means = []
     for n in batches(splits, users):
         order = rng.random((n, users)).argsort(axis=1)
-        for chosen in (order < half, (order >= half) & (order < 2 * half)):
-            means.append(chosen @ sums.averaged / (chosen @ sums.counts)[:, None])
+        chosen = np.concatenate([order < half, (order >= half) & (order < 2 * half)]).astype(np.float64)
+        means.append(chosen @ sums.averaged / (chosen @ sums.counts)[:, None])
     return np.concatenate(means)
 
 
