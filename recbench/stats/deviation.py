@@ -30,8 +30,6 @@ class DeviationRatio:
         interval: 95 %, from the F distribution; NaN where a deviation is 0.
         p: two-sided, of equal deviations; NaN where a deviation is 0.
         seeds_a, seeds_b: how many there are.
-        shown_from: the smallest observed ratio above 1 that is significant at .05 with these seeds.
-        detectable: the smallest true ratio above 1 that these seeds show with 80 % power.
     """
 
     sd_a: float
@@ -41,8 +39,20 @@ class DeviationRatio:
     p: float
     seeds_a: int
     seeds_b: int
-    shown_from: float
-    detectable: float
+
+    @property
+    def shown_from(self) -> float:
+        """The smallest observed ratio above 1 that is significant at .05 with these seeds."""
+        return math.sqrt(float(stats.f.ppf(1 - ALPHA / 2, self.seeds_a - 1, self.seeds_b - 1)))
+
+    @property
+    def detectable(self) -> float:
+        """The smallest true ratio above 1 that these seeds show with 80 % power."""
+
+        def missing(log: float) -> float:
+            return ratio_power(math.exp(log), self.seeds_a, self.seeds_b) - POWER
+
+        return math.exp(float(optimize.brentq(missing, 0.0, 20.0)))
 
 
 def deviation_ratio(a: Floats, b: Floats) -> DeviationRatio:
@@ -65,9 +75,7 @@ def deviation_ratio(a: Floats, b: Floats) -> DeviationRatio:
     if sd_a and sd_b:
         p = min(1.0, 2 * float(min(stats.f.cdf(ratio**2, *freedom), stats.f.sf(ratio**2, *freedom))))
         interval = ratio / math.sqrt(upper), ratio / math.sqrt(lower)
-    return DeviationRatio(
-        sd_a, sd_b, ratio, interval, p, len(a), len(b), math.sqrt(upper), detectable_ratio(len(a), len(b))
-    )
+    return DeviationRatio(sd_a, sd_b, ratio, interval, p, len(a), len(b))
 
 
 def ratio_power(ratio: float, seeds_a: int, seeds_b: int) -> float:
@@ -75,12 +83,6 @@ def ratio_power(ratio: float, seeds_a: int, seeds_b: int) -> float:
     freedom = seeds_a - 1, seeds_b - 1
     upper, lower = (stats.f.ppf(q, *freedom) / ratio**2 for q in (1 - ALPHA / 2, ALPHA / 2))
     return float(stats.f.sf(upper, *freedom) + stats.f.cdf(lower, *freedom))
-
-
-def detectable_ratio(seeds_a: int, seeds_b: int) -> float:
-    """The true ratio above 1 that so many seeds show with 80 % power."""
-    found = optimize.brentq(lambda log: ratio_power(math.exp(log), seeds_a, seeds_b) - POWER, 0.0, 20.0)
-    return float(math.exp(found))
 
 
 def seeds_for_ratio(ratio: float) -> int | None:

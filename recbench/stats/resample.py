@@ -48,7 +48,7 @@ def sign_flip_p(rows: Floats, pairs: Sequence[Pair], resamples: int, rng: np.ran
         differing = differing[np.abs(differing) > 1e-12 * max(size[left], size[right])]
         if len(differing) < 2:  # one user's two patterns are equally extreme
             found[i] = 1.0
-        elif 2.0 ** len(differing) <= resamples + 1:
+        elif len(differing) < (resamples + 1).bit_length():  # 2^k patterns are no more than resamples + 1
             signs = np.array(list(itertools.product((-1.0, 1.0), repeat=len(differing))))
             found[i] = float((np.abs(signs @ differing) >= observed[i]).mean())
     return found
