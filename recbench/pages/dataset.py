@@ -93,9 +93,9 @@ def _order(section: Section) -> str:
         f"two typical rows with {SEEDS} seeds each, in one planned comparison."
     )
     return (
-        "Place: rows share one, that of their group's first row, unless they differ from that row as the marks do; the "
-        "next such row opens a new group. Within a group, rows below the first may still differ, and neighbours in two "
-        f"groups need not. Row 1 stays first in {' and '.join([*halves, *seeds]) or 'the one draw there is'}.{sharp}"
+        "Place: going down, a row shares the place of the group above it unless it differs, as the marks mean it, from "
+        "a row in it; then it opens the next group. No two rows that share a place differ; rows with different places "
+        f"need not either. Row 1 stays first in {' and '.join([*halves, *seeds]) or 'the one draw there is'}.{sharp}"
     )
 
 
@@ -103,10 +103,11 @@ def _method(section: Section) -> str:
     return (
         f"One quantity is tested, {METRIC} as the mean over cases: p by two-sided permutation, flipping the sign of a "
         f"user's whole summed difference, the metric averaged over seeds first. The unit is the user, "
-        f"{section.n_users:,} of them, not the case. p is about these seeds; the second interval is also about others. "
+        f"{section.n_users:,} of them, not the case. p is about these seeds; the second interval is also about others "
+        f"and equals the first where seeds scatter no more than their users do. "
         f"Holm: over all {counted(section.pairs, 'pair')} of rows, one family, which also covers that the best row was "
-        f"picked here. Intervals: 95 %, bootstrap of users, and of users and seeds; a row with one seed adds no seed "
-        f"part. d_z: the mean of the users' summed differences, the sums that the test flips, divided by their "
+        f"picked here. Intervals: 95 % for each pair by itself, bootstrap of users, and of users and seeds; a row with "
+        f"one seed adds no seed part. d_z: the mean of the users' summed differences, the sums that the test flips, divided by their "
         f"standard deviation. By user: the difference of the means over users, and its own p, uncorrected."
     )
 

@@ -20,7 +20,7 @@ class Row:
 
     Attributes:
         rank: from 1, by the mean over cases and seeds.
-        place: the rank of the first row of its group (:func:`recbench.stats.places`).
+        place: the rank of its group's first row (:func:`recbench.stats.places`).
         record: the run.
         metrics: name -> (mean, sample sd over seeds or None with one seed).
         by_user: NDCG@10 as the mean over users, averaged over seeds.

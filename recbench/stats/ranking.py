@@ -31,11 +31,11 @@ class Stability(NamedTuple):
 
 
 def places(runs: int, differs: Callable[[int, int], bool]) -> list[int]:
-    """The place of each run: groups built from the top.
+    """The place of each run, shared by runs of which no two differ: groups built from the top.
 
-    The first run opens the first group. Going down, a run joins the group that is open unless it differs from that
-    group's first run; then it opens the next. Differing is not transitive (the first and second may not differ, nor the
-    second and third, while the first and third do), so a place says only how a run stands to its group's first.
+    The first run opens the first group. Going down, a run joins the open group unless it differs from any run in it;
+    then it opens the next. Differing is not transitive (the first and second may not differ, nor the second and third,
+    while the first and third do): no two runs that share a place differ, but runs with different places need not.
 
     Args:
         runs: how many there are, best first.
@@ -47,7 +47,7 @@ def places(runs: int, differs: Callable[[int, int], bool]) -> list[int]:
     found: list[int] = []
     first = 0
     for run in range(runs):
-        if run and differs(first, run):
+        if any(differs(other, run) for other in range(first, run)):
             first = run
         found.append(first + 1)
     return found
