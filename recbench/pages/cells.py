@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from recbench.evaluation import metric
 from recbench.pages.blocks import NONE, Block, Paragraph, Table
-from recbench.pages.compare import ALPHA, Tested, number
+from recbench.pages.compare import Tested, number
 from recbench.pages.rows import METRIC
 from recbench.pages.training import footnote, label
 from recbench.results import RunRecord
@@ -17,15 +17,9 @@ METRICS = ("NDCG@5", METRIC, "HR@5", "HR@10")  # the columns of the paper's Tabl
 MARK = "*"
 
 
-def shown(tested: Tested) -> bool:
-    """Whether a difference is shown: p (Holm) below .05, and an interval over users and seeds without 0."""
-    low, high = tested.comparison.interval_two_level
-    return tested.p_holm < ALPHA and (low > 0 or high < 0)
-
-
 def difference(tested: Tested) -> str:
     """A minus B, marked where it is shown."""
-    return f"{tested.comparison.difference:+.4f}" + f" {MARK}" * shown(tested)
+    return f"{tested.comparison.difference:+.4f}" + f" {MARK}" * tested.differs
 
 
 def measured(suite: Suite, records: Mapping[str, RunRecord], controlled: Mapping[Control, Tested]) -> list[Block]:

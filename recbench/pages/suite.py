@@ -10,6 +10,7 @@ from recbench.pages.blocks import NONE, Block, Code, Heading, Paragraph, Table
 from recbench.pages.cells import MARK, difference, measured, published
 from recbench.pages.code import unlike
 from recbench.pages.compare import Tested, counted, family, interval, number, p_text
+from recbench.pages.deviation import DeviationPair, deviations
 from recbench.pages.efficiency import efficiency
 from recbench.pages.fits import mismatches
 from recbench.pages.records import command_of
@@ -25,7 +26,10 @@ PUBLISHED = (
     "direction of each difference, not for the values."
 )
 KEY = METRIC.lower()  # its column among the published numbers
-HEAD = ("A", "B", "A - B", "relative", "95 % interval (users)", "(users and seeds)", "p", "p (Holm)", "d_z")
+HEAD = (
+    *("A", "B", "A - B", "relative", "95 % interval (users)", "(users and seeds)", "p", "p (Holm)", "d_z"),
+    *("by user", "p (by user)"),
+)
 
 
 def suite_content(suite: Suite, records: Mapping[str, RunRecord]) -> list[Block]:
@@ -61,6 +65,8 @@ def suite_content(suite: Suite, records: Mapping[str, RunRecord]) -> list[Block]
         blocks += [Heading(2, "Published"), Paragraph(PUBLISHED), published(suite)]
     if suite.comparisons:
         blocks += [Heading(2, "Comparisons"), *_comparisons(suite, records)]
+    if pairs_of_seeds := _deviations(suite, records):
+        blocks += [Heading(2, "Deviations over seeds"), *deviations(pairs_of_seeds, METRIC)]
     if suite.controls:
         rows = [(*_cells(c.of, c.cell, t), c.without) for c, t in controlled.items()]
         table = Table((*HEAD, "without"), tuple(rows), words=2)
@@ -93,13 +99,15 @@ def _cells(a: str, b: str, tested: Tested) -> list[str]:
     """What :data:`HEAD` names."""
     c = tested.comparison
     row = [a, b, difference(tested), number(c.relative, "+.1%"), interval(c.interval)]
-    return [*row, interval(c.interval_two_level), p_text(c.p), p_text(tested.p_holm), number(c.effect, "+.2f")]
+    row += [interval(c.interval_two_level), p_text(c.p), p_text(tested.p_holm), number(c.effect, "+.2f")]
+    return [*row, f"{c.by_user:+.4f}", p_text(c.p_by_user)]
 
 
 def _note(made: int, declared: int, word: str) -> str:
     return (
         f"{made} of {counted(declared, f'declared {word}')}, one family: p by permuting whole users, then Holm. "
-        "d_z: the mean of the users' summed differences over their standard deviation. "
+        "d_z: the mean of the users' summed differences over their standard deviation. By user: the difference of the "
+        "means over users, and its own p, uncorrected. "
         f"{MARK}: p (Holm) below .05 and an interval over users and seeds without 0; elsewhere no difference is shown."
     )
 
@@ -121,6 +129,21 @@ def _comparisons(suite: Suite, records: Mapping[str, RunRecord]) -> list[Block]:
     if datasets:
         note += " The last column counts the published data sets on which the difference has the measured sign."
     return [Table(tuple(head), tuple(rows), words=2), Paragraph(note)]
+
+
+def _deviations(suite: Suite, records: Mapping[str, RunRecord]) -> list[DeviationPair]:
+    """The pairs whose deviation is compared, the baseline first, where both have several seeds."""
+    found = []
+    for of, other in ((c.of, other) for c in suite.comparisons if c.deviation for other in c.over):
+        a, b = records.get(other), records.get(of)
+        if a is None or b is None or min(len(a.seeds), len(b.seeds)) < 2:
+            continue
+        sds = {
+            name: {d: n["sd"] for d, n in suite.published.get(name, {}).items() if "sd" in n} for name in (other, of)
+        }
+        ratios = {d: sd / sds[of][d] for d, sd in sds[other].items() if sd and sds[of].get(d)}
+        found.append(DeviationPair(other, a, of, b, ratios))
+    return found
 
 
 def _relative(suite: Suite, a: str, b: str, dataset: str) -> float | None:

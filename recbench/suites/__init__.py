@@ -11,9 +11,12 @@ A suite's file::
       - {model: bigrec, loss: msl, grid: {loss.tau: [1, 2]}, name: MSL + tuning tau}
       - {model: bigrec, loss: lml, grid: {decoder: [constrained_beam, grounding]}, name: the better decoder}
     comparisons:
-      - {of: BIGRec+MSL, over: [BIGRec+LML], improvement: true}
+      - {of: BIGRec+MSL, over: [BIGRec+LML], improvement: true, deviation: true}
     controls:                               # a method next to itself without its idea
       - {of: LLaRA+MSL, cell: BIGRec+MSL, without: collaborative tokens}
+
+``improvement`` asks for a row with the gain over the best of ``over``, ``deviation`` for a test of how far both scatter
+over seeds.
 
 A cell holds the flags of ``recbench run`` by name, options under ``set``, and a ``grid`` of options to choose on
 validation. A grid may also range over the ``decoder``: of one trained model, the decoder is taken that ranks the

@@ -39,6 +39,7 @@ class _Comparison(BaseModel):
     of: str
     over: list[str] = Field(min_length=1)
     improvement: bool = False
+    deviation: bool = False
 
 
 class _Control(BaseModel):
@@ -229,7 +230,7 @@ class _Reading:
         """
         for number, declared in enumerate(self.content.comparisons):
             self._known((declared.of, *declared.over), cells, "comparisons", number)
-        return tuple(Comparison(c.of, tuple(c.over), c.improvement) for c in self.content.comparisons)
+        return tuple(Comparison(c.of, tuple(c.over), c.improvement, c.deviation) for c in self.content.comparisons)
 
     def controls(self, cells: list[str]) -> tuple[Control, ...]:
         """The declared controls among the cells of these names.

@@ -55,11 +55,13 @@ class Comparison:
 
     Attributes:
         improvement: whether the report has a row with the gain of ``of`` over the best of ``over``, metric by metric.
+        deviation: whether the report also compares how far they scatter over seeds.
     """
 
     of: str
     over: tuple[str, ...]
     improvement: bool = False
+    deviation: bool = False
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,20 @@ def test_published_numbers_have_their_improvement_rows(suite: Suite, records: di
     assert (rows[1]["toy NDCG@5"], rows[1]["toy NDCG@10"]) == ("+50.0%", "+100.0%")
 
 
+def test_deviations_are_compared_where_the_suite_says_so(tmp_path, records: dict[str, RunRecord]) -> None:
+    text = TEXT.replace("improvement: true", "deviation: true")
+    (tmp_path / "own.yaml").write_text(text)
+    (tmp_path / "own.csv").write_text(
+        "method,dataset,ndcg@10,sd\ngood,toy,0.3,0.01\nbase,toy,0.2,0.04\nother,toy,0.1,0\n"
+    )
+    rows = table(suite_content(load(str(tmp_path / "own.yaml")), records), "Deviations over seeds")
+    sds = {n: metric("NDCG@10").by_seed(records[n].case_results()).std(ddof=1) for n in ("good", "base", "other")}
+    assert [(r["A"], r["B"], r["sd A / sd B"]) for r in rows] == [
+        (name, "good", f"{sds[name] / sds['good']:.2f}") for name in ("base", "other")
+    ]
+    assert [r["toy, published"] for r in rows] == ["4.00", "–"]  # a deviation of 0 has no ratio
+
+
 def test_a_record_of_one_decoder_is_not_the_cell_that_chooses(suite: Suite, records: dict[str, RunRecord]) -> None:
     assert "tuning of decoder" in mismatches(suite, {**records, "good": make("bigrec", 0.8)})["good"]
 
