@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def data(name: str, data_dir: str | None, llms: tuple[str, ...], sets: tuple[str, ...]) -> None:
     """Prepare the data set NAME, check it, and print its facts.
 
-    Titles are counted in tokens of the tiny model's tokenizer, and in those of every --llm. The exit status is 1 where
-    the data is malformed or its split is refused.
+    Titles are counted in tokens of the tiny model's tokenizer, as a run makes it, and in those of every --llm. The exit
+    status is 1 where the data is malformed or its split is refused.
     """
     from recbench.diagnose.valid import tokenized
 

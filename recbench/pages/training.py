@@ -9,7 +9,7 @@ from typing import Any
 from recbench.results import RunRecord, SeedResult
 
 LATE = "†"
-ON_CLAMP = 0.5  # the share of estimates from which a bounded value is called a constant
+ON_CLAMP = 0.9  # the share of estimates beyond a bound from which the value is called a constant
 
 
 def best_epochs(record: RunRecord) -> str:

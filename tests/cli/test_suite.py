@@ -180,6 +180,7 @@ def test_the_better_decoder_is_chosen_on_validation_of_one_model(small, tmp_path
     assert "improvement over lml" in page.stdout
     assert "control, without preferences: lml" in page.stdout
     assert "(of 2)" in page.stdout
+    assert "## Trie" in page.stdout
     assert (folder / "time.png").read_bytes().startswith(b"\x89PNG")
     refused = small.invoke(folder, "suite", "report", "better.yaml", "--figure", "time.svg")
     assert (refused.exit_code, "must end in .png" in refused.stderr) == (2, True)
