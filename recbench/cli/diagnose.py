@@ -36,7 +36,7 @@ def diagnose(
     \b
     3  gradient norms of LML's two parts
     4  LML's ranking part under either loss
-    5  weights of the answer tokens
+    5  weights of the answer tokens, and how many of the small ones are among a title's first three
     6  validation NDCG@10 over temperatures, over all seeds
     8  valid logits next to a Gaussian
 
@@ -49,7 +49,8 @@ def diagnose(
     wanted = _numbers("--figures", figures, int) if figures is not None else []
     for number in wanted:
         if number not in FIGURES:
-            raise UsageError(f"--figures {number}: the figures are {', '.join(map(str, FIGURES))}.")
+            more = " (7 is drawn by recbench suite report figure7 --figure FILE.png)" if number == 7 else ""
+            raise UsageError(f"--figures {number}: the figures are {', '.join(map(str, FIGURES))}{more}.")
     if min(temperatures) <= 0:
         raise UsageError(f"--taus {taus}: every temperature must be positive.")
     request = ask(flags, sets, config)

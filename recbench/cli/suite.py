@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def list_() -> None:
 @click.option("--dataset", metavar="NAME", help="Which one, where the suite ran on several data sets.")
 @click.option("--records", type=Place(), metavar="DIR", help="Committed records instead of runs.")
 @click.option("--out", type=Place(), metavar="FILE.md|.html", help="Write the page there.")
+@click.option("--figure", type=Place(), metavar="FILE.png", help="Draw accuracy against training time there.")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 if --out differs.")
 @_runs
 @click.pass_context
@@ -58,12 +60,14 @@ def report(
     dataset: str | None,
     records: Path | None,
     out: Path | None,
+    figure: Path | None,
     only_check: bool,
     runs: Path,
 ) -> None:
     """Print each cell's figures next to the published ones, and the suite's comparisons with their tests.
 
-    --out writes Markdown or HTML, as its suffix says.
+    --out writes Markdown or HTML, as its suffix says. --figure draws Figure 7 of the paper of the cells that have a
+    language model.
     """
     from recbench.pages.build import render, write_page
     from recbench.pages.suite import MARKERS, suite_content
@@ -73,7 +77,10 @@ def report(
     if only_check and out is None:
         raise UsageError("--check needs --out, the page to compare with.")
     manifest = _manifest(found, dataset, records or runs)
-    text = render(suite_content(found, _records(manifest, records, runs)), out or Path("page.md"), MARKERS)
+    known = _records(manifest, records, runs)
+    text = render(suite_content(found, known), out or Path("page.md"), MARKERS)
+    if figure is not None and not only_check:
+        _draw(found, known, figure)
     if out is None:
         click.echo(text.rstrip())
     elif not only_check:
@@ -82,6 +89,33 @@ def report(
     elif not out.is_file() or out.read_bytes() != text.encode():
         click.echo(f"recbench: {out} differs from its records: run recbench suite report without --check.", err=True)
         ctx.exit(1)
+
+
+def _draw(found: Suite, records: Mapping[str, RunRecord], path: Path) -> None:
+    """Figure 7 of the records that fit the suite.
+
+    Raises:
+        UsageError: the path does not end in .png, or no row has a language model and recorded steps.
+        RecbenchError: it cannot be written.
+    """
+    from recbench.diagnose.figures import accuracy_and_time
+    from recbench.files import reason
+    from recbench.pages.efficiency import accuracy_and_time as measured
+    from recbench.pages.fits import mismatches
+
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--figure {path} must end in .png.")
+    others = mismatches(found, records)
+    named = [(cell.name, records[cell.name]) for cell in found.cells if cell.name in records.keys() - others.keys()]
+    data = measured(named, f"{found.title}: accuracy against training time")
+    if not data["rows"]:
+        raise UsageError(f"--figure: no finished cell of {found.name} trains a language model.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        accuracy_and_time(data, path)
+    except OSError as error:
+        raise RecbenchError(f"{path} cannot be written: {reason(error)}.") from error
+    click.echo(f"drawn: {path}", err=True)
 
 
 @click.command("add")

@@ -1,11 +1,12 @@
-"""The figures of the MSL paper, redrawn from what a probe recorded; each takes a dictionary and writes a PNG file.
+"""The figures of the MSL paper, redrawn from what was recorded; each takes a dictionary and writes a PNG file.
 
 Every dictionary is plain JSON with a ``title`` (what was run). Source: Wang et al., MSL, SIGIR 2025
-(https://doi.org/10.1145/3726302.3730041), Figures 3, 4, 5, 6 and 8.
+(https://doi.org/10.1145/3726302.3730041), Figures 3 to 8.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -121,6 +122,26 @@ def valid_logits(data: Data, path: Path) -> None:
             axes.plot(grid, density, color=VERMILION, label=fit)
         axes.set_title(f"skewness {shape['skewness']:.2f}, excess kurtosis {shape['kurtosis']:.2f}", fontsize=9)
         _finish(axes, label, "density")
+    _save(figure, path)
+
+
+def accuracy_and_time(data: Data, path: Path) -> None:
+    """Figure 7: the metric against the training time, a point a seed and its name at the mean.
+
+    Args:
+        data: ``title``, ``metric`` and ``rows``, each with its ``name``, ``seconds`` and ``values`` by seed
+            (:func:`recbench.pages.efficiency.accuracy_and_time`).
+        path: of the PNG file.
+    """
+    figure, (axes,) = _figure(data)
+    for row, look in zip(
+        data["rows"], itertools.cycle(itertools.product("osD^v", (BLUE, VERMILION, GREEN, GREY))), strict=False
+    ):
+        marker, colour = look
+        label = f"{row['name']} ({np.mean(row['seconds']):,.0f} s)"
+        axes.plot(row["seconds"], row["values"], marker, color=colour, alpha=0.8, label=label)
+    axes.set_xlim(left=0)
+    _finish(axes, "training time of a seed (s)", str(data["metric"]))
     _save(figure, path)
 
 

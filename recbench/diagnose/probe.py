@@ -33,6 +33,7 @@ class Positions:
         validity: [N] L1 of Eq. (3), which lifts valid tokens over invalid ones.
         ranking: [N] L2 of Eq. (4), which lifts the right token over the other valid ones; the MSL at temperature 1.
         branching: [N] whether there is more than one valid token.
+        depth: [N] the token's place in its title, from 0.
         logits: [edges] of the valid tokens of branching positions.
         centred: [edges] the same minus their mean at each position.
     """
@@ -40,6 +41,7 @@ class Positions:
     validity: Tensor
     ranking: Tensor
     branching: Tensor
+    depth: Tensor
     logits: Tensor
     centred: Tensor
 
@@ -68,6 +70,7 @@ def positions(batch: AnswerBatch) -> Positions:
         validity=batch.logits.logsumexp(1) - valid,
         ranking=valid - batch.logits.gather(1, batch.labels[:, None]).squeeze(1),
         branching=branching,
+        depth=batch.depth,
         logits=values[edge],
         centred=(values - mean[position])[edge],
     )
@@ -162,8 +165,9 @@ class Recorder:
         """The model as it stands: both weights of each answer position and the valid logits (Figures 5 and 8).
 
         Returns:
-            ``over_vocabulary`` and ``over_valid``, [N] weights, ``branching``, [N] 1 where there is a choice;
-            ``logits`` and ``centred``, [edges], see :class:`Positions`.
+            ``over_vocabulary`` and ``over_valid``, [N] weights, ``branching``, [N] 1 where there is a choice,
+            ``depth``, [N] the token's place in its title, from 0; ``logits`` and ``centred``, [edges], see
+            :class:`Positions`.
         """
         with self._untouched() as batches, torch.no_grad():
             found = [positions(self._module.answers(**inputs)) for inputs in batches]
@@ -171,6 +175,7 @@ class Recorder:
             "over_vocabulary": [p.weight_over_vocabulary for p in found],
             "over_valid": [p.weight_over_valid for p in found],
             "branching": [p.branching.double() for p in found],
+            "depth": [p.depth for p in found],
             "logits": [p.logits for p in found],
             "centred": [p.centred for p in found],
         }

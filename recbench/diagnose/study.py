@@ -35,6 +35,7 @@ from recbench.tuning import validation_score
 FIGURES = (3, 4, 5, 6, 8)
 POINTS, TITLES = 40, 64
 LML, MSL = "LML", "MSL without temperature"  # the second trains L2 of Eq. (4) alone
+SMALL, FIRST = 0.1, 3  # section 4.2.1: weights below it, and tokens that come first
 _ROWS = "watched.json"
 
 
@@ -124,7 +125,7 @@ def _draw_watched(
         claims["figure 4"] = _loss_claim(rows, second)
     if 5 in wanted:
         own = {**ends[second], "over_vocabulary": ends[LML]["over_vocabulary"]}
-        draw(5, figures.weights, {k: own[k] for k in ("over_vocabulary", "over_valid", "branching")})
+        draw(5, figures.weights, {k: own[k] for k in ("over_vocabulary", "over_valid", "branching", "depth")})
         claims["figure 5"] = {"each loss's own model": _weight_claim(own), "LML's model": _weight_claim(ends[LML])}
     if 8 in wanted:
         draw(8, figures.valid_logits, {k: ends[second][k] for k in ("logits", "centred")})
@@ -242,16 +243,32 @@ def _loss_claim(rows: Mapping[str, Mapping[str, Sequence[float]]], second: str) 
     return {"L2 at the last recorded step": final, **when, "last recorded step": int(steps[-1])}
 
 
-def _weight_claim(snapshot: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """Figure 5: does w shrink when only valid tokens count?"""
-    choice = np.asarray(snapshot["branching"]) > 0
-    found = {}
+def _weight_claim(snapshot: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float | None]]:
+    """Figure 5 and section 4.2.1: does w shrink when only valid tokens count, and for the first tokens of a title?
+
+    The share of small weights among the first three tokens means something next to the share of all tokens that they
+    are; both are given over all tokens and over those with a choice, since a forced token's weight over valid tokens
+    is 0.
+    """
+    choice, first = np.asarray(snapshot["branching"]) > 0, np.asarray(snapshot["depth"]) < FIRST
+    found: dict[str, dict[str, float | None]] = {}
     for name, label in (("over_vocabulary", "LML"), ("over_valid", "MSL")):
         values = np.asarray(snapshot[name])
         found[label] = {
             "mean w": float(values.mean()),
             "mean w where there is a choice": float(values[choice].mean()),
-            "share below 0.1": float(np.mean(values < 0.1)),
-            "share below 0.1 where there is a choice": float(np.mean(values[choice] < 0.1)),
+            "share below 0.1": float(np.mean(values < SMALL)),
+            "share below 0.1 where there is a choice": float(np.mean(values[choice] < SMALL)),
+            **_among_first(values < SMALL, first, ""),
+            **_among_first((values < SMALL)[choice], first[choice], " where there is a choice"),
         }
     return found
+
+
+def _among_first(small: np.ndarray, first: np.ndarray, where: str) -> dict[str, float | None]:
+    """How many of the small weights, and of all tokens, are among a title's first; None without a small weight."""
+    share = float(first[small].mean()) if small.any() else None
+    return {
+        f"of the weights below 0.1{where}, share among the first three tokens": share,
+        f"of all tokens{where}, share among the first three": float(first.mean()) if len(first) else None,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,9 +10,9 @@ from typing import NamedTuple
 from recbench.errors import UsageError
 from recbench.evaluation import metric as metric_of
 from recbench.results import RunRecord
-from recbench.stats import Comparison, compare, holm
+from recbench.stats import Comparison, compare_all, holm
 
-ALPHA = 0.05
+Pair = tuple[int, int]
 
 
 class Tested(NamedTuple):
@@ -19,6 +20,11 @@ class Tested(NamedTuple):
 
     comparison: Comparison
     p_holm: float
+
+    @property
+    def differs(self) -> bool:
+        """Whether a difference is shown: p (Holm) below .05, and an interval over users and seeds without 0."""
+        return self.comparison.differs(self.p_holm)
 
 
 def compare_records(a: RunRecord, b: RunRecord, metric: str = "NDCG@10") -> Comparison:
@@ -28,16 +34,7 @@ def compare_records(a: RunRecord, b: RunRecord, metric: str = "NDCG@10") -> Comp
         UsageError: an unknown metric, one that a record does not allow or that has no value for each case, or the two
             were evaluated on different test cases.
     """
-    chosen, results = metric_of(metric), (a.case_results(), b.case_results())
-    if a.dataset.name != b.dataset.name or a.cases.digest != b.cases.digest:
-        raise UsageError(
-            f"{a.run} ({_test_set(a)}) and {b.run} ({_test_set(b)}) were evaluated on different test cases; "
-            "compare runs of one test set"
-        )
-    for record, result in zip((a, b), results, strict=True):
-        if objection := chosen.objection(result):
-            raise UsageError(f"{record.run}: {objection}.")
-    return compare(*results, chosen.values, metric)
+    return _compared([a, b], [(0, 1)], metric)[0]
 
 
 def family(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str = "NDCG@10", declared: int = 0) -> list[Tested]:
@@ -51,10 +48,45 @@ def family(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str = "NDCG@10"
     Raises:
         UsageError: as :func:`compare_records`.
     """
-    comparisons = [compare_records(a, b, metric) for a, b in pairs]
+    records = list({id(record): record for pair in pairs for record in pair}.values())
+    position = {id(record): i for i, record in enumerate(records)}
+    comparisons = _compared(records, [(position[id(a)], position[id(b)]) for a, b in pairs], metric)
     missing = max(declared - len(pairs), 0)
     adjusted = holm([c.p for c in comparisons] + [1.0] * missing)[: len(pairs)]
     return [Tested(comparison, float(p)) for comparison, p in zip(comparisons, adjusted, strict=True)]
+
+
+def every_pair(records: Sequence[RunRecord], shown: Sequence[Pair] = (), metric: str = "NDCG@10") -> dict[Pair, Tested]:
+    """Each record minus every later one: one family, Holm-corrected over all pairs, whichever are looked at.
+
+    Args:
+        records: of one test set.
+        shown: further (A, B) to have, as positions in ``records``, with A after B; they add nothing to the family.
+        metric: its name.
+
+    Raises:
+        UsageError: as :func:`compare_records`.
+    """
+    pairs = list(itertools.combinations(range(len(records)), 2))
+    wanted = [*pairs, *(pair for pair in shown if pair not in pairs)]
+    comparisons = dict(zip(wanted, _compared(records, wanted, metric), strict=True))
+    adjusted = dict(zip(pairs, holm([comparisons[pair].p for pair in pairs]).tolist(), strict=True))
+    return {(a, b): Tested(c, adjusted[min(a, b), max(a, b)]) for (a, b), c in comparisons.items()}
+
+
+def _compared(records: Sequence[RunRecord], pairs: Sequence[Pair], metric: str) -> list[Comparison]:
+    chosen, results = metric_of(metric), [record.case_results() for record in records]
+    for i, j in pairs:
+        a, b = records[i], records[j]
+        if a.dataset.name != b.dataset.name or a.cases.digest != b.cases.digest:
+            raise UsageError(
+                f"{a.run} ({_test_set(a)}) and {b.run} ({_test_set(b)}) were evaluated on different test cases; "
+                "compare runs of one test set"
+            )
+        for place in (i, j):
+            if objection := chosen.objection(results[place]):
+                raise UsageError(f"{records[place].run}: {objection}.")
+    return compare_all(results, chosen.values, metric, pairs) if pairs else []
 
 
 def rows_of(
@@ -70,7 +102,7 @@ def rows_of(
     """
     c = comparison
     corrected = c.p if p_holm is None else p_holm
-    verdict = "different" if corrected <= ALPHA else "no difference shown"
+    verdict = "different" if c.differs(corrected) else "no difference shown"
     return [
         (f"{c.metric} of {name_a}", f"{c.mean_a:.4f}{_spread(c.sd_a)} over {_seeds(c.seeds_a)}"),
         (f"{c.metric} of {name_b}", f"{c.mean_b:.4f}{_spread(c.sd_b)} over {_seeds(c.seeds_b)}"),
@@ -78,9 +110,11 @@ def rows_of(
         ("relative difference", number(c.relative, "+.1%")),
         ("95 % interval (users)", interval(c.interval)),
         ("95 % interval (users and seeds)", interval(c.interval_two_level)),
-        ("permutation p", f"{p_text(c.p)} (two-sided, whole users flipped)"),
-        ("p after Holm", f"{p_text(corrected)} ({counted(family, 'comparison')} declared): {verdict}"),
+        ("permutation p", f"{p_text(c.p)} (two-sided, whole users flipped, about these seeds)"),
+        ("p after Holm", f"{p_text(corrected)} ({counted(family, 'comparison')} declared)"),
+        ("verdict", f"{verdict} (p after Holm, and the interval over users and seeds)"),
         ("effect size d_z", number(c.effect, "+.2f")),
+        ("difference of the means over users", f"{c.by_user:+.4f} (permutation p {p_text(c.p_by_user)})"),
         (f"users higher, equal, lower in {name_a}", f"{c.wins:,}, {c.ties:,}, {c.losses:,}"),
         ("test set", f"{counted(c.n_cases, 'case')} of {counted(c.n_users, 'user')}"),
         ("detectable difference", f"{number(c.detectable, '.4f')} (80 % power at alpha .05)"),

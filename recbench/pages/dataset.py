@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from recbench.evaluation import Metric, metrics
 from recbench.pages.blocks import NONE, Block, Bullets, Code, Heading, Paragraph, Table, figure
 from recbench.pages.code import code_text, unlike
-from recbench.pages.compare import ALPHA, Tested, counted, interval, number, p_text
+from recbench.pages.compare import Tested, counted, interval, number, p_text
 from recbench.pages.records import command_of
 from recbench.pages.rows import METRIC, Row, Section, sections
 from recbench.results import RunRecord
-from recbench.stats.compare import RESAMPLES
+from recbench.stats.compare import ALPHA
+from recbench.stats.ranking import SEEDS
 
 READING = (
     "Each number is the mean over all test cases (one case: a history and the one item that followed it), averaged "
@@ -40,10 +42,13 @@ def page_content(records: Sequence[RunRecord]) -> list[Block]:
 def _section_blocks(section: Section) -> list[Block]:
     rows = section.rows
     note = f" ({section.label})" if section.label else ""
+    sharp = "" if math.isnan(section.resolution) else f", resolution {section.resolution:.4f}"
     blocks: list[Block] = [
-        Heading(2, f"Test set: {counted(section.n_cases, 'case')} of {counted(section.n_users, 'user')}{note}"),
+        Heading(2, f"Test set: {counted(section.n_cases, 'case')} of {counted(section.n_users, 'user')}{note}{sharp}"),
         Paragraph(_explanation(section)),
     ]
+    if len(rows) > 1:
+        blocks.append(Paragraph(_order(section)))
     if policies := _by_value(rows, lambda row: row.record.policies):
         blocks.append(Bullets(policies))
     blocks += [_results(section), *_parts(section), *_beyond_ranks(rows)]
@@ -65,33 +70,45 @@ def _section_blocks(section: Section) -> list[Block]:
 
 def _explanation(section: Section) -> str:
     text = (
-        f"▲ and ▼: significantly better or worse than the best row, and than the best row without a language model "
-        f"(traditional), on {METRIC} at {ALPHA:.2f} after Holm; = no difference shown; {NONE} the row itself or "
-        f"nothing to compare with. Invalid: share of generated titles that are not in the catalogue, before grounding. "
-        f"With one relevant item a case, MAP equals MRR and recall equals the hit rate (HR)."
+        f"▲ and ▼: better or worse than the best row, and than the best row without a language model (traditional), on "
+        f"{METRIC}: p below {ALPHA:.2f} after Holm, and an interval over users and seeds without 0; = no difference "
+        f"shown; {NONE} the row itself or nothing to compare with. By user: the mean over users, each weighing the "
+        f"same. Invalid: share of generated titles that are not in the catalogue, before grounding. With one relevant "
+        f"item a case, MAP equals MRR and recall equals the hit rate (HR)."
     )
     if (best := section.best_traditional) is not None:
         return f"{text} The best traditional row is {best.rank}, {_name(best)}."
     return f"{text} There is no traditional row yet."
 
 
-def _method(section: Section) -> str:
-    best = sum(row.best is not None for row in section.rows)
-    traditional = sum(row.traditional is not None for row in section.rows)
-    same = section.best_traditional is section.rows[0]
-    families = (
-        f"{counted(best, 'comparison')}, one family, since the best row is the best traditional one"
-        if same
-        else f"{counted(best, 'comparison')} with the best row and {traditional} with the best traditional row, two "
-        "families"
+def _order(section: Section) -> str:
+    """What the order of the rows is worth."""
+    kept = section.stability
+    halves = [f"{kept.users:.0%} of random halves of the users"] if kept.users is not None else []
+    seeds = [f"{kept.seeds:.0%} of draws of every row's seeds"] if kept.seeds is not None else []
+    sharp = (
+        ""
+        if math.isnan(section.resolution)
+        else f" Resolution: the smallest true difference in {METRIC} that this test set shows with 80 % power between "
+        f"two typical rows with {SEEDS} seeds each, in one planned comparison."
     )
     return (
-        f"One test was declared: {METRIC}, two-sided permutation by flipping the sign of a user's whole summed "
-        f"difference ({RESAMPLES:,} draws, all patterns where there are fewer), the metric averaged over seeds first. "
-        f"The unit is the user, {section.n_users:,} of them, not the case. p is corrected by Holm within each family: "
-        f"{families}. Intervals: 95 %, bootstrap of users; the second also resamples seeds. d_z: the mean of the "
-        f"users' summed differences, the sums that the test flips, divided by their standard deviation. Detectable: "
-        f"the smallest difference found with 80 % power."
+        "Place: going down, a row shares the place of the group above it unless it differs, as the marks mean it, from "
+        "a row in it; then it opens the next group. No two rows that share a place differ; rows with different places "
+        f"need not either. Row 1 stays first in {' and '.join([*halves, *seeds]) or 'the one draw there is'}.{sharp}"
+    )
+
+
+def _method(section: Section) -> str:
+    return (
+        f"One quantity is tested, {METRIC} as the mean over cases: p by two-sided permutation, flipping the sign of a "
+        f"user's whole summed difference, the metric averaged over seeds first. The unit is the user, "
+        f"{section.n_users:,} of them, not the case. p is about these seeds; the second interval is also about others "
+        f"and equals the first where seeds scatter no more than their users do. "
+        f"Holm: over all {counted(section.pairs, 'pair')} of rows, one family, which also covers that the best row was "
+        f"picked here. Intervals: 95 % for each pair by itself, bootstrap of users, and of users and seeds; a row with "
+        f"one seed adds no seed part. d_z: the mean of the users' summed differences, the sums that the test flips, divided by their "
+        f"standard deviation. By user: the difference of the means over users, and its own p, uncorrected."
     )
 
 
@@ -101,7 +118,20 @@ def _shown(rows: tuple[Row, ...], of_ranks: bool) -> list[Metric]:
 
 def _results(section: Section) -> Table:
     shown = _shown(section.rows, of_ranks=True)
-    header = ("#", "Method", "Loss", "Decoder", "LM", "Seeds", *(m.name for m in shown), "vs best")
+    names = [name for m in shown for name in ([m.name, f"{m.name} by user"] if m.name == METRIC else [m.name])]
+    header = (
+        "#",
+        "Method",
+        "Loss",
+        "Decoder",
+        "LM",
+        "Seeds",
+        "Place",
+        *names,
+        "vs best",
+        "vs best traditional",
+        "invalid",
+    )
     rows = tuple(
         (
             str(row.rank),
@@ -110,13 +140,19 @@ def _results(section: Section) -> Table:
             row.record.labels.decoder or NONE,
             row.record.labels.llm or NONE,
             str(len(row.record.seeds)),
-            *(_with_spread(row.metrics.get(m.name)) for m in shown),
+            str(row.place),
+            *(cell for m in shown for cell in _cells(row, m.name)),
             *marks(row),
             NONE if row.invalid_share is None else f"{row.invalid_share:.1%}",
         )
         for row in section.rows
     )
-    return Table((*header, "vs best traditional", "invalid"), rows, words=5)
+    return Table(header, rows, words=5)
+
+
+def _cells(row: Row, name: str) -> list[str]:
+    """A metric's cell; next to the declared one, its mean over users."""
+    return [_with_spread(row.metrics.get(name)), *([figure(row.by_user)] if name == METRIC else [])]
 
 
 def _parts(section: Section) -> list[Block]:
@@ -173,11 +209,11 @@ def _comparisons(section: Section) -> Table:
                     p_text(c.p),
                     p_text(tested.p_holm),
                     number(c.effect, "+.2f", NONE),
+                    f"{c.by_user:+.4f} ({p_text(c.p_by_user)})",
                     f"{c.wins:,} / {c.ties:,} / {c.losses:,}",
-                    number(c.detectable, ".4f", NONE),
                 )
             )
-    return Table((*header, "users won / tied / lost", "detectable"), tuple(lines), words=2)
+    return Table((*header, "by user (p)", "users won / tied / lost"), tuple(lines), words=2)
 
 
 def _costs(rows: tuple[Row, ...]) -> Table:
@@ -264,6 +300,6 @@ def marks(row: Row) -> tuple[str, str]:
 def _mark(tested: Tested | None) -> str:
     if tested is None:
         return NONE
-    if tested.p_holm > ALPHA:
+    if not tested.differs:
         return "="
     return "▲" if tested.comparison.difference > 0 else "▼"

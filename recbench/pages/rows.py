@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from recbench.evaluation import available, masks, metric
-from recbench.pages.compare import Tested, family
+from recbench.pages.compare import Tested, every_pair
 from recbench.results import RunRecord
+from recbench.stats import Stability, places, resolution, stability, user_sums
 from recbench.types import Floats
 
 METRIC = "NDCG@10"  # the one declared test, and what ranks the rows
@@ -21,8 +20,10 @@ class Row:
 
     Attributes:
         rank: from 1, by the mean over cases and seeds.
+        place: the rank of its group's first row (:func:`recbench.stats.places`).
         record: the run.
         metrics: name -> (mean, sample sd over seeds or None with one seed).
+        by_user: NDCG@10 as the mean over users, averaged over seeds.
         parts: part of the test set -> NDCG@10 on it, None where it has no case.
         invalid_share: mean over seeds; None where no invalid title can be generated.
         training, decoding: mean wall-clock seconds a seed; None where not recorded.
@@ -31,8 +32,10 @@ class Row:
     """
 
     rank: int
+    place: int
     record: RunRecord
     metrics: dict[str, tuple[float, float | None]]
+    by_user: float
     parts: dict[str, float | None]
     invalid_share: float | None
     training: float | None
@@ -51,6 +54,9 @@ class Section:
         label: how the cases were chosen.
         parts: part of the test set -> its number of cases; those that hold no case or all of them are left out.
         rows: the runs.
+        pairs: of rows, all tested as one family.
+        resolution: :func:`recbench.stats.resolution`; NaN with one row or one user.
+        stability: how often the first row stays first.
     """
 
     n_cases: int
@@ -58,6 +64,9 @@ class Section:
     label: str
     parts: dict[str, int]
     rows: tuple[Row, ...]
+    pairs: int
+    resolution: float
+    stability: Stability
 
     @property
     def best_traditional(self) -> Row | None:
@@ -85,42 +94,49 @@ def _section(records: list[RunRecord]) -> Section:
         return -round(float(metric(METRIC).by_seed(record.case_results()).mean()), 12), record.run
 
     ranked = sorted(records, key=order)
-    traditional = next((record for record in ranked if is_traditional(record)), None)
-    versus_best = _tests(ranked[0], ranked)
-    # where the best row is the best traditional row, the two families are one
-    versus_traditional = versus_best if traditional is ranked[0] else _tests(traditional, ranked)
-    cases = ranked[0].cases
+    first = next((i for i, record in enumerate(ranked) if is_traditional(record)), None)
+    everyone = range(len(ranked))
+    shown = [(i, other) for other in (0, first) if other is not None for i in everyone if i > other]
+    tests = every_pair(ranked, shown, METRIC)
+    groups = places(len(ranked), lambda i, j: tests[i, j].differs)
+    sums = user_sums([record.case_results() for record in ranked], metric(METRIC).values)
+    by_user = (sums.averaged / sums.counts[:, None]).mean(axis=0)
     rows = tuple(
-        _row(rank, record, versus_best.get(record.run), versus_traditional.get(record.run))
-        for rank, record in enumerate(ranked, start=1)
+        _row(
+            i + 1,
+            groups[i],
+            ranked[i],
+            float(by_user[i]),
+            tests.get((i, 0)),
+            None if first is None else tests.get((i, first)),
+        )
+        for i in everyone
     )
     sizes = {name: int(mask.sum()) for r in ranked for name, mask in masks(r.case_results()).items()}
+    n_cases = len(ranked[0].cases.users)
     return Section(
-        n_cases=len(cases.users),
-        n_users=len(np.unique(cases.users)),
-        label=cases.label,
-        parts={name: n for name, n in sizes.items() if 0 < n < len(cases.users)},
+        n_cases=n_cases,
+        n_users=sums.n_users,
+        label=ranked[0].cases.label,
+        parts={name: n for name, n in sizes.items() if 0 < n < n_cases},
         rows=rows,
+        pairs=len(ranked) * (len(ranked) - 1) // 2,
+        resolution=resolution(sums),
+        stability=stability(sums),
     )
 
 
-def _tests(baseline: RunRecord | None, records: list[RunRecord]) -> dict[str, Tested]:
-    if baseline is None:
-        return {}
-    others = [record for record in records if record is not baseline]
-    return {
-        record.run: test
-        for record, test in zip(others, family([(other, baseline) for other in others], METRIC), strict=True)
-    }
-
-
-def _row(rank: int, record: RunRecord, best: Tested | None, traditional: Tested | None) -> Row:
+def _row(
+    rank: int, place: int, record: RunRecord, by_user: float, best: Tested | None, traditional: Tested | None
+) -> Row:
     results = record.case_results()
     declared = metric(METRIC).values(results).mean(axis=0)
     return Row(
         rank=rank,
+        place=place,
         record=record,
         metrics={m.name: spread(m.by_seed(results)) for m in available(results)},
+        by_user=by_user,
         parts={name: float(declared[mask].mean()) if mask.any() else None for name, mask in masks(results).items()},
         invalid_share=_mean([seed.invalid_share for seed in record.seeds]),
         training=_mean([seed.seconds("training") for seed in record.seeds]),

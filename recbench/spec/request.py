@@ -14,6 +14,8 @@ from recbench.spec.options import Tuning
 BUDGET = {"epochs": "epochs", "train_samples": "samples", "batch_size": "batch_size"}
 """Flags that stand for an option of every model that the run trains, and the name of that option."""
 SET = "set"
+DECODER = "decoder"
+"""The one flag that a grid may range over: a model is trained without its decoder, so all of them share it."""
 
 
 def parse_seeds(value: Any) -> tuple[int, ...]:
@@ -86,14 +88,26 @@ class Request(BaseModel):
         return self.origins.get(name, default)
 
     def with_options(self, values: Mapping[str, Any], origin: str) -> Request:
-        """The request with options set, by ``GROUP.OPTION``."""
+        """The request with options set, by ``GROUP.OPTION``, or with another ``decoder``.
+
+        Raises:
+            UsageError: a decoder's name is not text.
+        """
         options = {group: dict(found) for group, found in self.options.items()}
         origins = dict(self.origins)
+        changed: dict[str, Any] = {}
         for name, value in values.items():
+            if name == DECODER:
+                if not isinstance(value, str) or not value:
+                    raise UsageError(
+                        f"{origin} {name}={value!r} is not valid: name a decoder (recbench list decoders)."
+                    )
+                changed[name], origins[name] = value, origin
+                continue
             group, _, option = name.partition(".")
             options.setdefault(group, {})[option] = value
             origins[f"{SET}.{name}"] = origin
-        return self.model_copy(update={"options": options, "origins": origins})
+        return self.model_copy(update={**changed, "options": options, "origins": origins})
 
 
 FLAGS = tuple(name for name in Request.model_fields if name not in ("options", "tuning", "origins"))

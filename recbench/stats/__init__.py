@@ -1,6 +1,22 @@
-"""Paired tests, intervals and corrections over users; numpy and scipy only."""
+"""Paired tests, intervals, corrections and ranks over users and seeds; numpy and scipy only."""
 
-from recbench.stats.compare import Comparison, compare
+from recbench.stats.compare import Comparison, compare, compare_all
 from recbench.stats.correction import holm
+from recbench.stats.deviation import DeviationRatio, deviation_ratio, seeds_for_ratio
+from recbench.stats.ranking import Stability, places, resolution, stability
+from recbench.stats.sums import user_sums
 
-__all__ = ["Comparison", "compare", "holm"]
+__all__ = [
+    "Comparison",
+    "DeviationRatio",
+    "Stability",
+    "compare",
+    "compare_all",
+    "deviation_ratio",
+    "holm",
+    "places",
+    "resolution",
+    "seeds_for_ratio",
+    "stability",
+    "user_sums",
+]

@@ -1,25 +1,29 @@
-"""Two recommenders on the same test cases: one paired comparison, with the user as its unit.
+"""Recommenders on the same test cases: paired comparisons, with the user as their unit.
 
 A user's cases are dependent (ml-100k: 8,986 windows from 166 users), so cases are never resampled. The metric is
 averaged over seeds first; seeds are not further users, and the same seed number does not pair two models. Why
 permutation and bootstrap and not Wilcoxon: Ihemelandu and Ekstrand, SIGIR 2023; Smucker et al., CIKM 2007.
+
+One quantity is tested, bounded and sized: the difference of the means over cases, in which a user weighs as many cases
+as they have. The difference of the means over users is a second quantity, with a p of its own and no mark.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from recbench.errors import UsageError
-from recbench.stats.resample import bootstrap_ratio, sign_flip_p, two_level_interval
+from recbench.stats.resample import Bootstrap, Pair, sign_flip_p
+from recbench.stats.sums import UserSums, user_sums
 from recbench.types import CaseResults, Floats
 
 ALPHA, POWER_FACTOR = 0.05, 1.959964 + 0.841621  # normal quantiles of two-sided alpha .05 and of 80 % power
 RESAMPLES = 9_999
+PER_PAIR = 200  # sign patterns a pair at least: the smallest p times the number of pairs stays far below alpha
 SEED = 20_261_122  # any fixed number: the same two runs always give the same p
 
 
@@ -32,18 +36,20 @@ class Comparison:
         mean_a, mean_b: mean over test cases and seeds.
         difference: ``mean_a - mean_b``.
         relative: ``difference / mean_b``; NaN where ``mean_b`` is 0.
-        interval: 95 % percentile bootstrap interval of the difference, users resampled.
-        interval_two_level: the same with users and, independently for A and B, seeds resampled; with a single seed on a
-            side it cannot contain that side's spread over seeds.
-        p: two-sided permutation p, flipping the sign of a user's whole summed difference.
+        interval: 95 % interval of the difference over users, given these seeds.
+        interval_two_level: the same over users and seeds; with a single seed on a side it cannot contain that side's
+            spread over seeds. See :class:`recbench.stats.resample.Bootstrap` for both.
+        p: two-sided permutation p, flipping the sign of a user's whole summed difference. It is about these seeds: it
+            does not know that others would give other means.
         effect: Cohen's d_z of the users' summed differences, the quantities that ``p`` flips and the interval
             resamples: their mean over their standard deviation; NaN with one user.
+        by_user, p_by_user: the difference of the means over users (every user weighs the same), and its permutation p.
         wins, ties, losses: users whose own mean is higher, equal, lower under A.
         n_users, n_cases: size of the test set.
         seeds_a, seeds_b: the seeds of each.
         sd_a, sd_b: sample standard deviation over seeds of the mean over cases; None with one seed.
-        detectable: smallest true difference that this test set finds with 80 % power at two-sided alpha .05, from the
-            bootstrap's standard error over users.
+        detectable: smallest true difference that these users and this number of seeds show with 80 % power at two-sided
+            alpha .05, from the standard error over users and seeds.
     """
 
     metric: str
@@ -55,6 +61,8 @@ class Comparison:
     interval_two_level: tuple[float, float]
     p: float
     effect: float
+    by_user: float
+    p_by_user: float
     wins: int
     ties: int
     losses: int
@@ -66,6 +74,18 @@ class Comparison:
     sd_b: float | None
     detectable: float
 
+    def differs(self, p: float) -> bool:
+        """Whether a difference is shown: what every mark, verdict and place asks.
+
+        The corrected p is below .05 (about these seeds) and the interval over users and seeds does not contain 0
+        (about the methods). Never with one user, where there is no interval.
+
+        Args:
+            p: the comparison's p after correction over its family.
+        """
+        low, high = self.interval_two_level
+        return p < ALPHA and (low > 0 or high < 0)
+
 
 def compare(
     a: CaseResults,
@@ -76,70 +96,87 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Comparison:
-    """Compare A with B.
+    """A minus B: :func:`compare_all` of one pair."""
+    return compare_all([a, b], values, metric, resamples=resamples, seed=seed)[0]
+
+
+def compare_all(
+    results: Sequence[CaseResults],
+    values: Callable[[CaseResults], Floats],
+    metric: str = "NDCG@10",
+    pairs: Sequence[Pair] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> list[Comparison]:
+    """Compare runs pair by pair, with the same draws for all.
 
     Args:
-        a, b: results over the same cases in the same order; the seeds may differ in number.
+        results: over the same cases in the same order; the seeds may differ in number.
         values: the metric itself, e.g. ``metric("NDCG@10").values``: results -> [S, N] a value for each seed and case.
         metric: its name, for the report.
-        resamples: draws of each permutation test and bootstrap; the permutation test enumerates all sign patterns
-            where there are no more than this (13 users with a difference, at the default).
-        seed: of the resampling; permutation and interval have streams of their own.
+        pairs: (A, B) as positions in ``results``; None: each with every later one.
+        resamples: draws of each bootstrap and of the permutation test, which draws more where there are more than
+            ``resamples / PER_PAIR`` pairs, and enumerates all sign patterns where there are no more than its draws
+            (13 users with a difference, at the default).
+        seed: of the resampling; permutation and intervals have streams of their own. A pair's intervals do not depend
+            on which other runs are there.
 
     Raises:
-        UsageError: the two were not evaluated on the same cases, or on none.
+        UsageError: the runs were not evaluated on the same cases, or on none.
     """
-    _check_same_cases(a, b)
-    values_a, values_b = values(a), values(b)
-    _, index = np.unique(a.users, return_inverse=True)
-    counts = np.bincount(index).astype(np.float64)
-    sums_a, sums_b = _user_sums(values_a, index), _user_sums(values_b, index)
-    # summing case differences (not subtracting user sums) keeps a tie exactly 0 whenever each case ties
-    sums = _user_sums((values_a.mean(axis=0) - values_b.mean(axis=0))[None], index)[0]
-    sums[np.abs(sums) < 1e-12 * counts] = 0.0
+    sums = user_sums(results, values)
+    if pairs is None:
+        pairs = list(itertools.combinations(range(len(results)), 2))
+    if not pairs:
+        return []
+    # the mean over users flips the same patterns: further columns of the same product
+    rows = np.concatenate([sums.averaged, sums.averaged / sums.counts[:, None]], axis=1)
+    m = len(results)
+    flips = max(resamples, PER_PAIR * len(pairs) - 1)
+    p = sign_flip_p(rows, [*pairs, *((a + m, b + m) for a, b in pairs)], flips, np.random.default_rng([seed, 0]))
+    bootstrap = Bootstrap(sums, resamples, seed)
+    return [
+        _comparison(metric, results, sums, pair, bootstrap, p[i], p[i + len(pairs)]) for i, pair in enumerate(pairs)
+    ]
 
-    streams = [np.random.default_rng([seed, i]) for i in range(3)]
-    interval, error = bootstrap_ratio(sums, counts, resamples, streams[1])
-    seeds_a, seeds_b = values_a.mean(axis=1), values_b.mean(axis=1)
-    mean_a, mean_b = float(seeds_a.mean()), float(seeds_b.mean())
-    difference = float(sums.sum() / counts.sum())
+
+def _comparison(
+    metric: str,
+    results: Sequence[CaseResults],
+    sums: UserSums,
+    pair: Pair,
+    bootstrap: Bootstrap,
+    p: float,
+    p_by_user: float,
+) -> Comparison:
+    a, b = pair
+    differences, levels = sums.difference(a, b), sums.levels(a, b)
+    mean_a, mean_b = (float(sums.seed_means[run].mean()) for run in pair)
+    difference = float(differences.sum() / sums.counts.sum())
     return Comparison(
         metric=metric,
         mean_a=mean_a,
         mean_b=mean_b,
         difference=difference,
         relative=difference / mean_b if mean_b else math.nan,
-        interval=interval,
-        interval_two_level=two_level_interval(sums_a, sums_b, counts, resamples, streams[2]),
-        p=sign_flip_p(sums, resamples, streams[0]),
-        effect=_effect(sums),
-        wins=int((sums > 0).sum()),
-        ties=int((sums == 0).sum()),
-        losses=int((sums < 0).sum()),
-        n_users=len(counts),
-        n_cases=len(index),
-        seeds_a=tuple(a.seeds),
-        seeds_b=tuple(b.seeds),
-        sd_a=_spread(seeds_a),
-        sd_b=_spread(seeds_b),
-        detectable=POWER_FACTOR * error,
+        interval=bootstrap.users(pair),
+        interval_two_level=bootstrap.users_and_seeds(pair),
+        p=p,
+        effect=_effect(differences),
+        by_user=float((differences / sums.counts).mean()),
+        p_by_user=p_by_user,
+        wins=int((differences > 0).sum()),
+        ties=int((differences == 0).sum()),
+        losses=int((differences < 0).sum()),
+        n_users=sums.n_users,
+        n_cases=len(results[a].users),
+        seeds_a=tuple(results[a].seeds),
+        seeds_b=tuple(results[b].seeds),
+        sd_a=_spread(sums.seed_means[a]),
+        sd_b=_spread(sums.seed_means[b]),
+        detectable=POWER_FACTOR * math.sqrt(levels.users + levels.seeds),
     )
-
-
-def _check_same_cases(a: CaseResults, b: CaseResults) -> None:
-    columns = ((getattr(a, name), getattr(b, name)) for name in ("users", "cold", "history_length", "popularity"))
-    if len(a.users) != len(b.users):
-        sizes = f"{len(a.users):,} and {len(b.users):,} cases"
-        raise UsageError(f"the two runs were evaluated on different test cases ({sizes}); compare runs of one test set")
-    if not all(np.array_equal(x, y) for x, y in columns):
-        raise UsageError("the two runs were evaluated on different test cases; compare runs of one test set")
-    if not len(a.users):
-        raise UsageError("the two runs have no test cases; there is nothing to compare")
-
-
-def _user_sums(values: Floats, index: npt.NDArray[np.intp]) -> Floats:
-    """[S, U] a user's summed metric under each seed."""
-    return np.stack([np.bincount(index, weights=row) for row in values]).astype(np.float64)
 
 
 def _effect(sums: Floats) -> float:

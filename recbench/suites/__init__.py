@@ -9,17 +9,25 @@ A suite's file::
     cells:
       - {model: [bigrec, llara], loss: [lml, msl], name: "{model}+{loss}"}
       - {model: bigrec, loss: msl, grid: {loss.tau: [1, 2]}, name: MSL + tuning tau}
+      - {model: bigrec, loss: lml, grid: {decoder: [constrained_beam, grounding]}, name: the better decoder}
     comparisons:
-      - {of: BIGRec+MSL, over: [BIGRec+LML]}
+      - {of: BIGRec+MSL, over: [BIGRec+LML], improvement: true, deviation: true}
+    controls:                               # a method next to itself without its idea
+      - {of: LLaRA+MSL, cell: BIGRec+MSL, without: collaborative tokens}
+
+``improvement`` asks for a row with the gain over the best of ``over``, ``deviation`` for a test of how far both scatter
+over seeds.
 
 A cell holds the flags of ``recbench run`` by name, options under ``set``, and a ``grid`` of options to choose on
-validation. A list in model, loss, decoder, dataset or llm stands for one cell each. ``null`` takes a default back: a
-flag, an option, a group of options, or all of ``set``. Default options that a cell's method does not have are skipped.
+validation. A grid may also range over the ``decoder``: of one trained model, the decoder is taken that ranks the
+validation sample best. A list in model, loss, decoder, dataset or llm stands for one cell each. ``null`` takes a
+default back: a flag, an option, a group of options, or all of ``set``. Default options that a cell's method does not
+have are skipped.
 """
 
 from __future__ import annotations
 
 from recbench.suites.load import load, names
-from recbench.suites.suite import Cell, Comparison, Suite
+from recbench.suites.suite import Cell, Comparison, Control, Suite
 
-__all__ = ["Cell", "Comparison", "Suite", "load", "names"]
+__all__ = ["Cell", "Comparison", "Control", "Suite", "load", "names"]

@@ -16,7 +16,7 @@ from recbench.errors import UsageError, did_you_mean, short
 from recbench.spec.request import FLAGS, SET, Layer, combine
 from recbench.suites.applies import reads_titles, without_effect
 from recbench.suites.published import read_published
-from recbench.suites.suite import Cell, Comparison, Suite
+from recbench.suites.suite import Cell, Comparison, Control, Suite
 
 FOLDER = Path(__file__).parent
 AXES = ("model", "loss", "decoder", "dataset", "llm")
@@ -38,6 +38,16 @@ class _Comparison(BaseModel):
 
     of: str
     over: list[str] = Field(min_length=1)
+    improvement: bool = False
+    deviation: bool = False
+
+
+class _Control(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    of: str
+    cell: str
+    without: str = Field(min_length=1)
 
 
 class _File(BaseModel):
@@ -49,6 +59,10 @@ class _File(BaseModel):
     names: dict[str, str] = Field(default_factory=dict)
     defaults: _Cells = Field(default_factory=_Cells)
     comparisons: list[_Comparison] = Field(default_factory=list)
+    controls: list[_Control] = Field(default_factory=list)
+
+
+PARTS: dict[Any, type[BaseModel]] = {"comparisons": _Comparison, "controls": _Control}
 
 
 def names() -> list[str]:
@@ -73,9 +87,10 @@ def load(text: str) -> Suite:
     reading = _Reading(file, _validated(file))
     found = reading.content
     cells = reading.cells()
-    comparisons = reading.comparisons([cell.name for cell in cells])
+    called = [cell.name for cell in cells]
+    comparisons, controls = reading.comparisons(called), reading.controls(called)
     published = read_published(path.parent / found.published, reading.at("published")) if found.published else {}
-    return Suite(path.stem, text, found.title or path.stem, cells, comparisons, published)
+    return Suite(path.stem, text, found.title or path.stem, cells, comparisons, controls, published)
 
 
 def _validated(file: Document) -> _File:
@@ -88,7 +103,7 @@ def _validated(file: Document) -> _File:
         first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
         where, key = _at(file, *first["loc"]), ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            known = _Comparison if first["loc"][0] == "comparisons" else _File
+            known = PARTS.get(first["loc"][0], _File)
             name = str(first["loc"][-1])
             raise UsageError(f"{where}: unknown key {short(name)}: {did_you_mean(name, known.model_fields)}") from None
         problem = first["msg"].removeprefix("Input ").replace("valid dictionary", "mapping").replace("valid ", "")
@@ -214,9 +229,22 @@ class _Reading:
             UsageError: one names something that is not a cell.
         """
         for number, declared in enumerate(self.content.comparisons):
-            for name in (declared.of, *declared.over):
-                if name not in cells:
-                    raise UsageError(
-                        f"{self.at('comparisons', number)}: {name!r} is not a cell: {did_you_mean(name, cells)}"
-                    )
-        return tuple(Comparison(declared.of, tuple(declared.over)) for declared in self.content.comparisons)
+            self._known((declared.of, *declared.over), cells, "comparisons", number)
+        return tuple(Comparison(c.of, tuple(c.over), c.improvement, c.deviation) for c in self.content.comparisons)
+
+    def controls(self, cells: list[str]) -> tuple[Control, ...]:
+        """The declared controls among the cells of these names.
+
+        Raises:
+            UsageError: one names something that is not a cell, or is the control of itself.
+        """
+        for number, declared in enumerate(self.content.controls):
+            self._known((declared.of, declared.cell), cells, "controls", number)
+            if declared.of == declared.cell:
+                raise UsageError(f"{self.at('controls', number)}: {declared.of!r} cannot be its own control.")
+        return tuple(Control(c.of, c.cell, c.without) for c in self.content.controls)
+
+    def _known(self, named: tuple[str, ...], cells: list[str], *place: Any) -> None:
+        for name in named:
+            if name not in cells:
+                raise UsageError(f"{self.at(*place)}: {name!r} is not a cell: {did_you_mean(name, cells)}")

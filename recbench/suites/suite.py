@@ -51,10 +51,30 @@ class Cell:
 
 @dataclass(frozen=True)
 class Comparison:
-    """``of`` is tested against each of ``over``."""
+    """``of`` is tested against each of ``over``.
+
+    Attributes:
+        improvement: whether the report has a row with the gain of ``of`` over the best of ``over``, metric by metric.
+        deviation: whether the report also compares how far they scatter over seeds.
+    """
 
     of: str
     over: tuple[str, ...]
+    improvement: bool = False
+    deviation: bool = False
+
+
+@dataclass(frozen=True)
+class Control:
+    """``cell`` is ``of`` without its idea: what is left of a method's lead is its idea's.
+
+    Attributes:
+        without: what it lacks, in words.
+    """
+
+    of: str
+    cell: str
+    without: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +87,7 @@ class Suite:
         title: one line.
         cells: in the order they run.
         comparisons: what the report tests, one declared family.
+        controls: methods next to themselves without their idea, a second declared family.
         published: method -> data set -> metric -> number; empty where the suite repeats no table.
     """
 
@@ -75,4 +96,5 @@ class Suite:
     title: str
     cells: tuple[Cell, ...]
     comparisons: tuple[Comparison, ...]
+    controls: tuple[Control, ...]
     published: Mapping[str, Mapping[str, Mapping[str, float]]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -96,7 +97,7 @@ def test_tuning_is_part_of_the_record_and_saw_no_test_case(small) -> None:
 def test_report_from_committed_records(small) -> None:
     printed = small.call("suite", "report", "small.yaml")
     assert printed.exit_code == 0, printed.output
-    assert "| BIGRec+S-DPO | 2 |" in printed.stdout
+    assert "| BIGRec+S-DPO † | 2 |" in printed.stdout
     assert "+50.0%" in printed.stdout  # published .03 over .02
     assert small.call("suite", "add", "small.yaml", "--records", "board").exit_code == 0
     out = ["--records", "board", "--out", "page.md"]
@@ -120,11 +121,69 @@ def test_a_report_does_not_mix_settings(small, tmp_path: Path) -> None:
     assert "0 of 1 declared comparison," in page
     assert small.invoke(folder, *lml, "--seeds", "1", "--set", "train.learning_rate=0.002").exit_code == 0
     page = small.invoke(folder, "suite", "report", "small.yaml").stdout
-    assert "LML exact: left out, since its train.learning\\_rate differs from that of BIGRec+LML" in page
+    assert re.search(
+        r"LML exact[^\n]*: left out, since its train\.learning\\_rate differs from that of BIGRec\+LML", page
+    )
     (folder / "small.yaml").write_text((folder / "small.yaml").read_text().replace("epochs: 1", "epochs: 2"))
     result = small.invoke(folder, "suite", "report", "small.yaml")
     assert result.exit_code == 2
     assert "No record of small fits" in result.stderr
+
+
+BETTER = """
+defaults:
+  model: bigrec
+  dataset: csv
+  data_dir: own.csv
+  device: cpu
+  seeds: 2
+  epochs: 1
+  train_samples: 32
+  set:
+    llm: {hidden: 32, layers: 1, vocabulary: 300}
+    evaluate: {validation_cases: 4, cases: 8}
+    machine: {threads: 1}
+cells:
+  - {loss: [lml, sdpo], grid: {decoder: [constrained_beam, grounding]}, name: "{loss}"}
+comparisons: [{of: sdpo, over: [lml], improvement: true}]
+controls: [{of: sdpo, cell: lml, without: preferences}]
+"""
+
+
+def test_the_better_decoder_is_chosen_on_validation_of_one_model(small, tmp_path: Path) -> None:
+    """As the paper reports Table 5: nothing is trained for the second decoder, and the record says what was chosen."""
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(small.folder, folder)
+    (folder / "better.yaml").write_text(BETTER)
+    trained = {p.name for kind in ("tuned", "preferred") for p in (folder / "runs/steps").glob(f"{kind}-*")}
+    before = {p.name for p in (folder / "runs/steps").glob("ranking-*")}
+    result = small.invoke(folder, "suite", "run", "better.yaml")
+    assert result.exit_code == 0, result.output
+    assert {p.name for kind in ("tuned", "preferred") for p in (folder / "runs/steps").glob(f"{kind}-*")} == trained
+    metas = [read_meta(p) for p in (folder / "runs/steps").glob("ranking-*") if p.name not in before]
+    tried = [meta["facts"]["decoder"]["name"] for meta in metas if meta["facts"]["part"] == "validation"]
+    assert sorted(tried) == ["constrained_beam", "constrained_beam", "grounding", "grounding"]
+    runs = json.loads((folder / "runs/suites/better-own.json").read_text())["cells"]
+    for name in ("lml", "sdpo"):
+        record = read(folder / "runs" / runs[name] / "record.json")
+        assert record.spec["tuning"]["grid"] == {"decoder": ["constrained_beam", "grounding"]}
+        found = re.findall(r"decoder=(\w+): validation NDCG@10 ([\d.]+)", result.stderr)
+        scores = {decoder: float(score) for decoder, score in (found[:2] if name == "lml" else found[2:])}
+        chosen = record.spec["recommender"]["decoder"]["name"]
+        # the first of the grid unless the second is better by more than the error of their difference
+        assert chosen in scores
+        assert chosen == "constrained_beam" or scores["grounding"] > scores["constrained_beam"]
+    page = small.invoke(folder, "suite", "report", "better.yaml", "--figure", "time.png")
+    assert page.exit_code == 0, page.output
+    assert "improvement over lml" in page.stdout
+    assert "control, without preferences: lml" in page.stdout
+    assert "(of 2)" in page.stdout
+    assert "## Trie" in page.stdout
+    assert (folder / "time.png").read_bytes().startswith(b"\x89PNG")
+    refused = small.invoke(folder, "suite", "report", "better.yaml", "--figure", "time.svg")
+    assert (refused.exit_code, "must end in .png" in refused.stderr) == (2, True)
 
 
 def test_tune_prints_every_setting(small, tools) -> None:
@@ -142,6 +201,7 @@ def test_tune_prints_every_setting(small, tools) -> None:
         ("cells: [{model: nosuch}]", "nosuch"),
         ("cells: [{model: bigrec, set: {loss: {gamma: 1}}}]", "gamma"),
         ("cells: [{model: bigrec, loss: lml, grid: {loss.tau: [1]}}]", "two or more"),
+        ("cells: [{model: bigrec, loss: lml, grid: {decoder: [exact, beem]}}]", "beem"),
     ],
 )
 def test_bad_suites(tmp_path: Path, tools: SimpleNamespace, content: str, culprit: str) -> None:

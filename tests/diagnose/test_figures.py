@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from scipy import stats
 
-from recbench.diagnose import figures
+from recbench.diagnose import figures, study
 
 STEPS = [0, 10, 20, 30]
 SNAPSHOT = {
     "over_vocabulary": [0.9, 0.1, 0.05, 0.7],
     "over_valid": [0.5, 0.0, 0.0, 0.02],
     "branching": [1.0, 0.0, 0.0, 1.0],
+    "depth": [0, 1, 5, 3],
     "logits": np.random.default_rng(0).normal(3, 2, 500).tolist(),
     "centred": np.random.default_rng(1).normal(0, 2, 500).tolist(),
 }
@@ -36,6 +37,13 @@ DATA: dict[str, dict[str, Any]] = {
         "marks": {"ats": [0.041, 0.043]},
     },
     "valid_logits": SNAPSHOT,
+    "accuracy_and_time": {
+        "metric": "NDCG@10",
+        "rows": [
+            {"name": "LML", "seconds": [100.0, 120.0], "values": [0.02, 0.03]},
+            {"name": "S-DPO", "seconds": [400.0, 410.0], "values": [0.02, 0.025]},
+        ],
+    },
 }
 
 
@@ -104,6 +112,23 @@ def test_temperatures_are_ordered_and_averaged(tmp_path: Path, drawn: list[Figur
     assert list(level.get_ydata()) == pytest.approx([0.042, 0.042])
     assert len(drawn[0].axes[0].collections) == 1
     assert not drawn[1].axes[0].collections, "one seed has no spread"
+
+
+def test_time_is_drawn_by_seed(tmp_path: Path, drawn: list[Figure]) -> None:
+    draw("accuracy_and_time", tmp_path / "a.png")
+    first, second = drawn[0].axes[0].lines
+    assert (list(first.get_xdata()), list(first.get_ydata())) == ([100, 120], [0.02, 0.03])
+    assert (first.get_label(), second.get_label()) == ("LML (110 s)", "S-DPO (405 s)")
+    assert first.get_color() != second.get_color()
+    assert drawn[0].axes[0].get_xlim()[0] == 0
+
+
+def test_small_weights_among_the_first_three_tokens() -> None:
+    """Section 4.2.1, next to what three tokens would have by chance."""
+    claim = study._weight_claim(SNAPSHOT)
+    shares = {name: [v for k, v in found.items() if "first three" in k] for name, found in claim.items()}
+    assert shares["LML"] == [0.0, 0.5, None, 0.5]  # .05 at place 5; no small weight where there is a choice
+    assert shares["MSL"] == [pytest.approx(1 / 3), 0.5, 0.0, 0.5]  # places 1, 5 and 3; of the choices place 3
 
 
 def test_moments_are_those_of_scipy() -> None:

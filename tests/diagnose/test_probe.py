@@ -99,6 +99,7 @@ def test_snapshot_is_of_all_positions() -> None:
     for name, values in [
         ("over_vocabulary", found.weight_over_vocabulary),
         ("over_valid", found.weight_over_valid),
+        ("depth", answers.depth),
         ("logits", found.logits),
         ("centred", found.centred),
     ]:

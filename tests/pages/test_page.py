@@ -12,8 +12,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from recbench.errors import DataError, UsageError
+from recbench.evaluation import metric
 from recbench.pages import build, check, compare_records, family, html_page, load_records, markdown_page, rows_of
-from recbench.pages.blocks import plain
+from recbench.pages.blocks import Paragraph, Table, plain
+from recbench.pages.dataset import marks
+from recbench.pages.deviation import DeviationPair, deviations
 from recbench.pages.records import command_of
 from recbench.pages.rows import sections
 from recbench.results import (
@@ -27,6 +30,7 @@ from recbench.results import (
     spec_hash,
     write,
 )
+from recbench.stats import holm
 
 ITEMS = 50
 
@@ -139,15 +143,91 @@ def test_rows_are_ranked_tested_and_costed(records: list[RunRecord]) -> None:
 
 def test_the_page_says_what_a_reader_needs(records: list[RunRecord]) -> None:
     text = markdown_page(records)
-    assert "## Test set: 400 cases of 40 users (at most 20 windows a user)" in text
+    assert re.search(r"## Test set: 400 cases of 40 users \(at most 20 windows a user\), resolution 0\.0\d+\n", text)
     for needed in (
-        *("picked on this test set", "The unit is the user", "Holm", "two families", "recbench run --model llara"),
+        *("picked on this test set", "The unit is the user", "over all 6 pairs", "recbench run --model llara"),
+        *("p is about these seeds", "interval over users and seeds without 0", "Row 1 stays first in 100%"),
         *("▲", "▼", " ± ", "1.5 GiB", "120 s", "0.1.0 (01234567)", "12.5%", "removed \\| kept (rows", "abab"),
     ):
         assert needed in text
     header = next(line for line in text.splitlines() if "Method | Loss" in line)
     row = next(line for line in text.splitlines() if line.startswith("| 1 | llara"))
     assert header.count("|") == row.count("|")
+
+
+def test_all_pairs_of_rows_are_one_family(records: list[RunRecord]) -> None:
+    (section,) = sections(records)
+    ranked = [row.record for row in section.rows]
+    pairs = list(itertools.combinations(range(4), 2))
+    expected = dict(zip(pairs, holm([compare_records(ranked[a], ranked[b]).p for a, b in pairs]), strict=True))
+    for i, row in enumerate(section.rows[1:], start=1):
+        assert row.best is not None
+        assert row.best.p_holm == pytest.approx(expected[0, i], abs=0.01)
+        assert row.best.comparison.difference == pytest.approx(
+            row.metrics["NDCG@10"][0] - section.rows[0].metrics["NDCG@10"][0]
+        )
+
+
+def test_a_row_above_the_best_traditional_one_is_tested_against_it(records: list[RunRecord]) -> None:
+    (section,) = sections(records)
+    ranks = {row.record.labels.method: row for row in section.rows}
+    above = ranks["llara"].traditional
+    assert above is not None
+    assert above.comparison.difference > 0
+    assert marks(ranks["llara"]) == ("–", "▲")
+    assert marks(ranks["sasrec"])[0] == "▼"
+
+
+def test_a_mark_needs_p_and_the_interval_over_users_and_seeds() -> None:
+    """One seed far above, one far below: users agree on the difference of these seeds, others would differ."""
+    steady, wild = make("steady", 0.3, 3), make("wild", 0.5, 3)
+    low = make("low", 0.2, 1).seeds[0].ranks
+    wild = wild.model_copy(update={"seeds": (*wild.seeds[:2], wild.seeds[2].model_copy(update={"ranks": low * 0}))})
+    (section,) = sections([steady, wild])
+    tested = next(row.best for row in section.rows if row.best is not None)
+    assert tested.p_holm < 0.05
+    assert tested.comparison.interval[1] < 0 or tested.comparison.interval[0] > 0
+    assert tested.comparison.interval_two_level[0] < 0 < tested.comparison.interval_two_level[1]
+    assert marks(section.rows[1])[0] == "="
+    assert [row.place for row in section.rows] == [1, 1]
+
+
+def test_places_and_means_over_users_are_on_the_page(records: list[RunRecord]) -> None:
+    (section,) = sections(records)
+    places = {row.record.labels.method: row.place for row in section.rows}
+    assert places == {"llara": 1, "sasrec": 2, "bigrec": 2, "popularity": 4}
+    text = markdown_page(records)
+    header = next(line for line in text.splitlines() if "Method | Loss" in line).split("|")
+    row = next(line for line in text.splitlines() if line.startswith("| 1 | llara")).split("|")
+    found = section.rows[0].record.case_results()
+    own = [metric("NDCG@10").values(found).mean(0)[found.users == user].mean() for user in np.unique(found.users)]
+    assert row[header.index(" NDCG@10 by user ")].strip() == f"{np.mean(own):.4f}"
+    assert row[header.index(" Place ")].strip() == "1"
+
+
+def test_deviations_say_what_the_seeds_can_show(records: list[RunRecord]) -> None:
+    llara, sasrec = records[2], records[1]
+    table, note, reading = deviations([DeviationPair("L", llara, "S", sasrec, {"toy": 6.0, "book": 0.1})])
+    assert isinstance(table, Table)
+    values = [metric("NDCG@10").by_seed(r.case_results()) for r in (llara, sasrec)]
+    ratio = values[0].std(ddof=1) / values[1].std(ddof=1)
+    assert table.header[-2:] == ("toy, published", "book, published")
+    assert table.rows[0][5] == f"{ratio:.2f}"
+    assert table.rows[0][-1] == "0.10"
+    assert isinstance(reading, Paragraph)
+    assert reading.text.startswith("No difference in deviation is shown between L and S. With 3 and 3 seeds")
+    assert "must exceed 6.2" in reading.text  # the square root of F(.975; 2, 2) = 39
+    low, high = ratio / 39**0.5, ratio * 39**0.5
+    for published, seeds, name in ((6.0, 5, "toy"), (0.1, 4, "book")):
+        where = "within" if low <= published <= high else "outside"
+        sentence = f"The published {published} ({name}) is {where} the interval; {seeds} seeds each show it"
+        assert sentence in reading.text
+    assert isinstance(note, Paragraph)
+    assert deviations([]) == []
+    with pytest.raises(UsageError, match="two seeds or more"):
+        deviations([DeviationPair("L", llara, "P", records[0])])
+    with pytest.raises(UsageError, match="different test cases"):
+        deviations([DeviationPair("L", llara, "S", make("sasrec", 0.3, 3, limit=100))])
 
 
 def test_the_page_does_not_depend_on_the_order_of_records(records: list[RunRecord]) -> None:
@@ -209,11 +289,13 @@ def test_comparison_as_text(records: list[RunRecord]) -> None:
     tested = family([(other, records[0]) for other in records[1:]])
     assert all(t.p_holm >= t.comparison.p for t in tested)
     lines = dict(rows_of(tested[1].comparison, "llara", "popularity", tested[1].p_holm, len(tested)))
-    assert lines["p after Holm"].endswith("(3 comparisons declared): different")
+    assert lines["p after Holm"].endswith("(3 comparisons declared)")
+    assert lines["verdict"].startswith("different")
     assert lines["llara minus popularity"].startswith("+0.")
     assert lines["test set"] == "400 cases of 40 users"
     alone: dict[str, Any] = dict(rows_of(compare_records(records[0], records[1], "HR@5")))
-    assert alone["p after Holm"].endswith("(1 comparison declared): different")
+    assert alone["p after Holm"].endswith("(1 comparison declared)")
+    assert alone["difference of the means over users"].startswith("-0.")
     assert alone["HR@5 of A"].endswith("over seed 1")
 
 

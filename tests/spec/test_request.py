@@ -113,3 +113,13 @@ def test_an_error_in_a_file_names_file_and_line(tmp_path: Path) -> None:
 def test_seeds(text: Any, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
     assert parse_seeds(seeds_text(seeds)) == seeds
+
+
+def test_a_grid_may_name_the_decoder_and_nothing_else_without_a_group() -> None:
+    request = combine([layer("a", model="bigrec", set={"loss": {"tau": 2}})])
+    found = request.with_options({"decoder": "grounding", "loss.tau": 3}, "--grid")
+    assert (found.decoder, found.options) == ("grounding", {"loss": {"tau": 3}})
+    assert (found.origin("decoder"), found.origin("set.loss.tau")) == ("--grid", "--grid")
+    assert (request.decoder, request.options) == (None, {"loss": {"tau": 2}})
+    with pytest.raises(UsageError, match="--grid decoder=3 is not valid: name a decoder"):
+        request.with_options({"decoder": 3}, "--grid")

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from recbench.errors import UsageError
 from recbench.evaluation import metric, ndcg
-from recbench.stats import Comparison, compare
-from recbench.stats.resample import bootstrap_ratio, sign_flip_p, two_level_interval
+from recbench.stats import Comparison, compare, compare_all, user_sums
+from recbench.stats.resample import Bootstrap, sign_flip_p
+from recbench.stats.sums import UserSums
 from recbench.types import CaseResults
 
 NDCG = metric("NDCG@10").values
@@ -45,10 +47,28 @@ def test_p_is_the_exact_share_of_sign_patterns(users: int, seed: int) -> None:
     assert compare(a, b, NDCG).p == pytest.approx(expected)
 
 
-def test_sampled_p_is_near_the_exact_one() -> None:
+def flip(sums: np.ndarray, resamples: int, seed: int = 0) -> float:
+    """p of summed differences: of two runs, the second of which is 0."""
+    rows = np.stack([sums, np.zeros_like(sums)], axis=1)
+    return sign_flip_p(rows, [(0, 1)], resamples, np.random.default_rng(seed))[0]
+
+
+@pytest.mark.parametrize("users", [12, 60, 500])
+def test_sampled_p_is_near_scipys(users: int) -> None:
+    sums = np.random.default_rng(5).normal(1.5 / users**0.5, 1, size=users)
+    rng = np.random.default_rng(1)
+    scipys = stats.permutation_test(
+        (sums,), np.sum, permutation_type="samples", n_resamples=4_095, batch=500, vectorized=True, rng=rng
+    ).pvalue
+    assert flip(sums, 2**12 - 2) == pytest.approx(scipys, abs=0.03)
+
+
+def test_all_patterns_are_counted_where_they_are_few() -> None:
     sums = np.random.default_rng(5).normal(0.4, 1, size=12)
-    exact = sign_flip_p(sums, 2**12, np.random.default_rng(0))
-    assert sign_flip_p(sums, 2**12 - 1, np.random.default_rng(0)) == pytest.approx(exact, abs=0.03)
+    patterns = np.array(list(itertools.product([-1, 1], repeat=12))) @ sums
+    share = np.mean(np.abs(patterns) >= abs(sums.sum()) - 1e-12)
+    assert flip(sums, 2**12 - 1, seed=0) == flip(sums, 2**12 - 1, seed=1) == pytest.approx(share)
+    assert flip(sums, 2**12 - 2, seed=0) != flip(sums, 2**12 - 2, seed=1)
 
 
 def test_swapping_the_two_only_changes_signs() -> None:
@@ -60,6 +80,7 @@ def test_swapping_the_two_only_changes_signs() -> None:
     assert ab.effect == pytest.approx(-ba.effect)
     assert (ab.wins, ab.ties, ab.losses) == (ba.losses, ba.ties, ba.wins)
     assert ab.detectable == pytest.approx(ba.detectable)
+    assert (ab.by_user, ab.p_by_user) == pytest.approx((-ba.by_user, ba.p_by_user))
     # its seed draws differ between the sides, so it only agrees up to simulation error
     assert ab.interval_two_level == pytest.approx((-ba.interval_two_level[1], -ba.interval_two_level[0]), abs=0.004)
 
@@ -91,35 +112,81 @@ def test_p_is_uniform_where_nothing_differs() -> None:
         assert share == pytest.approx(level, abs=3.5 * math.sqrt(level * (1 - level) / 200))
 
 
-def test_bootstrap_interval_covers_the_truth() -> None:
-    rng = np.random.default_rng(7)
-    covered = []
-    for _ in range(200):
-        counts = rng.integers(1, 20, size=60).astype(float)
-        sums = counts * 0.1 + rng.normal(size=60) * np.sqrt(counts)
-        (low, high), _ = bootstrap_ratio(sums, counts, 499, rng)
-        covered.append(low <= 0.1 <= high)
-    assert np.mean(covered) == pytest.approx(0.93, abs=0.05)  # the percentile interval is slightly narrow at 60 users
+def noise(rng: np.random.Generator, users: int, seeds: int, run_sd: float) -> UserSums:
+    """Two systems that are one: users differ, each scatters over seeds, and a seed moves a whole run."""
+    counts = rng.integers(1, 9, size=users).astype(float)
+    level = rng.normal(size=users)
+    runs = [(level + rng.normal(size=(seeds, users)) + rng.normal(0, run_sd, (seeds, 1))) * counts for _ in "AB"]
+    return UserSums(counts, tuple(runs))
 
 
-def test_two_levels_equal_one_with_one_seed_and_widen_with_noisy_seeds() -> None:
+def test_interval_over_users_is_scipys_percentile_interval_widened() -> None:
+    sums = noise(np.random.default_rng(7), 40, 2, 0.5)
+    difference = sums.difference(0, 1)
+
+    def ratio(s: np.ndarray, c: np.ndarray, axis: int) -> np.ndarray:
+        return s.sum(axis=axis) / c.sum(axis=axis)
+
+    scipys = stats.bootstrap(
+        (difference, sums.counts), ratio, paired=True, n_resamples=9_999, method="percentile", rng=0
+    ).confidence_interval
+    estimate = difference.sum() / sums.counts.sum()
+    wider = math.sqrt(40 / 39) * stats.t.ppf(0.975, 39) / stats.norm.ppf(0.975)
+    expected = [estimate + wider * (end - estimate) for end in scipys]
+    assert Bootstrap(sums, 9_999, 0).users((0, 1)) == pytest.approx(expected, abs=0.03 * (expected[1] - expected[0]))
+
+
+@pytest.mark.parametrize(("seeds", "run_sd"), [(5, 0.0), (5, 0.3), (3, 0.3), (5, 2.0), (3, 2.0)])
+def test_interval_over_users_and_seeds_covers_the_truth(seeds: int, run_sd: float) -> None:
+    """Few seeds, whether they scatter as users do or move whole runs; draws of S of S seeds alone cover 80 % at 3."""
     rng = np.random.default_rng(8)
-    counts = rng.integers(1, 9, size=80).astype(float)
-    a, b = rng.normal(size=(1, 80)), rng.normal(size=(1, 80))
-    one = bootstrap_ratio((a - b)[0], counts, 9999, np.random.default_rng(0))[0]
-    assert two_level_interval(a, b, counts, 9999, np.random.default_rng(1)) == pytest.approx(one, abs=0.02)
-    noisy = a + np.array([[-1.0], [-0.5], [0], [0.5], [1.0]]) * counts
-    low, high = two_level_interval(noisy, b, counts, 9999, np.random.default_rng(1))
-    assert high - low > 1.5 * (one[1] - one[0])
+    draws = [Bootstrap(noise(rng, 30, seeds, run_sd), 299, i).users_and_seeds((0, 1)) for i in range(300)]
+    assert 0.91 <= np.mean([low <= 0 <= high for low, high in draws]) <= 0.99
+
+
+def test_one_seed_has_no_seed_part_and_noisy_seeds_widen() -> None:
+    one = Bootstrap(noise(np.random.default_rng(8), 80, 1, 0.5), 999, 0)
+    assert one.users_and_seeds((0, 1)) == one.users((0, 1))
+    many = Bootstrap(noise(np.random.default_rng(8), 80, 5, 2.0), 999, 0)
+    (low, high), (lower, higher) = many.users((0, 1)), many.users_and_seeds((0, 1))
+    assert higher - lower > 2 * (high - low)
 
 
 def test_detectable_difference_has_its_power() -> None:
     # a normal difference with the detectable mean is found in about four of five draws
     rng = np.random.default_rng(9)
-    counts = np.ones(100)
-    detectable = 2.8016 * bootstrap_ratio(rng.normal(size=100), counts, 999, rng)[1]
-    found = [sign_flip_p(rng.normal(detectable, 1, size=100), 499, rng) <= 0.05 for _ in range(200)]
-    assert np.mean(found) == pytest.approx(0.8, abs=0.12)
+    shown = [flip(rng.normal(2.8016 / 10, 1, size=100), 499, i) <= 0.05 for i in range(200)]
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.12)
+    sums = UserSums(np.ones(100), (rng.normal(size=(1, 100)), np.zeros((1, 100))))
+    assert math.sqrt(sums.levels(0, 1).users) == pytest.approx(0.1, rel=0.3)
+
+
+def test_a_pair_is_the_same_alone_and_among_others() -> None:
+    rng = np.random.default_rng(3)
+    who = np.arange(200) % 40
+    runs = [cases(who, np.where(rng.random((s, 200)) < 0.3, rng.integers(1, 11, (s, 200)), 0)) for s in (5, 1, 3)]
+    together = compare_all(runs, NDCG)
+    alone = [compare(runs[a], runs[b], NDCG) for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert together == alone
+    assert compare_all(runs, NDCG, pairs=[]) == []
+
+
+def test_a_difference_needs_p_and_the_interval() -> None:
+    c = compare(*random_pair(np.random.default_rng(1), 30, 200, seeds=3, lead=0.3), NDCG)
+    for low, high, p, shown in ((0.1, 0.2, 0.049, True), (-0.2, -0.1, 0.01, True), (-0.1, 0.2, 0.001, False)):
+        assert dataclasses.replace(c, interval_two_level=(low, high)).differs(p) is shown
+    assert not dataclasses.replace(c, interval_two_level=(0.1, 0.2)).differs(0.05)
+    assert not dataclasses.replace(c, interval_two_level=(math.nan, math.nan)).differs(0.001)
+
+
+def test_the_mean_over_users_is_a_quantity_of_its_own() -> None:
+    a, b = random_pair(np.random.default_rng(11), 11, 60, seeds=2)
+    c = compare(a, b, NDCG)
+    own = np.array([(NDCG(a) - NDCG(b)).mean(0)[a.users == user].mean() for user in range(11)])
+    flips = np.array(list(itertools.product([-1, 1], repeat=11))) @ own
+    assert c.by_user == pytest.approx(own.mean())
+    assert c.p_by_user == pytest.approx(np.mean(np.abs(flips) >= abs(own.sum()) - 1e-12))
+    assert c.p_by_user != c.p
 
 
 def test_different_numbers_of_seeds_and_effect_by_hand() -> None:
@@ -164,6 +231,7 @@ def test_one_user_has_no_interval() -> None:
     c = compare(a, b, NDCG)
     assert c.p == 1.0
     assert all(math.isnan(x) for x in (*c.interval, *c.interval_two_level, c.effect, c.detectable))
+    assert not c.differs(0.0)
 
 
 def test_other_cases_are_refused() -> None:
@@ -174,7 +242,7 @@ def test_other_cases_are_refused() -> None:
     with pytest.raises(UsageError, match="different test cases"):
         compare(a, dataclasses.replace(b, popularity=b.popularity + 1), NDCG)
     with pytest.raises(UsageError, match="no test cases"):
-        compare(cases(np.zeros(0), np.zeros((1, 0))), cases(np.zeros(0), np.zeros((1, 0))), NDCG)
+        user_sums([cases(np.zeros(0), np.zeros((1, 0)))], NDCG)
 
 
 def test_speed() -> None:

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from recbench import registry
 from recbench.errors import UsageError
 from recbench.suites import load, names
 
@@ -24,7 +25,9 @@ def test_committed_suites_are_sound():
     for name in names():
         found = load(name)
         known = set(found.published)
-        assert not known or known == {cell.name for cell in found.cells}, "cells and published rows differ"
+        only_controls = {control.cell for control in found.controls} - known
+        cells = {cell.name for cell in found.cells}
+        assert not known or known == cells - only_controls, "cells and published rows differ"
         assert not any(cell.skipped for cell in found.cells)
 
 
@@ -36,6 +39,32 @@ def test_published_numbers_are_the_papers():
     assert table["A-LLM+MSL"]["book"]["ndcg@10"] / table["A-LLM+LML"]["book"]["ndcg@10"] - 1 == pytest.approx(
         0.3944, abs=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("control", "of", "model", "without"),
+    [
+        ("SASRec (DROS's sizes and loss)", "SASRec+DROS", "dros", {"alpha"}),
+        ("DLLM2Rec (both weights 0)", "DLLM2Rec", "dllm2rec", {"ed_weight", "lam"}),
+        ("SASRec (LLM-CF's sizes)", "LLM-CF", "llmcf", set()),
+    ],
+)
+def test_a_control_has_the_sizes_of_its_method(control, of, model, without):
+    """It differs in its idea alone, whatever the defaults of both plugins become."""
+    found = load("table5")
+    assert any((c.of, c.cell) == (of, control) for c in found.controls)
+    cells = {cell.name: cell for cell in found.cells}
+    assert cells[of].model == model
+
+    def options(cell):
+        return registry.get("backbone", cell.model).options(**cell.options.get("backbone", {})).model_dump()
+
+    own, other = options(cells[control]), options(cells[of])
+    assert {name for name in own.keys() & other.keys() if own[name] != other[name]} == without
+    assert {"layers", "heads", "hidden", "inner", "dropout", "attention_dropout", "output"} <= own.keys() & other.keys()
+    assert cells[control].flags.get("epochs") == cells[of].flags.get("epochs")
+    losses = [registry.get("backbone", cells[name].model).default_loss for name in (control, of)]
+    assert losses[0] == losses[1]
 
 
 def test_lists_stand_for_one_cell_each(suite):
@@ -152,6 +181,16 @@ def test_null_takes_a_default_back(suite, own, left):
         (
             "cells: [{model: bigrec}]\ncomparisons:\n- {of: bigrec, ovr: [x]}",
             "line 3: unknown key 'ovr': did you mean 'over'",
+        ),
+        (
+            "cells: [{model: bigrec}]\ncontrols:\n- {of: bigrec, cell: xx, without: text}",
+            "line 3: 'xx' is not a cell: known: bigrec",
+        ),
+        ("cells: [{model: bigrec}]\ncontrols:\n- {of: bigrec, cell: bigrec, without: x}", "line 3: .* its own control"),
+        ("cells: [{model: bigrec}]\ncontrols:\n- {of: bigrec, cell: bigrec}", "line 3: controls.0.without is missing"),
+        (
+            "cells: [{model: bigrec}]\ncontrols:\n- {of: bigrec, cel: x, without: x}",
+            "line 3: unknown key 'cel': did you mean 'cell'",
         ),
         ("cells: [{model: bigrec}]\npublished: none.csv", "line 2: none.csv is missing"),
         ("cells: [{model: bigrec}]\npublished: 5", "line 2: published should be a string"),

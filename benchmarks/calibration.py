@@ -1,0 +1,269 @@
+"""Do the tests and intervals of the pages keep what they promise? Simulated where the truth is known.
+
+    python benchmarks/calibration.py            # a few minutes on one thread; 2,000 simulations a line
+    python benchmarks/calibration.py --draws 200 --only power
+
+Writes ``benchmarks/CALIBRATION.md`` from ``benchmarks/calibration.json``. How systems are drawn: ``simulate.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from calibration_page import page  # noqa: E402
+from deviations import coverage as deviation_coverage  # noqa: E402
+from simulate import Drawn, System, TestSet, test_sets  # noqa: E402
+
+from recbench.stats import compare, compare_all, holm, places, resolution, user_sums  # noqa: E402
+from recbench.stats.resample import draw_counts  # noqa: E402
+from recbench.types import CaseResults, Floats  # noqa: E402
+
+ALPHA, RESAMPLES = 0.05, 999
+Rates = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two systems to draw again and again.
+
+    Attributes:
+        name: of the line.
+        test: the test set.
+        a, b: the systems; the same one twice: nothing differs.
+        seeds: of A and of B.
+        seed_sd: what a seed does to all cases, for A and B; None: as their records say.
+        swap: A and B change places within half of the users, so that their means are equal and users still differ.
+        planted: difference of the means, added in proportion to what B finds for the case.
+    """
+
+    name: str
+    test: TestSet
+    a: System
+    b: System
+    seeds: tuple[int, int] = (5, 5)
+    seed_sd: float | None = None
+    swap: bool = False
+    planted: float = 0.0
+
+    def draw(self, rng: np.random.Generator) -> tuple[Drawn, Drawn, float, float]:
+        """Results of A and B, their true difference, and the true difference given these seeds."""
+        users, rows = self.test.draw_users(rng)
+        (a, moved_a), (b, moved_b) = (
+            self.test.run(s, users, rows, n, s.seed_sd if self.seed_sd is None else self.seed_sd, rng)
+            for s, n in zip((self.a, self.b), self.seeds, strict=True)
+        )
+        truth = float(self.a.mean.mean() - self.b.mean.mean())
+        if self.swap:
+            swapped = rng.random(len(users))[a.users] < 0.5
+            a, b = (replace(x, values=np.where(swapped, y.values, x.values)) for x, y in ((a, b), (b, a)))
+            truth = 0.0
+        if self.planted:
+            share = self.b.mean / self.b.mean.mean()
+            a = replace(a, values=a.values + self.planted * share[rows])
+            truth += self.planted
+        return a, b, truth, truth + moved_a - moved_b
+
+
+def values_of(results: CaseResults) -> Floats:
+    assert isinstance(results, Drawn)
+    assert results.values is not None
+    return results.values
+
+
+def asked(question: Question, draws: int) -> Rates:
+    """Shares of the draws in which each test finds a difference and each interval holds the truth."""
+    rng, counts = np.random.default_rng(1), dict[str, int]()
+    for i in range(draws):
+        a, b, truth, given = question.draw(rng)
+        c = compare(a, b, values_of, resamples=RESAMPLES, seed=i)
+        within = drawn_within(a, b, i)
+        found = {
+            "permutation": c.p < ALPHA,
+            "by user": c.p_by_user < ALPHA,
+            "interval, users": excludes(c.interval, 0),
+            "interval, users and seeds": excludes(c.interval_two_level, 0),
+            "mark": c.differs(c.p),
+            "covers, users": not excludes(c.interval, given),
+            "covers, users and seeds": not excludes(c.interval_two_level, truth),
+            "covers, seeds within users": not excludes(within[0], truth),
+            "covers, the same scaled": not excludes(within[1], truth),
+            **(cases_alone(a, b) if question.planted == 0 and truth == 0 else {}),
+        }
+        for name, yes in found.items():
+            counts[name] = counts.get(name, 0) + bool(yes)
+    return {name: count / draws for name, count in counts.items()}
+
+
+def excludes(interval: tuple[float, float], value: float) -> bool:
+    return not interval[0] <= value <= interval[1]
+
+
+def cases_alone(a: Drawn, b: Drawn) -> dict[str, bool]:
+    """What the pages do not use: cases as if they were independent."""
+    rows = values_of(a).mean(axis=0) - values_of(b).mean(axis=0)
+    t = rows.mean() / rows.std(ddof=1) * len(rows) ** 0.5
+    return {
+        "t, cases": 2 * stats.t.sf(abs(t), len(rows) - 1) < ALPHA,
+        "Wilcoxon, cases": stats.wilcoxon(rows).pvalue < ALPHA,
+    }
+
+
+def drawn_within(a: Drawn, b: Drawn, seed: int) -> list[tuple[float, float]]:
+    """The two-level bootstrap as it was (seeds drawn within drawn users, S of S), and with deviations scaled."""
+    rng, sums = np.random.default_rng(seed), user_sums([a, b], values_of)
+    drawn = draw_counts(RESAMPLES, sums.n_users, rng)
+    moved = [np.zeros(RESAMPLES), np.zeros(RESAMPLES)]
+    for run, sign in zip(sums.sums, (1, -1), strict=True):
+        by_seed = drawn @ run.T / (drawn @ sums.counts)[:, None]
+        seeds = len(run)
+        mean = by_seed.mean(axis=1)
+        extra = (by_seed * draw_counts(RESAMPLES, seeds, rng)).sum(axis=1) / seeds - mean
+        for i, scale in enumerate((1.0, (seeds / (seeds - 1)) ** 0.5)):
+            moved[i] += sign * (mean + scale * extra)
+    return [tuple(np.quantile(x, [0.025, 0.975]).tolist()) for x in moved]
+
+
+def whole_page(test: TestSet, system: System, seed_sd: float, runs: int, draws: int) -> Rates:
+    """Pages of several rows that are one system: how often anything is marked."""
+    rng, names = (
+        np.random.default_rng(2),
+        ("any mark", "two places", "any Holm p, all pairs", "any Holm p, best row only"),
+    )
+    counts = dict.fromkeys(names, 0)
+    for i in range(draws):
+        users, rows = test.draw_users(rng)
+        results = [test.run(system, users, rows, 5, seed_sd, rng)[0] for _ in range(runs)]
+        results.sort(key=lambda r: -values_of(r).mean())
+        pairs = list(itertools.combinations(range(runs), 2))
+        found = compare_all(results, values_of, pairs=pairs, resamples=RESAMPLES, seed=i)
+        corrected = holm([c.p for c in found])
+        differs = {pair: c.differs(p) for pair, c, p in zip(pairs, found, corrected, strict=True)}
+        with_best = holm([c.p for c, pair in zip(found, pairs, strict=True) if pair[0] == 0])
+        yes = (
+            any(differs.values()),
+            max(places(runs, lambda x, y: differs[x, y])) > 1,  # noqa: B023
+            (corrected < ALPHA).any(),
+            (with_best < ALPHA).any(),
+        )
+        for name, happened in zip(names, yes, strict=True):
+            counts[name] += bool(happened)
+    return {name: count / draws for name, count in counts.items()}
+
+
+def typical_pair(test: TestSet) -> tuple[System, System]:
+    """The two systems whose paired standard error over users is the median."""
+    systems = list(test.systems.values())
+    pairs = sorted(itertools.combinations(range(len(systems)), 2), key=lambda pair: test.sums.levels(*pair).users)
+    a, b = pairs[len(pairs) // 2]
+    return systems[a], systems[b]
+
+
+def speed(users: int = 5_000, systems: int = 10, seeds: int = 5, resamples: int = 10_000) -> Rates:
+    """Seconds for all pairs of systems, on one thread."""
+    rng = np.random.default_rng(0)
+    owner = np.repeat(np.arange(users), rng.integers(1, 10, size=users)).astype(np.int32)
+    none = np.zeros(len(owner), np.int32)
+    results = [
+        Drawn(
+            *(owner, none[None], none.astype(bool), none, none, tuple(range(seeds))),
+            values=rng.random((seeds, len(owner))),
+        )
+        for _ in range(systems)
+    ]
+    start = time.perf_counter()
+    pairs = len(compare_all(results, values_of, resamples=resamples))
+    seconds = time.perf_counter() - start
+    return {"systems": systems, "pairs": pairs, "users": users, "seeds": seeds, "draws": resamples, "seconds": seconds}
+
+
+def named(test: TestSet, start: str) -> System:
+    return next(system for run, system in test.systems.items() if run.startswith(f"ml-100k-{start}"))
+
+
+def questions() -> dict[str, list[Question]]:
+    """What is drawn, by table of the page."""
+    sets = test_sets()
+    null, truth, power = [], [], []
+    for name, test in sets.items():
+        sasrec, msl = named(test, "sasrec"), named(test, "llara-msl")
+        null += [
+            Question(f"{name}: SASRec twice, seeds alike", test, sasrec, sasrec, seed_sd=0.0),
+            Question(f"{name}: LLaRA + MSL twice, seeds alike", test, msl, msl, seed_sd=0.0),
+            Question(
+                f"{name}: SASRec and LLaRA + MSL, users swapped, seeds alike", test, sasrec, msl, seed_sd=0.0, swap=True
+            ),
+            Question(f"{name}: SASRec twice, seeds as recorded", test, sasrec, sasrec),
+        ]
+        truth += [
+            Question(f"{name}: SASRec, LLaRA + MSL", test, sasrec, msl),
+            Question(f"{name}: LLaRA + MSL, LLaRA + LML", test, msl, named(test, "llara-lml")),
+        ]
+        a, b = typical_pair(test)
+        smallest = resolution(test.sums)
+        power += [
+            Question(f"{name}: {x:g} x the resolution ({smallest:.4f})", test, a, b, swap=True, planted=x * smallest)
+            for x in ((0.5, 1.0, 1.5) if name.startswith("2,238") else (1.0,))
+        ]
+    test = sets["2,238 cases"]
+    noisy, sasrec = named(test, "llmcf"), named(test, "sasrec")
+    null += [
+        Question("2,238 cases: SASRec twice, 3 seeds", test, sasrec, sasrec, (3, 3)),
+        Question("2,238 cases: SASRec twice, 2 seeds", test, sasrec, sasrec, (2, 2)),
+        Question("2,238 cases: LLM-CF twice (the largest seed effect)", test, noisy, noisy),
+    ]
+    truth += [
+        Question(
+            "2,238 cases: LLM-CF, 3 seeds, BIGRec by grounding",
+            test,
+            noisy,
+            named(test, "bigrec-lml-grounding"),
+            (3, 5),
+        ),
+        Question("2,238 cases: LLM-CF, BERT4Rec, 3 seeds", test, noisy, named(test, "bert4rec"), (3, 3)),
+    ]
+    return {"null": null, "truth": truth, "power": power}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--draws", type=int, default=2_000)
+    parser.add_argument("--only", default="", help="null, truth, power, page, deviation or speed; the others stay")
+    chosen = parser.parse_args()
+    kept = HERE / "calibration.json"
+    found = json.loads(kept.read_text()) if kept.is_file() else {}
+    start, asking = time.perf_counter(), questions()
+    test = test_sets()["2,238 cases"]
+    sasrec = named(test, "sasrec")
+    parts = {
+        **{part: lambda part=part: {q.name: asked(q, chosen.draws) for q in asking[part]} for part in asking},
+        "page": lambda: {
+            f"5 rows of SASRec, seeds {name}": whole_page(test, sasrec, sd, 5, chosen.draws)
+            for name, sd in (("alike", 0.0), ("as recorded", sasrec.seed_sd))
+        },
+        "deviation": lambda: deviation_coverage(test, chosen.draws),
+        "speed": speed,
+    }
+    for name, part in parts.items():
+        if chosen.only in ("", name):
+            found[name] = part()
+            print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+    if not chosen.only:
+        found["draws"], found["seconds"] = chosen.draws, round(time.perf_counter() - start)
+    kept.write_text(json.dumps(found, indent=1) + "\n")
+    (HERE / "CALIBRATION.md").write_text(page(found))
+
+
+if __name__ == "__main__":
+    main()

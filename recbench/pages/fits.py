@@ -1,0 +1,82 @@
+"""Whether a record is the cell that a suite describes, made as the other cells were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recbench.results import RunRecord
+from recbench.spec.request import BUDGET
+from recbench.suites import Cell, Suite
+
+
+def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]:
+    """Cells whose record was not made as the suite says now, or not as the other cells were; each with the reason.
+
+    What a cell leaves open (preset, data, seeds, test cases, budget of its kind) must be one thing in the whole suite.
+    """
+    found: dict[str, str] = {}
+    common: dict[str, tuple[str, Any]] = {}
+    for cell in suite.cells:
+        record = records.get(cell.name)
+        if record is None:
+            continue
+        said = {**_own(cell), **{f"tuning of {option}": values for option, values in cell.grid.items()}}
+        for name, value in said.items():
+            made = _made(record, name)
+            if made != value and not (isinstance(made, float) and made == value):
+                found[cell.name] = f"its record has {name} {made!r} and the suite {value!r}"
+        if cell.name in found:
+            continue
+        for name, value in _left_open(cell, record).items():
+            other, first = common.setdefault(name, (cell.name, value))
+            if value != first:
+                found[cell.name] = f"its {name.partition(' of ')[0]} differs from that of {other}"
+    return found
+
+
+def _own(cell: Cell) -> dict[str, Any]:
+    """What a cell's definition fixes, by the names of :func:`_made`."""
+    flags: dict[str, Any] = {key: cell.flags[key] for key in ("model", "loss", "decoder") if key in cell.flags}
+    budget = {f"train.{BUDGET[key]}": cell.flags[key] for key in BUDGET if key in cell.flags}
+    options = {f"{group}.{k}": v for group, given in cell.options.items() for k, v in given.items()}
+    return {name: value for name, value in {**flags, **budget, **options}.items() if name not in cell.grid}
+
+
+def _made(record: RunRecord, name: str) -> Any:
+    """The value of a name in a record's spec."""
+    if name.startswith("tuning of "):
+        return record.spec.get("tuning", {}).get("grid", {}).get(name.removeprefix("tuning of "))
+    group, _, option = name.partition(".")
+    if group in ("dataset", "evaluate", "machine"):
+        part = record.spec.get(group, {})
+        return part.get("options", part).get(option)
+    return _of(record.spec["recommender"], name)
+
+
+def _of(recommender: Mapping[str, Any], name: str) -> Any:
+    """The value of a name such as ``loss``, ``loss.tau``, ``reference_train.epochs`` or ``teacher.loss.tau``."""
+    group, _, option = name.partition(".")
+    if not option:
+        return recommender.get("backbone" if name == "model" else name, {}).get("name")
+    whose, _, rest = group.partition("_")
+    if whose == "teacher":
+        return _of(recommender.get("teacher", {}), option)
+    inner = {"collaborative": "backbone", "reference": "loss"}.get(whose)
+    if inner is not None:
+        recommender, group = recommender.get(whose, {}), rest or inner
+    part = recommender.get(group, {})
+    return part.get("options", part).get(option)
+
+
+def _left_open(cell: Cell, record: RunRecord) -> dict[str, Any]:
+    spec, recommender, llm = record.spec, record.spec["recommender"], record.language_model
+    found = {"preset": record.budget.get("preset"), "data": spec["dataset"], "test cases": record.cases.digest}
+    if found["preset"] is None:  # not trained
+        del found["preset"]
+    if llm:
+        found["language model"] = llm
+    kind = "scores" if "llm" not in recommender else "preferences" if "reference" in recommender else "titles"
+    fixed = {*_own(cell), *cell.grid}
+    budget = {f"train.{k} of {kind}": v for k, v in recommender.get("train", {}).items() if f"train.{k}" not in fixed}
+    return {**found, **budget}

@@ -1,0 +1,111 @@
+"""What an order of runs is worth: shared places, the resolution of the test set, how firmly the first is first."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from recbench.stats.compare import POWER_FACTOR, SEED
+from recbench.stats.resample import batches, draw_counts, seed_moves
+from recbench.stats.sums import UserSums
+from recbench.types import Floats
+
+SEEDS = 5  # of the two typical systems whose difference a resolution is about
+DRAWS = 2_000
+
+
+class Stability(NamedTuple):
+    """How often the first run stays first.
+
+    Attributes:
+        users: share of random halves of the users in which it is; None with one user.
+        seeds: share of draws of every run's seeds in which it is; None where no run has two seeds.
+    """
+
+    users: float | None
+    seeds: float | None
+
+
+def places(runs: int, differs: Callable[[int, int], bool]) -> list[int]:
+    """The place of each run, shared by runs of which no two differ: groups built from the top.
+
+    The first run opens the first group. Going down, a run joins the open group unless it differs from any run in it;
+    then it opens the next. Differing is not transitive (the first and second may not differ, nor the second and third,
+    while the first and third do): no two runs that share a place differ, but runs with different places need not.
+
+    Args:
+        runs: how many there are, best first.
+        differs: whether the test separates run i from a later run j.
+
+    Returns:
+        For each run the position, from 1, of the first of its group.
+    """
+    found: list[int] = []
+    first = 0
+    for run in range(runs):
+        if any(differs(other, run) for other in range(first, run)):
+            first = run
+        found.append(first + 1)
+    return found
+
+
+def resolution(sums: UserSums, seeds: int = SEEDS) -> float:
+    """The smallest true difference that the test set shows for two typical systems, 80 % power at two-sided alpha .05.
+
+    From the median over pairs of the standard error over users and seeds, with the seeds' variance brought from the
+    runs' own number of seeds to ``seeds`` each. Uncorrected: one comparison, planned beforehand. NaN with one user or
+    one run. Runs with one seed have no seed part; they count only where fewer than two runs have more.
+
+    Args:
+        sums: the runs.
+        seeds: of each of the two systems.
+    """
+    several = [run for run, found in enumerate(sums.sums) if len(found) > 1]
+    pairs = list(itertools.combinations(several if len(several) > 1 else range(len(sums.sums)), 2))
+    if not pairs or sums.n_users < 2:
+        return math.nan
+    # of one seed, without the users' own scatter; negative estimates stay, or their mean would be too large
+    own = [(s.variance - s.interaction) * len(run) for s, run in zip(sums.spreads, sums.sums, strict=True)]
+    variances = [sums.levels(a, b).users + max(own[a] + own[b], 0.0) / seeds for a, b in pairs]
+    return POWER_FACTOR * math.sqrt(float(np.median(variances)))
+
+
+def stability(sums: UserSums, draws: int = DRAWS, seed: int = SEED) -> Stability:
+    """How often the run with the highest mean has it again, over halves of the users and over seeds drawn.
+
+    Args:
+        sums: the runs; at least one.
+        draws: halves of users (each split gives two), and draws of seeds.
+        seed: of the draws.
+    """
+    means = np.array([run.mean() for run in sums.seed_means])
+    first = int(means.argmax())
+    rng = np.random.default_rng([seed, 4])
+    users = _first_again(_halves(sums, draws // 2, rng), first) if sums.n_users > 1 else None
+    if all(len(run) == 1 for run in sums.sums):
+        return Stability(users, None)
+    drawn = np.tile(means, (draws, 1))
+    for run, by_seed in enumerate(sums.seed_means):
+        if len(by_seed) > 1:
+            drawn[:, run] += seed_moves(by_seed, draw_counts(draws, len(by_seed), rng))
+    return Stability(users, _first_again(drawn, first))
+
+
+def _halves(sums: UserSums, splits: int, rng: np.random.Generator) -> Floats:
+    """[2 splits, m] means over cases of both halves of the users; with an odd number one user sits out."""
+    users, half = sums.n_users, sums.n_users // 2
+    means = []
+    for n in batches(splits, users):
+        order = rng.random((n, users)).argsort(axis=1)
+        chosen = np.concatenate([order < half, (order >= half) & (order < 2 * half)]).astype(np.float64)
+        means.append(chosen @ sums.averaged / (chosen @ sums.counts)[:, None])
+    return np.concatenate(means)
+
+
+def _first_again(means: Floats, first: int) -> float:
+    """The share of [R, m] means in which no run is above the first."""
+    return float((means[:, first] >= means.max(axis=1) - 1e-12).mean())
