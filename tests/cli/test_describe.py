@@ -44,7 +44,7 @@ def test_every_method_with_a_paper_says_how_it_differs(kind: str) -> None:
         ("allmrec", ["sentence encoder", "no descriptions", "Xavier's normal", "length 1", "user's token"]),
         ("llara", ["sixteen", "starts again with every epoch"]),
         ("grounding", ["BOS", "epoch is the one that the backbone's validation decoder likes best"]),
-        ("msl", ["over the answer tokens of a batch", "NDCG@5 on test", "out of reach"]),
+        ("msl", ["over the answer tokens of a batch", "NDCG@5 on test", "Where eta is out of reach"]),
     ],
 )
 def test_every_known_difference_is_printed(name: str, said: list[str]) -> None:
