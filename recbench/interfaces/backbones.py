@@ -144,6 +144,11 @@ class TextBackbone(Method[O], ABC):
         """Whether the language model is trained too, not the projectors alone (A-LLMRec freezes a pretrained one)."""
         return True
 
+    @property
+    def draw_rows(self) -> int:
+        """Rows of a batch that are a micro-batch, for which :meth:`hybrid` decides together; 0: the whole batch."""
+        return 0
+
     def hybrid(self, step: int, steps: int, epochs: int, draw: float) -> bool:
         """Whether micro-batch ``step`` of ``steps`` (0-based, over all ``epochs``) shows collaborative embeddings.
 

@@ -18,6 +18,9 @@ from torch.nn import functional
 from recbench.errors import RecbenchError
 from recbench.types import Histories
 
+CONCEALED = -1
+"""The id of a collaborative token that a prompt does not show: the placeholder stands there."""
+
 
 class CollaborativeEmbedding(nn.Embedding):
     """An input embedding that also knows the ids ``num_embeddings + item``, and behind those one for each window.
@@ -26,7 +29,8 @@ class CollaborativeEmbedding(nn.Embedding):
     child module so that PEFT can train and save it.
 
     Attributes:
-        hybrid: False shows an untrained placeholder in place of each collaborative token (LLaRA's curriculum).
+        hybrid: False shows an untrained placeholder in place of every collaborative token (LLaRA's curriculum), True in
+            place of those whose id is ``CONCEALED``.
     """
 
     vectors: Tensor
@@ -56,13 +60,15 @@ class CollaborativeEmbedding(nn.Embedding):
 
     def forward(self, ids: Tensor) -> Tensor:
         """[..., width] embeddings of text and collaborative ids."""
-        special = (ids >= self.num_embeddings).flatten().nonzero().squeeze(1)
+        special = ((ids >= self.num_embeddings) | (ids == CONCEALED)).flatten().nonzero().squeeze(1)
         if not len(special):
             return super().forward(ids)
         flat = ids.flatten()
         text = functional.embedding(flat.index_fill(0, special, 0), self.weight)
         if self.hybrid:
-            shown = self._projected(flat[special] - self.num_embeddings).to(text.dtype)
+            concealed = flat[special] == CONCEALED
+            shown = self._projected((flat[special] - self.num_embeddings).masked_fill(concealed, 0)).to(text.dtype)
+            shown = torch.where(concealed[:, None], self.placeholder, shown)
         else:
             trained = [p for m in (self.projector, self.case_projector) if m is not None for p in m.parameters()]
             # every parameter must take part in each step or DDP waits for its gradient for ever

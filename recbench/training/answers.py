@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recbench.language.collaborative import CONCEALED
 from recbench.language.textmodel import TextModel
 from recbench.training.devices import global_mean
 from recbench.training.segments import union_of
@@ -108,6 +109,9 @@ class AnswerModel(nn.Module):
 
     ``forward`` returns the loss of the *global* batch: sums and counts are added over processes and the result is
     scaled by their number, which DDP's averaging of gradients undoes.
+
+    Attributes:
+        concealed: [B] rows of the batch to come whose collaborative tokens are not shown; None for none.
     """
 
     first: Tensor
@@ -116,6 +120,7 @@ class AnswerModel(nn.Module):
     def __init__(self, model: TextModel, loss: Any) -> None:
         super().__init__()
         self.lm, self.loss = model.lm, loss
+        self.concealed: Tensor | None = None
         self._model = model  # no module: its parameters are registered through ``lm``
         trie = model.encoder.trie
         self.register_buffer("first", torch.from_numpy(trie.first).long(), persistent=False)
@@ -147,7 +152,7 @@ class AnswerModel(nn.Module):
             titles: [titles] positions of each target, several of which a window may have.
             dropped: see :class:`AnswerBatch`.
         """
-        hidden = self._model.hidden_states.rows(ids, lengths, shared, asks)
+        hidden = self._model.hidden_states.rows(self._shown(ids, lengths, shared), lengths, shared, asks)
         indptr = allowed = None
         if self.loss.positions != "all":
             fanout = self.first[nodes + 1] - self.first[nodes]
@@ -165,3 +170,11 @@ class AnswerModel(nn.Module):
             training=self.training,
             dropped=dropped,
         )
+
+    def _shown(self, ids: Tensor, lengths: Tensor, shared: int) -> Tensor:
+        """In training the ids with those of concealed tokens replaced; what all rows begin with is as in the first."""
+        if self.concealed is None or not self.training:
+            return ids
+        own = self.concealed[: len(lengths)].to(ids.device).repeat_interleave(lengths)
+        rows = torch.cat([own[:1].expand(shared), own])
+        return ids.masked_fill(rows & (ids >= self._model.encoder.vocabulary), CONCEALED)

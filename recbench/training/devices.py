@@ -14,6 +14,11 @@ def processes() -> int:
     return torch.distributed.get_world_size() if _several() else 1
 
 
+def process() -> int:
+    """Which of them this one is, from 0."""
+    return torch.distributed.get_rank() if _several() else 0
+
+
 def same_everywhere(value: Callable[[], float]) -> float:
     """The first process's value, or its error, on every process: one decides, or replicas would part."""
     if not _several():

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from recbench.interfaces import Fit, FitReport, Loss
+from recbench.interfaces import Fit, FitReport, Loss, TrainOptions
 from recbench.language.hidden_states import pack
 from recbench.language.textmodel import TextModel
 from recbench.seeds import child
 from recbench.training.answers import AnswerModel
+from recbench.training.devices import process, processes
 from recbench.training.loop import fit
 from recbench.types import Ints, Sequences
 
@@ -134,8 +135,9 @@ def tune(
 ) -> FitReport:
     """Fine-tune ``model`` in place on ``windows`` with ``loss``.
 
-    A backbone with collaborative tokens decides before every step whether they are shown (LLaRA section 3.3). Where the
-    encoder keeps titles apart, every title of a window but its first is a target.
+    A backbone with collaborative tokens decides before every step which rows of the batch show them (LLaRA section
+    3.3): all, or each group of ``backbone.draw_rows`` rows by a draw of its own. Where the encoder keeps titles apart,
+    every title of a window but its first is a target.
     """
     module = AnswerModel(model, loss)
     embedding = model.collaborative
@@ -143,7 +145,9 @@ def tune(
 
     def before(step: int, steps: int) -> None:
         if embedding is not None:
-            embedding.hybrid = backbone.hybrid(step, steps, plan.train.epochs, float(draws.random()))
+            shown = _curriculum(backbone, plan.train, step, steps, draws)
+            embedding.hybrid = bool(shown.any())
+            module.concealed = None if shown.all() or not shown.any() else ~shown
         if probe is not None:
             probe(step, steps, module)
 
@@ -162,6 +166,21 @@ def tune(
     if embedding is not None:
         embedding.hybrid = True  # inference always shows the collaborative tokens
     return report
+
+
+def _curriculum(backbone: Any, budget: TrainOptions, step: int, steps: int, draws: np.random.Generator) -> torch.Tensor:
+    """[rows] whether each row of this process's part of a batch shows its collaborative tokens."""
+    number = processes()
+    rows = budget.batch_size // number
+    size = backbone.draw_rows or rows
+    groups = -(-rows // size)
+    every, mine = groups * number, groups * process()
+    values = draws.random(every)
+    shown = [
+        backbone.hybrid(step * every + n, steps * every, budget.epochs, float(values[n]))
+        for n in range(mine, mine + groups)
+    ]
+    return torch.tensor(shown).repeat_interleave(size)[:rows]
 
 
 def _validating_hybrid(plan: Fit, embedding: Any) -> Fit:

@@ -42,9 +42,9 @@ def test_every_method_with_a_paper_says_how_it_differs(kind: str) -> None:
         ("dllm2rec", ["feed-forward layers use ReLU", "every target is ranked"]),
         ("llmcf", ["every target is ranked", "User embeddings are drawn as Xavier's", "zeros"]),
         ("allmrec", ["sentence encoder", "no descriptions", "Xavier's normal", "length 1", "user's token"]),
-        ("llara", ["micro-batch of 8"]),
+        ("llara", ["sixteen", "starts again with every epoch"]),
         ("grounding", ["BOS", "epoch is the one that the backbone's validation decoder likes best"]),
-        ("msl", ["over the answer tokens of a batch", "NDCG@5 on test", "out of reach"]),
+        ("msl", ["over the answer tokens of a batch", "NDCG@5 on test", "Where eta is out of reach"]),
     ],
 )
 def test_every_known_difference_is_printed(name: str, said: list[str]) -> None:

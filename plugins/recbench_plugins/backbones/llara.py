@@ -8,11 +8,11 @@ Known differences, and the options that choose:
 - The whole catalogue is ranked (the original picks from 20 candidates, and counts correct over valid answers). Language
   model, LoRA and learning rate are the MSL paper's; the code's are LoRA r 8, alpha 32, dropout .1 on all seven
   projections and a rate up to 8e-4 (``train.schedule=llara``), batch 128, 5 epochs. The epoch is chosen on validation.
-- ``curriculum``: ``corrected`` counts steps over all epochs, so the share of hybrid prompts rises from 0 to 1 (mean one
-  half, section 3.3); ``official`` reproduces the code, whose counter starts again with every epoch while its total does
-  not (a sawtooth that never passes 1/epochs).
-- One draw decides for a whole batch. The code draws once a micro-batch of 8, sixteen times a batch, so that most of its
-  batches are mixed; the share of hybrid prompts is the same.
+- ``curriculum``: ``corrected`` counts micro-batches over all epochs, so the share of hybrid prompts rises from 0 to 1
+  (mean one half, section 3.3); ``official`` reproduces the code, whose counter starts again with every epoch while its
+  total does not (a sawtooth that never passes 1/epochs).
+- ``micro_batch``: one draw decides for 8 rows, as in the code, which collects sixteen such micro-batches in a step; so
+  most batches are mixed. 0: one draw for the whole batch.
 - Item embeddings are standardised before the projector (``vectors=raw`` as in the code): SASRec's deviate by a few
   hundredths, which the projector's biases drown, and a short training cannot make up for it.
 
@@ -41,6 +41,9 @@ class LLaRAOptions(Options):
 
     curriculum: Literal["corrected", "official", "none"] = Field(
         "corrected", description="when collaborative embeddings are shown in training; none shows them always"
+    )
+    micro_batch: int = Field(
+        8, ge=0, description="rows of a batch for which one draw of the curriculum decides; 0: all of them"
     )
     vectors: Literal["standardised", "raw"] = Field(
         "standardised", description="item embeddings with mean 0 and deviation 1 in each dimension, or as they are"
@@ -74,6 +77,11 @@ class LLaRA(TextBackbone[LLaRAOptions]):
         from torch import nn
 
         return nn.Sequential(nn.Linear(width_in, width_out), nn.GELU(), nn.Linear(width_out, width_out))
+
+    @property
+    def draw_rows(self) -> int:
+        """As ``micro_batch`` says."""
+        return self.options.micro_batch
 
     def hybrid(self, step: int, steps: int, epochs: int, draw: float) -> bool:
         """Hybrid with probability step / steps (section 3.3)."""
