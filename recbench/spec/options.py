@@ -58,7 +58,7 @@ class Tuning(BaseModel):
 # epochs and windows of a preset: models that read text, models that score items, preferences after a first tuning
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
-        "text": {"epochs": 2, "samples": 15_000, "batch_size": 32, "targets": "all"},
+        "text": {"epochs": 2, "samples": 20_000, "batch_size": 32, "targets": "all"},
         "scores": {"epochs": 3, "samples": 0, "batch_size": 512, "learning_rate": 2e-3},
         "preference": {"epochs": 1, "samples": 5_000, "batch_size": 32},
         "evaluate": {"per_user": 20, "validation_cases": 2000, "validation_per_user": 20},

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbench.steps.artefacts import save_model
+from recbench.steps.artefacts import load_report, save_model
 from recbench.steps.learned import Learned, text_needs
 from recbench.steps.setting import Setting, training_windows, validation_decoder, work_of
 from recbench.steps.step import Step, Work
@@ -66,6 +66,10 @@ class TunedModel(Step):
 
         model, backbone = untuned(self.recommender, self.setting, self.needs, work)
         report = self.train(model, backbone, work)
+        if "learned" in self.needs:  # what came before the language model said of itself, for the record
+            report = replace(
+                report, watched={**load_report(work.path(self.needs["learned"])).watched, **report.watched}
+            )
         save_model(folder, to_arrays(model), report, self.setting.machine.device)
         return model
 
