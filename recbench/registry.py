@@ -96,7 +96,7 @@ def distribution(kind: str, name: str) -> tuple[str, str]:
 
 
 def origin(kind: str, name: str) -> str:
-    """The same as text: ``recbench-toolkit 0.4.0``."""
+    """The same as text: ``recbench-toolkit 0.5.0``."""
     return " ".join(distribution(kind, name)).strip()
 
 

@@ -10,7 +10,7 @@ SHORT = 8
 
 
 def code_text(plugin: PluginCode) -> str:
-    """``loss msl: recbench-toolkit 0.4.0, code 1a2b3c4d``."""
+    """``loss msl: recbench-toolkit 0.5.0, code 1a2b3c4d``."""
     return f"{plugin.kind} {plugin.name}: {_made(plugin)}"
 
 

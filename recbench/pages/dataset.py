@@ -108,7 +108,8 @@ def _method(section: Section) -> str:
         f"Holm: over all {counted(section.pairs, 'pair')} of rows, one family, which also covers that the best row was "
         f"picked here. Intervals: 95 % for each pair by itself, bootstrap of users, and of users and seeds; a row with "
         f"one seed adds no seed part. d_z: the mean of the users' summed differences, the sums that the test flips, "
-        f"divided by their standard deviation. By user: the difference of the means over users, and its own p, uncorrected."
+        f"divided by their standard deviation. By user: the difference of the means over users, and its own p, "
+        f"uncorrected."
     )
 
 

@@ -59,7 +59,7 @@ class Tuning(BaseModel):
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "cpu": {
         "text": {"epochs": 2, "samples": 20_000, "batch_size": 32, "targets": "all"},
-        "scores": {"epochs": 3, "samples": 0, "batch_size": 512, "learning_rate": 2e-3},
+        "scores": {"epochs": 30, "samples": 0, "batch_size": 512, "learning_rate": 2e-3, "patience": 3},
         "preference": {"epochs": 1, "samples": 5_000, "batch_size": 32},
         "evaluate": {"per_user": 20, "validation_cases": 2000, "validation_per_user": 20},
     },
