@@ -107,8 +107,9 @@ def _method(section: Section) -> str:
         f"and equals the first where seeds scatter no more than their users do. "
         f"Holm: over all {counted(section.pairs, 'pair')} of rows, one family, which also covers that the best row was "
         f"picked here. Intervals: 95 % for each pair by itself, bootstrap of users, and of users and seeds; a row with "
-        f"one seed adds no seed part. d_z: the mean of the users' summed differences, the sums that the test flips, divided by their "
-        f"standard deviation. By user: the difference of the means over users, and its own p, uncorrected."
+        f"one seed adds no seed part. d_z: the mean of the users' summed differences, the sums that the test flips, "
+        f"divided by their standard deviation. By user: the difference of the means over users, and its own p, "
+        f"uncorrected."
     )
 
 
