@@ -82,7 +82,7 @@ class Bootstrap:
         """A minus B over users, given these seeds; NaN with one user.
 
         The percentile interval, widened by sqrt(U / (U - 1)) and from the normal to the t distribution with U - 1
-        degrees of freedom: by itself it is too narrow (Hesterberg, The American Statistician 69, 2015, section 5.3).
+        degrees of freedom: by itself it is too narrow (Hesterberg, The American Statistician 69, 2015).
         """
         return self._interval(pair, 0.0, self._sums.n_users - 1)
 

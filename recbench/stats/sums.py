@@ -76,7 +76,7 @@ class UserSums:
     def spreads(self) -> tuple[SeedSpread, ...]:
         """For each run how far its seeds scatter.
 
-        Two-way random effects, user x seed (Searle, Casella and McCulloch, Variance Components, 1992, section 4.3):
+        Two-way random effects, user x seed (Searle, Casella and McCulloch, Variance Components, 1992):
         with one case a user, ``variance`` is MS_seed / (U S) and ``interaction`` is MS_residual / (U S).
         """
         return tuple(self._spread(run, means) for run, means in zip(self.sums, self.seed_means, strict=True))
