@@ -45,7 +45,8 @@ class Question:
         seeds: of A and of B.
         seed_sd: what a seed does to all cases, for A and B; None: as their records say.
         swap: A and B change places within half of the users, so that their means are equal and users still differ.
-        planted: difference of the means, added in proportion to what B finds for the case.
+        planted: what the difference of the means is made to be, in proportion to what B finds for the case; None: as
+            recorded.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Question:
     seeds: tuple[int, int] = (5, 5)
     seed_sd: float | None = None
     swap: bool = False
-    planted: float = 0.0
+    planted: float | None = None
 
     def draw(self, rng: np.random.Generator) -> tuple[Drawn, Drawn, float, float]:
         """Results of A and B, their true difference, and the true difference given these seeds."""
@@ -69,10 +70,10 @@ class Question:
             swapped = rng.random(len(users))[a.users] < 0.5
             a, b = (replace(x, values=np.where(swapped, y.values, x.values)) for x, y in ((a, b), (b, a)))
             truth = 0.0
-        if self.planted:
+        if self.planted is not None:
             share = self.b.mean / self.b.mean.mean()
-            a = replace(a, values=a.values + self.planted * share[rows])
-            truth += self.planted
+            a = replace(a, values=values_of(a) + (self.planted - truth) * share[rows])
+            truth = self.planted
         return a, b, truth, truth + moved_a - moved_b
 
 
@@ -99,7 +100,7 @@ def asked(question: Question, draws: int) -> Rates:
             "covers, users and seeds": not excludes(c.interval_two_level, truth),
             "covers, seeds within users": not excludes(within[0], truth),
             "covers, the same scaled": not excludes(within[1], truth),
-            **(cases_alone(a, b) if question.planted == 0 and truth == 0 else {}),
+            **(cases_alone(a, b) if question.planted is None and truth == 0 else {}),
         }
         for name, yes in found.items():
             counts[name] = counts.get(name, 0) + bool(yes)
@@ -211,7 +212,7 @@ def questions() -> dict[str, list[Question]]:
         a, b = typical_pair(test)
         smallest = resolution(test.sums)
         power += [
-            Question(f"{name}: {x:g} x the resolution ({smallest:.4f})", test, a, b, swap=True, planted=x * smallest)
+            Question(f"{name}: {x:g} x the resolution ({smallest:.4f})", test, a, b, planted=x * smallest)
             for x in ((0.5, 1.0, 1.5) if name.startswith("2,238") else (1.0,))
         ]
     test = sets["2,238 cases"]

@@ -43,7 +43,9 @@ def page(found: dict[str, Any]) -> str:
         table("planted", found["power"], ("permutation", "interval, users and seeds", "mark")),
         "## A whole page",
         "Five rows that are one system, 10 pairs. The page corrects over all pairs. Correcting over the comparisons "
-        "with the best row only, picked on the same test set, is shown for comparison; so is p alone.",
+        "with the best row only, picked on the same test set, is shown for comparison; so is p alone. Holm corrects p, "
+        "not the interval: where seeds move whole runs, p is no guard, and a page of many like rows shows some mark "
+        "more often than one comparison does.",
         table("rows", found["page"], tuple(next(iter(found["page"].values())))),
         "## Ratio of standard deviations over seeds",
         "Coverage of the 95 % interval where both deviations are equal (for Levene: 100 % less false positives), and "
