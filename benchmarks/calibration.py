@@ -1,7 +1,7 @@
 """Do the tests and intervals of the pages keep what they promise? Simulated where the truth is known.
 
-    python benchmarks/calibration.py            # a few minutes on one thread; 2,000 simulations a line
-    python benchmarks/calibration.py --draws 200 --only power
+    python benchmarks/calibration.py            # eight minutes on one quiet thread; 2,000 draws a line
+    python benchmarks/calibration.py --draws 200 --only power    # the other parts stay as they were
 
 Writes ``benchmarks/CALIBRATION.md`` from ``benchmarks/calibration.json``. How systems are drawn: ``simulate.py``.
 """
