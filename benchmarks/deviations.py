@@ -48,7 +48,7 @@ def holds(interval: tuple[float, float]) -> bool:
 
 
 def bonett(a: Floats, b: Floats) -> tuple[float, float]:
-    """Bonett, Computational Statistics and Data Analysis 50, 2006: a pooled kurtosis about trimmed means."""
+    """Bonett, Applied Psychological Measurement 30, 2006: a pooled kurtosis about trimmed means."""
     n = len(a)
     trimmed = [x - stats.trim_mean(x, 1 / (2 * (n - 4) ** 0.5)) if n > 4 else x - np.median(x) for x in (a, b)]
     fourth = sum((x**4).sum() for x in trimmed)

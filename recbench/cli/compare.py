@@ -18,6 +18,9 @@ from recbench.errors import UsageError
 def compare(names: tuple[str, ...], metric: str, runs: Path) -> None:
     """A minus B, with interval and tests over users; with more runs, A minus each of the others.
 
+    A difference is shown where p after Holm is below .05 and the interval over users and seeds does not contain 0. p by
+    itself is about the seeds that were run.
+
     A is the first run named, B the second and so on. Name a run by its id, the beginning of it, its folder, or a record
     file such as leaderboards/records/X.json.
     """

@@ -48,7 +48,7 @@ def table(dataset: str | None, runs: Path) -> None:
     for section in sections(found):
         click.echo(f"{dataset}: {section.n_cases:,} test cases of {section.n_users:,} users ({section.label})")
         click.echo(columns(_lines(section, short)))
-    click.echo(f"▲ ▼ significantly better or worse on {METRIC} (users permuted, Holm) than the best row (best) and")
+    click.echo(f"▲ ▼ better or worse on {METRIC} (p by Holm, and an interval without 0) than the best row (best) and")
     click.echo("the best row without a language model (trad); = no difference shown")
     click.echo("page: " + "  ".join(str(runs / "pages" / f"{dataset}.{kind}") for kind in ("md", "html")))
 

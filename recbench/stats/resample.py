@@ -81,10 +81,10 @@ class Bootstrap:
     def users(self, pair: Pair) -> tuple[float, float]:
         """A minus B over users, given these seeds; NaN with one user.
 
-        The percentile interval, widened by sqrt(U / (U - 1)) and from the normal to the t distribution with U - 1
-        degrees of freedom: by itself it is too narrow (Hesterberg, The American Statistician 69, 2015, section 5.3).
+        The percentile interval, widened by sqrt(U / (U - 1)) and from the normal to the t distribution: by itself it is
+        too narrow (Hesterberg, The American Statistician 69, 2015), the more so where a few users decide.
         """
-        return self._interval(pair, 0.0, self._sums.n_users - 1)
+        return self._interval(pair, 0.0, self._sums.levels(*pair).users_freedom)
 
     def users_and_seeds(self, pair: Pair) -> tuple[float, float]:
         """A minus B over users and seeds; NaN with one user.

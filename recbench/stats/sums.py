@@ -34,12 +34,15 @@ class Levels(NamedTuple):
 
     Attributes:
         users: over users, given these seeds; each user's own scatter over seeds is in it. NaN with one user.
+        users_freedom: degrees of freedom of ``users``, from the fourth moment of the users' residuals: U - 1, or fewer
+            where a few users with many cases decide.
         seeds: what the seeds add to it; 0 where their scatter is no larger than that of the users.
         share: ``seeds`` over the variance of the two runs' seed means.
         freedom: degrees of freedom of ``users + seeds`` (Satterthwaite, Biometrics Bulletin 2, 1946).
     """
 
     users: float
+    users_freedom: float
     seeds: float
     share: float
     freedom: float
@@ -76,7 +79,7 @@ class UserSums:
     def spreads(self) -> tuple[SeedSpread, ...]:
         """For each run how far its seeds scatter.
 
-        Two-way random effects, user x seed (Searle, Casella and McCulloch, Variance Components, 1992, section 4.3):
+        Two-way random effects, user x seed (Searle, Casella and McCulloch, Variance Components, 1992):
         with one case a user, ``variance`` is MS_seed / (U S) and ``interaction`` is MS_residual / (U S).
         """
         return tuple(self._spread(run, means) for run, means in zip(self.sums, self.seed_means, strict=True))
@@ -99,17 +102,21 @@ class UserSums:
         """The variance of A minus B over users (cluster-robust, by linearisation) and over seeds."""
         users, total, difference = self.n_users, self.counts.sum(), self.difference(a, b)
         if users < 2:
-            return Levels(math.nan, math.nan, 0.0, math.nan)
+            return Levels(math.nan, math.nan, math.nan, 0.0, math.nan)
         residual = difference - difference.sum() / total * self.counts
-        over_users = float((residual**2).sum() / total**2 * users / (users - 1))
+        squares = residual**2
+        over_users = float(squares.sum() / total**2 * users / (users - 1))
+        # a mean of U squares has the relative variance 2 / freedom; for normal residuals that gives U
+        heavy = float((squares**2).sum() - squares.sum() ** 2 / users)
+        users_freedom = max(1.0, min(users - 1.0, 2 * float(squares.sum()) ** 2 / heavy)) if heavy > 0 else users - 1.0
         spreads = [self.spreads[run] for run in (a, b)]
         shown = sum(spread.variance for spread in spreads)
         own = max(shown - sum(spread.interaction for spread in spreads), 0.0)
-        uncertain = over_users**2 / (users - 1)
+        uncertain = over_users**2 / users_freedom
         if own > 0:
             uncertain += sum(spread.variance**2 / spread.freedom for spread in spreads if spread.freedom)
-        freedom = (over_users + own) ** 2 / uncertain if uncertain else float(users - 1)
-        return Levels(over_users, own, own / shown if shown else 0.0, freedom)
+        freedom = (over_users + own) ** 2 / uncertain if uncertain else users_freedom
+        return Levels(over_users, users_freedom, own, own / shown if shown else 0.0, freedom)
 
 
 def user_sums(results: Sequence[CaseResults], values: Callable[[CaseResults], Floats]) -> UserSums:

@@ -295,7 +295,7 @@ def test_comparison_as_text(records: list[RunRecord]) -> None:
     assert lines["test set"] == "400 cases of 40 users"
     alone: dict[str, Any] = dict(rows_of(compare_records(records[0], records[1], "HR@5")))
     assert alone["p after Holm"].endswith("(1 comparison declared)")
-    assert alone["difference of the means over users"].startswith("-0.")
+    assert alone["difference by user"].startswith("-0.")
     assert alone["HR@5 of A"].endswith("over seed 1")
 
 

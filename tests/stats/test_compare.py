@@ -131,7 +131,7 @@ def test_interval_over_users_is_scipys_percentile_interval_widened() -> None:
         (difference, sums.counts), ratio, paired=True, n_resamples=9_999, method="percentile", rng=0
     ).confidence_interval
     estimate = difference.sum() / sums.counts.sum()
-    wider = math.sqrt(40 / 39) * stats.t.ppf(0.975, 39) / stats.norm.ppf(0.975)
+    wider = math.sqrt(40 / 39) * stats.t.ppf(0.975, sums.levels(0, 1).users_freedom) / stats.norm.ppf(0.975)
     expected = [estimate + wider * (end - estimate) for end in scipys]
     assert Bootstrap(sums, 9_999, 0).users((0, 1)) == pytest.approx(expected, abs=0.03 * (expected[1] - expected[0]))
 

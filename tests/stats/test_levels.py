@@ -61,7 +61,17 @@ def test_seeds_that_scatter_no_more_than_users_add_nothing() -> None:
     centred = tuple(run - run.mean(axis=1, keepdims=True) for run in runs)
     levels = UserSums(np.ones(400), centred).levels(0, 1)
     assert (levels.seeds, levels.share) == (0.0, 0.0)
-    assert levels.freedom == pytest.approx(399)
+    assert levels.freedom == levels.users_freedom
+
+
+def test_a_few_users_that_decide_leave_few_degrees_of_freedom() -> None:
+    rng = np.random.default_rng(4)
+    alike = UserSums(np.ones(200), (rng.choice([-1.0, 1.0], (1, 200)), np.zeros((1, 200))))
+    assert alike.levels(0, 1).users_freedom == 199
+    counts = np.ones(200)
+    counts[:4] = 300  # what the other users differ by hardly counts
+    heavy = UserSums(counts, (rng.normal(size=(1, 200)) * counts, np.zeros((1, 200))))
+    assert 1 <= heavy.levels(0, 1).users_freedom < 8
 
 
 def test_its_mean_is_the_variance_of_the_difference() -> None:
