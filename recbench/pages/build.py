@@ -12,6 +12,7 @@ from recbench.pages.blocks import Block
 from recbench.pages.dataset import page_content
 from recbench.pages.html import html
 from recbench.pages.markdown import markdown
+from recbench.pages.readme import BEGIN, with_results
 from recbench.pages.records import by_dataset, load_records
 from recbench.results import RunRecord
 
@@ -64,6 +65,9 @@ def write_page(path: Path, text: str) -> None:
 def build(records_dir: Path, out_dir: Path, formats: Sequence[str] = ("md",)) -> Built:
     """Write ``<dataset>.md`` (and ``.html``) for each data set; remove generated pages that have no records any more.
 
+    A ``README.md`` next to the folder of pages, if it has the marks of :mod:`recbench.pages.readme`, gets the results
+    of the data set with the most records.
+
     Args:
         records_dir: folder of ``*.json`` records.
         out_dir: where the pages go.
@@ -96,6 +100,7 @@ def check(records_dir: Path, out_dir: Path, formats: Sequence[str] = ("md",)) ->
 
 
 def _pages(records_dir: Path, out_dir: Path, formats: Sequence[str]) -> dict[Path, str]:
+    """Every page by its path; the README next to the folder of pages too, if it has a place for results."""
     datasets = by_dataset(load_records(records_dir))
     if not datasets:
         raise UsageError(f"{records_dir} holds no record (*.json): there is nothing to build pages from.")
@@ -104,6 +109,9 @@ def _pages(records_dir: Path, out_dir: Path, formats: Sequence[str]) -> dict[Pat
         blocks = page_content(records)
         for kind in formats:
             pages[Path(out_dir) / f"{dataset}.{kind}"] = RENDERERS[kind](blocks, MARKERS[kind])
+    if (readme := Path(out_dir).parent / "README.md").is_file() and BEGIN in (text := readme.read_text("utf-8")):
+        largest = max(datasets.values(), key=len)
+        pages[readme] = with_results(text, largest, readme)
     return pages
 
 

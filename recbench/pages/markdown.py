@@ -13,7 +13,12 @@ _STARTS = re.compile(r"^(?:([#>+=~-])|(\d+)([.)]))")
 
 def markdown(blocks: Iterable[Block], marker: str) -> str:
     """The blocks as a page whose first line is the comment ``marker``."""
-    return f"<!-- {marker} -->\n\n" + "\n\n".join(map(_block, blocks)) + "\n"
+    return f"<!-- {marker} -->\n\n{blocks_as_markdown(blocks)}\n"
+
+
+def blocks_as_markdown(blocks: Iterable[Block]) -> str:
+    """The blocks alone, for a file that has other text too."""
+    return "\n\n".join(map(_block, blocks))
 
 
 def _block(block: Block) -> str:

@@ -37,10 +37,9 @@ class LML(Loss[LMLOptions]):
 
     def __call__(self, batch: AnswerBatch) -> tuple[Tensor, Tensor | float]:
         """See :class:`recbench.interfaces.Loss`; counts tokens, or titles with ``title_sum``."""
-        from torch.nn import functional
+        from recbench.training.vocabulary import cross_entropy_sum
 
-        tau = self.options.tau
-        total = tau * functional.cross_entropy(batch.logits / tau, batch.labels, reduction="sum")
+        total = cross_entropy_sum(batch.hidden, batch.head.weight, batch.head.bias, batch.labels, self.options.tau)
         if self.options.reduction == "token_mean":
             return total, float(len(batch))
         return total, batch.row.unique().numel()
