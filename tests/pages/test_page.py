@@ -14,9 +14,10 @@ from markdown_it import MarkdownIt
 from recbench.errors import DataError, UsageError
 from recbench.evaluation import metric
 from recbench.pages import build, check, compare_records, family, html_page, load_records, markdown_page, rows_of
-from recbench.pages.blocks import Paragraph, Table, plain
+from recbench.pages.blocks import Bullets, Paragraph, Table, plain
 from recbench.pages.dataset import marks
 from recbench.pages.deviation import DeviationPair, deviations
+from recbench.pages.readme import BEGIN, END, summary, with_results
 from recbench.pages.records import command_of
 from recbench.pages.rows import sections
 from recbench.results import (
@@ -506,3 +507,48 @@ def test_a_third_partys_metric_and_slice_are_on_the_page_by_their_entry_points(
     assert " | MAP@10 | first | vs best |" in text
     assert "| first ten users (" in text
     assert compare_records(records[0], records[1], "first").metric == "first"
+
+
+def test_a_readme_says_no_more_than_the_tests() -> None:
+    """Better or worse only with p (Holm) below .05 and an interval over users and seeds without 0."""
+    records = [
+        make("sasrec", 0.3, seeds=3),
+        make("bigrec", 0.7, seeds=3, llm="tiny"),
+        make("llara", 0.31, 3, llm="tiny"),
+    ]
+    (section,) = sections(records)
+    said = [text for block in summary(records) if isinstance(block, Bullets) for text in block.items]
+    assert len(said) == 2
+    for row in section.rows:
+        if row.traditional is None:
+            continue
+        (text,) = [line for line in said if line.startswith(f"{row.record.labels.method} ")]
+        tested = row.traditional
+        low, high = tested.comparison.interval_two_level
+        if tested.p_holm < 0.05 and low > 0:
+            assert ": better (" in text
+        elif tested.p_holm < 0.05 and high < 0:
+            assert ": worse (" in text
+        else:
+            assert ": no difference shown (" in text
+    assert any(": better (" in line for line in said)
+    assert any(": no difference shown (" in line for line in said)
+
+
+def test_a_readme_next_to_the_pages_is_written_between_its_marks(tmp_path: Path) -> None:
+    for record in (make("sasrec", 0.3, seeds=2), make("bigrec", 0.7, seeds=2, llm="tiny")):
+        write(record, tmp_path / "boards/records" / f"{record.run}.json")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\nMore.\n", encoding="utf-8")
+    assert readme in check(tmp_path / "boards/records", tmp_path / "boards")
+    build(tmp_path / "boards/records", tmp_path / "boards")
+    text = readme.read_text("utf-8")
+    assert text.startswith(f"# Mine\n\n{BEGIN}\n\n")
+    assert text.endswith(f"\n\n{END}\n\nMore.\n")
+    assert "old" not in text
+    assert "| bigrec | " in text
+    assert check(tmp_path / "boards/records", tmp_path / "boards") == []
+    readme.write_text("# Mine\n", encoding="utf-8")  # without marks it is nobody's business
+    assert check(tmp_path / "boards/records", tmp_path / "boards") == []
+    with pytest.raises(DataError, match="once each, in this order"):
+        with_results(f"{END} {BEGIN}", [make("sasrec", 0.3)], readme)
