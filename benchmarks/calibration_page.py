@@ -53,7 +53,8 @@ def page(found: dict[str, Any]) -> str:
         table("seed means", found["deviation"], tuple(next(iter(found["deviation"].values())))),
         "## Speed",
         f"{speed['systems']} systems x {speed['seeds']} seeds x {speed['users']:,} users x {speed['draws']:,} draws, "
-        f"all {speed['pairs']} pairs with p, p by user and both intervals: {speed['seconds']:.1f} s on one thread.",
+        f"all {speed['pairs']} pairs with p, p by user and both intervals: {speed['seconds']:.1f} s of CPU time on one "
+        "thread.",
     ]
     return "\n\n".join(blocks) + "\n"
 
