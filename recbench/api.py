@@ -175,7 +175,8 @@ def compare(*found: Run | RunRecord | str | Path, metric: str = "NDCG@10") -> pd
 
     Returns:
         One row for each other run: means, difference, interval over users, interval over users and seeds, p, p after
-        Holm, d_z.
+        Holm, d_z, the difference of the means over users and its p, and whether a difference is shown (p after Holm
+        below .05, and an interval over users and seeds without 0).
 
     Raises:
         UsageError: fewer than two runs, an unknown metric, or other test cases.
@@ -188,7 +189,7 @@ def compare(*found: Run | RunRecord | str | Path, metric: str = "NDCG@10") -> pd
     if len(records) < 2:
         raise UsageError("compare needs two runs or more.")
     first, *others = records
-    rows: dict[str, dict[str, float]] = {}
+    rows: dict[str, dict[str, float | bool]] = {}
     for other, tested in zip(others, family([(first, other) for other in others], metric), strict=True):
         c = tested.comparison
         rows[other.run if other.run not in rows else f"{other.run} ({len(rows) + 1})"] = {
@@ -202,8 +203,11 @@ def compare(*found: Run | RunRecord | str | Path, metric: str = "NDCG@10") -> pd
             "p": c.p,
             "p (Holm)": tested.p_holm,
             "d_z": c.effect,
+            "by user": c.by_user,
+            "p by user": c.p_by_user,
+            "differs": tested.differs,
         }
-    frame = pd.DataFrame(rows).T
+    frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = f"{first.run}: {metric}, minus"
     return frame
 
