@@ -145,7 +145,7 @@ def _budget(plan: Plan, split: Split) -> dict[str, str]:
             budget[name] = _words(role, name)
     if spec.tuning:
         grid = "; ".join(f"{k} in {', '.join(map(str, v))}" for k, v in spec.tuning.grid.items())
-        budget["tuning"] = f"{grid} ({spec.tuning.trials} trainings, seed {spec.tuning.seed}, on validation)"
+        budget["tuning"] = f"{grid} ({spec.tuning.trials} settings, seed {spec.tuning.seed}, on validation)"
     return budget
 
 
