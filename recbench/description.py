@@ -154,8 +154,11 @@ def _words(part: Recommender, role: str) -> str:
     who = {"before": loss, "teacher": f"{part.backbone.name} + {loss}"}.get(role, part.backbone.name)
     if part.train is None:
         return who
-    epochs = f"{part.train.epochs} epoch{'s' * (part.train.epochs != 1)}"
-    return f"{who}, {epochs} on {f'{part.train.samples:,}' if part.train.samples else 'all'} windows"
+    budget = part.train
+    epochs = f"{'at most ' * bool(budget.patience)}{budget.epochs} epoch{'s' * (budget.epochs != 1)}"
+    stride = f", every {budget.stride}th of a user" if budget.stride > 1 else ""
+    every = ", every title a target" if budget.targets == "all" else ""
+    return f"{who}, {epochs} on {f'{budget.samples:,}' if budget.samples else 'all'} windows{stride}{every}"
 
 
 def command_of(request: Request, plan: Plan) -> str:

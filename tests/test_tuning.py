@@ -31,6 +31,12 @@ def test_a_small_lead_does_not_count_and_a_large_one_does() -> None:
         assert choose(order).gains is much.gains
 
 
+def test_the_best_decoder_of_one_model_is_taken_as_it_is() -> None:
+    gains = np.random.default_rng(3).random(200)
+    found = [Trial({"decoder": name}, cast("Any", None), gains + lead, USERS) for name, lead in (("a", 0), ("b", 1e-6))]
+    assert choose(found) is found[1]
+
+
 def test_of_equal_settings_the_first_is_taken() -> None:
     same = [trial(np.ones(200)), trial(np.ones(200))]
     assert choose(same) is same[0]

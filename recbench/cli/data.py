@@ -36,8 +36,8 @@ def data(name: str, data_dir: str | None, llms: tuple[str, ...], sets: tuple[str
 
     found = entry(name)
     flags = {"model": "bigrec", "dataset": name, **({"data_dir": data_dir} if data_dir is not None else {})}
-    said = Layer({**flags, SET: {"dataset": _options(sets)}}, flag_of)
-    requests = {llm: combine([said, Layer({"llm": llm}, flag_of)]) for llm in ("tiny", *llms)}
+    said = [Layer(flags, flag_of), _of_data(sets)]
+    requests = {llm: combine([*said, Layer({"llm": llm}, flag_of)]) for llm in ("tiny", *llms)}
     with reporter() as progress:
         split, counts = tokenized(requests, progress)
     rows = [("data set", f"{name}: {found.title}"), ("source", found.source), ("licence", found.licence)]
@@ -64,13 +64,12 @@ def _valid_rows(llm: str, valid: ValidTokens, seconds: float) -> list[tuple[str,
     ]
 
 
-def _options(sets: tuple[str, ...]) -> dict[str, Any]:
-    groups = set_layer(sets).values[SET]
-    for group, given in groups.items():
+def _of_data(sets: tuple[str, ...]) -> Layer:
+    found = set_layer(sets)
+    for group, given in found.values[SET].items():
         if group != "dataset":
             raise UsageError(
                 f"--set {group}.{next(iter(given))} does not apply: recbench data takes options of the data set only, "
                 "such as dataset.core=5."
             )
-    options: dict[str, Any] = groups.get("dataset", {})
-    return options
+    return found

@@ -38,9 +38,9 @@ def tune(
 ) -> None:
     """Train every setting of a grid, and choose by NDCG@10 on validation.
 
-    A better score counts if it is more than one standard error (over users) ahead: else the first value of the grid
-    that lies so close to the best is chosen. No trial ranks the test set. The record that --run makes says what was
-    tried, since the grid is part of its spec.
+    A setting must lead by more than one standard error of the difference (over users); otherwise the first setting that
+    close to the best is chosen. Of several decoders of one model the best is taken. No trial ranks the test set. The
+    record that --run makes says what was tried, since the grid is part of its spec.
     """
     if again and not run_best:
         raise UsageError("--again goes with --run: a trial that is finished is never computed anew.")

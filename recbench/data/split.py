@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from recbench.data.windows import interactions
 from recbench.errors import DataError, UsageError
 from recbench.seeds import child
 from recbench.types import PAD, Ints, Sequences, Split
@@ -95,23 +96,27 @@ def known_windows(windows: Sequences, known: Sequences) -> npt.NDArray[np.bool_]
     return np.fromiter((key in among for key in keys(windows)), bool, len(windows))
 
 
-def untaught_rows(windows: Sequences, taught: Iterable[Sequences], n: int, reporter: Reporter) -> Ints:
+def untaught_rows(windows: Sequences, taught: Iterable[tuple[Sequences, bool]], n: int, reporter: Reporter) -> Ints:
     """What :meth:`recbench.interfaces.Teacher.sample` returns.
 
     Args:
         windows: those that a method may ask its teacher about.
-        taught: the windows of each of the teacher's trainings.
+        taught: the windows of each of the teacher's trainings, and whether their histories' titles were targets too.
         n: how many to ask about; 0 means all.
         reporter: told how many of them the teacher was trained on, if any.
     """
     seen = np.zeros(len(windows), bool)
-    for known in taught:
-        seen |= known_windows(windows, known)
+    for known, every in taught:
+        if every:
+            asked = windows.users.astype(np.int64) << 32 | windows.target
+            seen |= np.isin(asked, interactions(known, first=False))
+        else:
+            seen |= known_windows(windows, known)
     rows = sample_rows(len(windows), n or len(windows), seen)
     if both := int(seen[rows].sum()):
         reporter.message(
-            f"{both:,} of the {len(rows):,} windows that the teacher is asked about are from its own training: "
-            f"{int((~seen).sum()):,} others are left"
+            f"the teacher was trained on the targets of {both:,} of the {len(rows):,} windows it is asked about: only "
+            f"{int((~seen).sum()):,} others exist"
         )
     return rows
 

@@ -70,21 +70,27 @@ class Targets:
     def words(self) -> str:
         """As a page says it."""
         return (
-            f"{self.total:,}: {self.seen / self.known:.0%} of the {self.known:,} training interactions, "
-            f"{self.total / self.seen:.1f} times each in an epoch"
+            f"{self.total:,}, covering {self.seen / self.known:.0%} of the {self.known:,} training interactions, each "
+            f"{self.total / self.seen:.1f} times an epoch on average"
         )
 
 
 def targets_seen(windows: Sequences, known: Sequences) -> Targets:
     """Count the targets of ``windows``, which are some of the windows ``known``."""
+    found = interactions(windows, first=False)
+    return Targets(len(found), len(np.unique(found)), len(np.unique(interactions(known))))
 
-    def pairs(of: Sequences, first: bool) -> Longs:
-        rows = np.hstack([of.history, of.target[:, None]])
-        there = rows != PAD
-        if not first:
-            there &= np.cumsum(there, axis=1) > 1  # nothing comes before a window's first title
-        user = np.broadcast_to(of.users[:, None], rows.shape)[there].astype(np.int64)
-        return user << 32 | rows[there]
 
-    found = pairs(windows, first=False)
-    return Targets(len(found), len(np.unique(found)), len(np.unique(pairs(known, first=True))))
+def interactions(windows: Sequences, first: bool = True) -> Longs:
+    """Every interaction of the windows, histories included, as one number for its user and item.
+
+    Args:
+        windows: where they are; an interaction occurs as often as windows hold it.
+        first: count each window's first item too.
+    """
+    rows = np.hstack([windows.history, windows.target[:, None]])
+    there = rows != PAD
+    if not first:
+        there &= np.cumsum(there, axis=1) > 1  # nothing comes before a window's first title
+    user = np.broadcast_to(windows.users[:, None], rows.shape)[there].astype(np.int64)
+    return user << 32 | rows[there]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 CODE = '''\
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -35,7 +36,9 @@ def recommend(folder, history, k=10):
         pieces += [frame["between"]] * (place > 0)
         pieces += [frame["title"].format(title), frame["token"].format(id=name)]
     pieces.append(frame["after"])
-    texts = filter(None, pieces if frame["apart"] else ["".join(pieces)])
+    if not frame["apart"]:  # recbench tokenises what is between two items' own tokens as one text
+        pieces = re.split("(<item:[^<>]*>)", "".join(pieces)) if frame["token"] else ["".join(pieces)]
+    texts = filter(None, pieces)
     tokens = [token for text in texts for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
     ids = torch.tensor([frame["begin"] + tokens])
     end = tokenizer.eos_token_id

@@ -67,7 +67,7 @@ class TrainOptions(Options):
 
 
 class Score(float):
-    """A validation score that knows its standard error over users; NaN where nobody knows it."""
+    """A validation score that knows its standard error over users; NaN if unknown."""
 
     def __new__(cls, value: float, error: float = float("nan")) -> Score:
         """Both as numbers between 0 and 1."""

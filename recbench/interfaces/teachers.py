@@ -33,9 +33,9 @@ class Teacher(Protocol):
     def sample(self, n: int, reporter: Reporter) -> Ints:
         """[M] rows of ``split.train`` to ask about, ascending; the same for every seed, and all rows for ``n`` of 0.
 
-        Windows that the teacher was not trained on: it knows the others' targets by heart, and a student that learns
-        its answers there learns memory, not taste. Where there are too few, the sample is filled up with windows from
-        its training, and a message says how many they are.
+        Windows whose targets the teacher was not trained on: it knows the others by heart, and a student that learns
+        its answers there learns memory, not taste. Where there are too few, the sample is filled up with others, and a
+        message says how many they are.
         """
 
     def rank(self, cases: Histories, depth: int, reporter: Reporter) -> Ranking:

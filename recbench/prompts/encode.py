@@ -168,7 +168,7 @@ class Encoder:
         if seen < len(titles):
             raise RecbenchError(f"{who}: its prompt must give each title as a piece by itself, not as part of a text.")
         head = [piece for piece in pieces[:end] if piece != USER_TOKEN]
-        return [*head, *[USER_TOKEN] * (USER_TOKEN in pieces), *pieces[end:]]
+        return _texts_joined([*head, *[USER_TOKEN] * (USER_TOKEN in pieces), *pieces[end:]], apart=True)
 
     def _joined(self, start: list[int], parts: list[int | Title], items: list[int], texts: list[list[int]]) -> Prompt:
         ids = list(start)
@@ -195,12 +195,14 @@ class Encoder:
         return int(self.trie.item[node])
 
 
-def _texts_joined(pieces: Sequence[Any]) -> list[Any]:
-    """Neighbouring texts become one, so that a tokenizer sees no seams."""
+def _texts_joined(pieces: Sequence[Any], apart: bool = False) -> list[Any]:
+    """Neighbouring texts become one, so that a tokenizer sees no seams; titles stay as they are with ``apart``."""
+
+    def joins(piece: Any) -> bool:
+        return isinstance(piece, str) and not (apart and isinstance(piece, Title))
+
     return [
-        found
-        for is_text, run in itertools.groupby(pieces, key=lambda piece: isinstance(piece, str))
-        for found in (["".join(run)] if is_text else run)
+        found for is_text, run in itertools.groupby(pieces, key=joins) for found in (["".join(run)] if is_text else run)
     ]
 
 

@@ -17,12 +17,14 @@ class TrainBudget(TrainOptions):
     learning_rate: float = Field(gt=0, description="its largest value")
     samples: int = Field(0, ge=0, description="training windows, by a seedless rule; 0 means all")
     stride: int = Field(
-        1, ge=1, description="take every N-th window of a user, back from the last; samples are drawn from what is left"
+        1,
+        ge=1,
+        description="keep every N-th window of a user, counted back from the last; samples are drawn from these",
     )
     targets: Literal["last", "all"] = Field(
         "last",
-        description="titles that a language model learns to write: each window's last, or all but its first, each from "
-        "those before it",
+        description="which titles of a window are training targets: the last, or all but the first, each predicted "
+        "from the titles before it",
     )
 
 
@@ -33,7 +35,9 @@ class EvaluateOptions(Options):
     per_user: int = Field(0, ge=0, description="at most N test windows a user, evenly spaced; 0 means all")
     cases: int = Field(0, ge=0, description="at most N test windows in all, by a seedless rule; 0 means all")
     validation_cases: int = Field(500, ge=1, description="validation windows that choose the epoch, by a seedless rule")
-    validation_per_user: int = Field(0, ge=0, description="at most N of them a user, evenly spaced; 0 means all")
+    validation_per_user: int = Field(
+        0, ge=0, description="at most N validation windows per user, evenly spaced; 0 means all"
+    )
     history: Literal["allowed", "excluded"] = Field("allowed", description="may items of the history be recommended?")
 
 

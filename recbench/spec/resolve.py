@@ -146,7 +146,7 @@ class _Resolver:
         """A training budget: defaults of the kind of model, the preset, the budget flags, then options."""
         signal = "scores" if kind == "scores" else "preference" if kind.startswith("preference") else "text"
         layers = [(f"{kind} default", TRAIN_DEFAULTS[kind]), (f"preset {self.preset}", PRESETS[self.preset][signal])]
-        only = "preferences" if signal == "preference" else self._last_only(signal)
+        only = "a preference loss" if signal == "preference" else self._last_only(signal)
         if only:
             layers.append((only, {"targets": "last"}))
         if flags:
@@ -155,7 +155,8 @@ class _Resolver:
                     layers.append((self.request.origin(flag), {option: value}))
         found = self.layers.options(group, TrainBudget, layers)
         if only and found.targets != "last":
-            raise UsageError(f"{group}.targets={found.targets} cannot be used with {only}: it must be last.")
+            instead = "set reference_train.targets instead" if signal == "preference" else "use last"
+            raise UsageError(f"{group}.targets={found.targets} cannot be used with {only}: {instead}.")
         return found
 
     def _last_only(self, signal: str) -> str:
@@ -164,7 +165,7 @@ class _Resolver:
         if signal == "scores":
             return "models that score items"
         targets: str = plugin.implementation.targets
-        return f"the prompt of {self.request.model}" if targets == "last" else ""
+        return f"{self.request.model}, whose prompt does not keep titles apart" if targets == "last" else ""
 
     def _language_model(self) -> LanguageModel:
         name = self.request.llm

@@ -47,10 +47,10 @@ class LessonsTaken(Step):
     @cached_property
     def facts(self) -> Mapping[str, Any]:
         """The backbone without its later options, the windows that it asks about, and how the teacher ranks."""
-        backbone = self.recommender.backbone
+        backbone, budget = self.recommender.backbone, self.recommender.train or NOTHING
         return {
             "backbone": {"name": backbone.name, "options": backbone.early_options(), "files": backbone.files},
-            "samples": self.recommender.train.samples if self.recommender.train else 0,
+            "windows": {"samples": budget.samples, "stride": budget.stride},
             "decoder": self._decoder.plain(),
             "history": self.setting.evaluate.history,
             "seed": self.setting.seed,
@@ -86,11 +86,12 @@ class LessonsTaken(Step):
             lines = [json.dumps(text, ensure_ascii=False) for text in found.texts]
             (folder / TEXTS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def _taught(self, split: Split) -> list[Sequences]:
-        """The windows of each training that the teacher went through."""
+    def _taught(self, split: Split) -> list[tuple[Sequences, bool]]:
+        """The windows of each training that the teacher went through, and whether every title was a target."""
         assert self.recommender.teacher is not None
         trainings = (self.recommender.teacher.reference, self.recommender.teacher)
-        return [training_windows(split, own.train) for own in trainings if own is not None and own.train is not None]
+        budgets = [own.train for own in trainings if own is not None and own.train is not None]
+        return [(training_windows(split, budget), budget.targets == "all") for budget in budgets]
 
     def load(self, folder: Path, work: Work, made: Any = None) -> Mapping[str, Any]:
         """The arrays."""
@@ -104,7 +105,9 @@ class LessonsTaken(Step):
 class _Teacher:
     """The teacher as :class:`recbench.interfaces.Teacher` describes it."""
 
-    def __init__(self, step: LessonsTaken, work: Work, windows: Sequences, taught: list[Sequences]) -> None:
+    def __init__(
+        self, step: LessonsTaken, work: Work, windows: Sequences, taught: list[tuple[Sequences, bool]]
+    ) -> None:
         self._step, self._work, self._windows, self._taught = step, work, windows, taught
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recbench.steps.artefacts import save_model
 from recbench.steps.setting import Setting, training_windows, validation_decoder
 from recbench.steps.step import Step, Work
-from recbench.steps.tuned import TunedModel, pace_of
+from recbench.steps.tuned import TunedModel, pace_of, with_learned
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
@@ -71,7 +71,7 @@ class PreferredModel(Step):
         fit = self.setting.fit(recommender.train, self.setting.validation(recommender, model, split, work), work)
         windows, precision = training_windows(split, recommender.train), recommender.llm.options.precision
         report = prefer(model, recommender.loss.make(), windows, fit, precision)
-        save_model(folder, to_arrays(model), report, self.setting.machine.device)
+        save_model(folder, to_arrays(model), with_learned(report, self.needs, work), self.setting.machine.device)
         return model
 
     def load(self, folder: Path, work: Work, made: Any = None) -> TextModel:

@@ -66,11 +66,7 @@ class TunedModel(Step):
 
         model, backbone = untuned(self.recommender, self.setting, self.needs, work)
         report = self.train(model, backbone, work)
-        if "learned" in self.needs:  # what came before the language model said of itself, for the record
-            report = replace(
-                report, watched={**load_report(work.path(self.needs["learned"])).watched, **report.watched}
-            )
-        save_model(folder, to_arrays(model), report, self.setting.machine.device)
+        save_model(folder, to_arrays(model), with_learned(report, self.needs, work), self.setting.machine.device)
         return model
 
     def train(self, model: TextModel, backbone: TextBackbone[Any], work: Work, probe: Probe | None = None) -> FitReport:
@@ -97,6 +93,13 @@ class TunedModel(Step):
         return pace_of(self.recommender, self.setting)
 
 
+def with_learned(report: FitReport, needs: Mapping[str, Step], work: Work) -> FitReport:
+    """The report with what the step before the language model said of itself, for the record."""
+    if "learned" not in needs:
+        return report
+    return replace(report, watched={**load_report(work.path(needs["learned"])).watched, **report.watched})
+
+
 def pace_of(recommender: Recommender, setting: Setting) -> tuple[Mapping[str, Any], float, float]:
     """The pace of a training by backbone, loss, language model and machine."""
     assert recommender.llm is not None
@@ -105,5 +108,6 @@ def pace_of(recommender: Recommender, setting: Setting) -> tuple[Mapping[str, An
     like |= {
         "threads": str(setting.machine.threads),
         "batch": str(recommender.train.batch_size if recommender.train else 0),
+        "targets": recommender.train.targets if recommender.train else "",
     }
     return like, work_of(recommender.train), 3e-3 if recommender.llm.tiny else 1.0

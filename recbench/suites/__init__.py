@@ -19,8 +19,8 @@ A suite's file::
 over seeds.
 
 A cell holds the flags of ``recbench run`` by name, options under ``set``, and a ``grid`` of options to choose on
-validation. A grid may also range over the ``decoder``: of one trained model, the decoder is taken that ranks the
-validation sample best. A list in model, loss, decoder, dataset or llm stands for one cell each. ``null`` takes a
+validation. A grid may also range over the ``decoder``: the one that ranks the validation sample best with the trained
+model is taken. A list in model, loss, decoder, dataset or llm stands for one cell each. ``null`` takes a
 default back: a flag, an option, a group of options, or all of ``set``. Default options that a cell's method does not
 have are skipped.
 """

@@ -25,7 +25,7 @@ class TinyTeacher:
     """
 
     def __init__(self, split: Split, taught: Sequences | None = None) -> None:
-        self._split, self._taught = split, [] if taught is None else [taught]
+        self._split, self._taught = split, [] if taught is None else [(taught, False)]
         self._model = tiny_text_model(split)
         self._scores = RandomScores(len(split.catalog))
 

@@ -170,17 +170,15 @@ def tune(
 
 def _curriculum(backbone: Any, budget: TrainOptions, step: int, steps: int, draws: np.random.Generator) -> torch.Tensor:
     """[rows] whether each row of this process's part of a batch shows its collaborative tokens."""
-    number = processes()
-    rows = budget.batch_size // number
-    size = backbone.draw_rows or rows
-    groups = -(-rows // size)
-    every, mine = groups * number, groups * process()
-    values = draws.random(every)
+    size = backbone.draw_rows or budget.batch_size
+    groups = -(-budget.batch_size // size)
+    values = draws.random(groups)  # of the whole batch, so that several processes draw what one does
     shown = [
-        backbone.hybrid(step * every + n, steps * every, budget.epochs, float(values[n]))
-        for n in range(mine, mine + groups)
+        backbone.hybrid(step * groups + n, steps * groups, budget.epochs, float(value))
+        for n, value in enumerate(values)
     ]
-    return torch.tensor(shown).repeat_interleave(size)[:rows]
+    rows = budget.batch_size // processes()
+    return torch.tensor(shown).repeat_interleave(size)[process() * rows :][:rows]
 
 
 def _validating_hybrid(plan: Fit, embedding: Any) -> Fit:

@@ -15,8 +15,10 @@ from recbench.data.split import (
     strided,
     subsample,
     training_sample,
+    untaught_rows,
 )
 from recbench.errors import DataError, UsageError
+from recbench.interfaces import SilentReporter
 from recbench.types import Catalog, Sequences, Split
 
 
@@ -94,3 +96,23 @@ def test_an_empty_selection_is_a_usage_error():
 def test_a_stride_keeps_every_nth_window_of_a_user_back_from_the_last(users, stride):
     expected = [row for row, user in enumerate(users) if sum(later == user for later in users[row + 1 :]) % stride == 0]
     assert strided(windows(users), stride).target.tolist() == expected
+
+
+def test_a_teacher_that_learned_every_title_is_asked_about_others() -> None:
+    """With every title a target, a window is taught if any taught window holds its target, but as its first item."""
+    rng = np.random.default_rng(0)
+    n = 60
+    history, target = rng.integers(12, size=(n, 3)), rng.integers(12, size=n)
+    users = rng.integers(3, size=n).astype(np.int32)
+    found = Sequences(users, history.astype(np.int32), target.astype(np.int32), np.arange(n, dtype=np.int64))
+    taught = found.take(np.arange(8))
+    learned = {
+        (user, item)
+        for user, row, last in zip(taught.users, taught.history, taught.target, strict=True)
+        for item in (*row[1:], last)
+    }
+    others = [row for row in range(n) if (users[row], target[row]) not in learned]
+    assert 5 < len(others) < n - 8  # more are taught than the eight windows themselves
+    rows = untaught_rows(found, [(taught, True)], len(others), SilentReporter())
+    assert rows.tolist() == others
+    assert set(untaught_rows(found, [(taught, False)], n - 8, SilentReporter())) == set(range(8, n))

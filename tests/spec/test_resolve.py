@@ -251,9 +251,9 @@ def test_which_titles_are_targets(own: SimpleNamespace, model: str, flags: dict[
 @pytest.mark.parametrize(
     ("model", "flags", "who"),
     [
-        ("sasrec", {}, "models that score items"),
-        ("bigrec", {"loss": "sdpo"}, "preferences"),
-        ("mine", {}, "the prompt of mine"),
+        ("sasrec", {}, "models that score items: use last"),
+        ("bigrec", {"loss": "sdpo"}, "a preference loss: set reference_train.targets instead"),
+        ("mine", {}, "mine, whose prompt does not keep titles apart: use last"),
     ],
 )
 def test_targets_of_what_has_only_the_last(
@@ -270,5 +270,11 @@ def test_targets_of_what_has_only_the_last(
     get = registry.get
     monkeypatch.setattr(registry, "get", lambda kind, name: plugin if name == "mine" else get(kind, name))
     assert own.spec(model, **flags).recommender.train.targets == "last"
-    with pytest.raises(UsageError, match=f"train.targets=all cannot be used with {who}: it must be last"):
+    with pytest.raises(UsageError, match=f"train.targets=all cannot be used with {who}"):
         own.spec(model, "train.targets=all", **flags)
+
+
+@pytest.mark.parametrize("option", ["train.stride=2", "train.samples=7", "teacher.train.targets=last"])
+def test_what_a_teacher_is_asked_depends_on_the_windows(own: SimpleNamespace, option: str) -> None:
+    plain, changed = (own.keys(own.spec("dllm2rec", *extra)) for extra in ((), (option,)))
+    assert plain["lessons"] != changed["lessons"]

@@ -111,6 +111,38 @@ class Odd(TextBackbone[Options]):
         return list(self.pieces(titles, items))
 
 
+def test_neighbouring_texts_are_one_text() -> None:
+    odd, plain = Odd(Options()), Odd(Options())
+    odd.pieces = lambda titles, items: ["the user ", "saw ", *titles, " and", " now"]
+    plain.pieces = lambda titles, items: ["the user saw ", *titles, " and now"]
+    texts = [tiny_text_model(SPLIT, one, apart=True).encoder.prompts(SPLIT.test.histories()) for one in (odd, plain)]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("draw_rows", [0, 8])
+def test_several_processes_draw_what_one_does(monkeypatch: pytest.MonkeyPatch, count: int, draw_rows: int) -> None:
+    from recbench.interfaces import TrainOptions
+    from recbench.training import text
+
+    class Half(Odd):
+        def hybrid(self, step: int, steps: int, epochs: int, draw: float) -> bool:
+            return draw < 0.5
+
+    budget, shown = TrainOptions(epochs=1, batch_size=32, learning_rate=0.1), Half(Options())
+    monkeypatch.setattr(Half, "draw_rows", draw_rows)
+
+    def drawn(number: int, of: int) -> torch.Tensor:
+        monkeypatch.setattr(text, "processes", lambda: of)
+        monkeypatch.setattr(text, "process", lambda: number)
+        draws = np.random.default_rng(5)
+        return torch.stack([text._curriculum(shown, budget, step, 20, draws) for step in range(20)])
+
+    whole = drawn(0, 1)
+    assert torch.equal(torch.cat([drawn(number, count) for number in range(count)], dim=1), whole)
+    assert 0 < int(whole.sum()) < whole.numel()
+
+
 @pytest.mark.parametrize(
     ("pieces", "says"),
     [

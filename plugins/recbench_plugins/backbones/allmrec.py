@@ -75,9 +75,9 @@ class ALLMRecOptions(Options):
         description="training windows of stage 1: each user's last one (the code), or all; none leaves stage 1 out and "
         "shows the collaborative model's item embeddings",
     )
-    alignment_epochs: int = Field(10, ge=1, description="epochs of stage 1, at least")
+    alignment_epochs: int = Field(10, ge=1, description="fewest epochs of stage 1")
     alignment_steps: int = Field(
-        5000, ge=0, description="steps of stage 1, at least: epochs are added until they are reached; 0: the code's"
+        5000, ge=0, description="fewest steps of stage 1: epochs are added until it has them; 0 keeps alignment_epochs"
     )
     alignment_rate: float = Field(1e-4, gt=0, description="learning rate of stage 1")
     alignment_batch: int = Field(32, ge=1, description="windows in a step of stage 1")

@@ -27,9 +27,9 @@ class BIGRec(TextBackbone[Options]):
 
     def prompt(self, titles: Sequence[str], items: Sequence[int], template: Template) -> list[Piece]:
         """The instruction and the titles, oldest first."""
-        pieces: list[Piece] = []
+        pieces: list[Piece] = [template.before]
         for place, title in enumerate(titles):
-            pieces += [template.between if place else template.before, title]
+            pieces += [template.between] * (place > 0) + [title]
         return [*pieces, template.after]
 
 

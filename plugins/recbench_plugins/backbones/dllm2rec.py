@@ -59,8 +59,8 @@ class DLLM2RecOptions(DROSOptions):
     windows: int = Field(
         10_000,
         ge=0,
-        description="training windows that the teacher ranks, by a seedless rule: none of its own training, where "
-        "there are enough others; 0 means all",
+        description="training windows that the teacher ranks, the same for every seed; windows from the teacher's own "
+        "training only if there are too few others; 0 means all",
     )
     position: float = Field(0.3, ge=0, description="weight of an item's place in the teacher's list")
     confidence: float = Field(0.5, ge=0, description="weight of the teacher's confidence in an item")

@@ -78,7 +78,7 @@ class MSLOptions(Options):
     eta: float = Field(0.25, gt=0, lt=1, description="ATS: the probability that the right token is kept near")
     tau_min: float | Literal["auto"] = Field("auto", description="ATS: lower clamp; auto: the variant's, see msl.py")
     tau_max: float | Literal["auto"] = Field("auto", description="ATS: upper clamp; auto: the variant's")
-    tau_start: float = Field(1.5, gt=0, description="ATS: the value it starts from, moved between the clamps")
+    tau_start: float = Field(1.5, gt=0, description="ATS: starting value, limited to the clamps")
     momentum: float = Field(0.05, gt=0, le=1, description="ATS: weight of a batch's estimate in the running average")
     scope: Literal["batch", "token"] = Field(
         "batch", description="ATS: one temperature for all positions (Eq. 12), or each position its own (Eq. 11)"
