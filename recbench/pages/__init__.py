@@ -2,10 +2,11 @@
 
 from recbench.pages.build import build, check, html_page, markdown_page, write_page
 from recbench.pages.compare import compare_records, family, rows_of
-from recbench.pages.records import load_records, place_of
+from recbench.pages.records import by_dataset, load_records, place_of
 
 __all__ = [
     "build",
+    "by_dataset",
     "check",
     "compare_records",
     "family",

@@ -9,8 +9,10 @@ from recbench.evaluation import Metric, metrics
 from recbench.pages.blocks import NONE, Block, Bullets, Code, Heading, Paragraph, Table, figure
 from recbench.pages.code import code_text, unlike
 from recbench.pages.compare import Tested, counted, interval, number, p_text
+from recbench.pages.costs import costs, name_of
 from recbench.pages.records import command_of
 from recbench.pages.rows import METRIC, Row, Section, sections
+from recbench.pages.training import footnote, label
 from recbench.results import RunRecord
 from recbench.stats.compare import ALPHA
 from recbench.stats.ranking import SEEDS
@@ -51,7 +53,7 @@ def _section_blocks(section: Section) -> list[Block]:
         blocks.append(Paragraph(_order(section)))
     if policies := _by_value(rows, lambda row: row.record.policies):
         blocks.append(Bullets(policies))
-    blocks += [_results(section), *_parts(section), *_beyond_ranks(rows)]
+    blocks += [_results(section), *_late(section), *_parts(section), *_beyond_ranks(rows)]
     if len(rows) > 1:
         blocks += [Heading(3, "Comparisons"), Paragraph(_method(section)), _comparisons(section)]
     blocks += [
@@ -60,10 +62,10 @@ def _section_blocks(section: Section) -> list[Block]:
             "Training and decoding: mean wall-clock time a seed. A step taken from the store counts with the time "
             "that it took when it was made. Memory: the largest resident set over seeds."
         ),
-        _costs(rows),
+        costs(rows),
         *_code(rows),
         Heading(3, "Run it again"),
-        Code(tuple(line for row in rows for line in (f"# {row.rank}. {_name(row)}", command_of(row.record)))),
+        Code(tuple(line for row in rows for line in (f"# {row.rank}. {name_of(row)}", command_of(row.record)))),
     ]
     return blocks
 
@@ -77,7 +79,7 @@ def _explanation(section: Section) -> str:
         f"item a case, MAP equals MRR and recall equals the hit rate (HR)."
     )
     if (best := section.best_traditional) is not None:
-        return f"{text} The best traditional row is {best.rank}, {_name(best)}."
+        return f"{text} The best traditional row is {best.rank}, {name_of(best)}."
     return f"{text} There is no traditional row yet."
 
 
@@ -136,7 +138,7 @@ def _results(section: Section) -> Table:
     rows = tuple(
         (
             str(row.rank),
-            row.record.labels.method,
+            label(row.record.labels.method, row.record),
             row.record.labels.loss or NONE,
             row.record.labels.decoder or NONE,
             row.record.labels.llm or NONE,
@@ -151,6 +153,12 @@ def _results(section: Section) -> Table:
     return Table(header, rows, words=5)
 
 
+def _late(section: Section) -> list[Block]:
+    """Which rows' best epoch is their last."""
+    said = footnote([(f"row {row.rank}", row.record) for row in section.rows])
+    return [Paragraph(said)] if said else []
+
+
 def _cells(row: Row, name: str) -> list[str]:
     """A metric's cell; next to the declared one, its mean over users."""
     return [_with_spread(row.metrics.get(name)), *([figure(row.by_user)] if name == METRIC else [])]
@@ -162,7 +170,7 @@ def _parts(section: Section) -> list[Block]:
     cold = " Cold: the target is in no training window (rows trained on a sample see fewer items still)."
     header = ("#", "Method", *(f"{name} ({n:,})" for name, n in section.parts.items()))
     rows = tuple(
-        (str(row.rank), _name(row), *(_number(row.parts.get(name)) for name in section.parts)) for row in section.rows
+        (str(row.rank), name_of(row), *(_number(row.parts.get(name)) for name in section.parts)) for row in section.rows
     )
     return [
         Heading(3, "Parts of the test set"),
@@ -179,7 +187,9 @@ def _beyond_ranks(rows: tuple[Row, ...]) -> list[Block]:
     shown = _shown(rows, of_ranks=False)
     if not shown:
         return []
-    lines = tuple((str(row.rank), _name(row), *(_with_spread(row.metrics.get(m.name)) for m in shown)) for row in rows)
+    lines = tuple(
+        (str(row.rank), name_of(row), *(_with_spread(row.metrics.get(m.name)) for m in shown)) for row in rows
+    )
     return [
         Heading(3, "What is recommended"),
         Bullets(tuple(f"{m.name}: {m.plugin.summary}" for m in shown)),
@@ -201,8 +211,8 @@ def _comparisons(section: Section) -> Table:
             c = tested.comparison
             lines.append(
                 (
-                    f"{row.rank}. {_name(row)}",
-                    f"{other.rank}. {_name(other)}",
+                    f"{row.rank}. {name_of(row)}",
+                    f"{other.rank}. {name_of(other)}",
                     f"{c.difference:+.4f}",
                     number(c.relative, "+.1%", NONE),
                     interval(c.interval, NONE),
@@ -217,33 +227,12 @@ def _comparisons(section: Section) -> Table:
     return Table((*header, "by user (p)", "users won / tied / lost"), tuple(lines), words=2)
 
 
-def _costs(rows: tuple[Row, ...]) -> Table:
-    header = ("#", "Method", "Device", "Budget", "Version", "Training", "Decoding", "Peak memory")
-    lines = []
-    for row in rows:
-        environments = [seed.environment for seed in row.record.seeds]
-        budget = "; ".join(f"{name}: {text}" for name, text in sorted(row.record.budget.items()))
-        lines.append(
-            (
-                str(row.rank),
-                _name(row),
-                _distinct([str(e.get("device", "")) for e in environments]),
-                budget or NONE,
-                _distinct([_version(e) for e in environments]),
-                NONE if row.training is None else f"{row.training:,.0f} s",
-                NONE if row.decoding is None else f"{row.decoding:,.0f} s",
-                NONE if row.peak_memory is None else f"{row.peak_memory / 2**30:.1f} GiB",
-            )
-        )
-    return Table(header, tuple(lines), words=5)
-
-
 def _code(rows: tuple[Row, ...]) -> list[Block]:
     """What made each row, and where rows are not comparable as code."""
     if not any(row.record.plugins for row in rows):
         return []
     lines = tuple(
-        (str(row.rank), _name(row), "; ".join(map(code_text, row.record.plugins)) or "not recorded (format 1)")
+        (str(row.rank), name_of(row), "; ".join(map(code_text, row.record.plugins)) or "not recorded (format 1)")
         for row in rows
     )
     differing = unlike([(f"row {row.rank}", row.record) for row in rows])
@@ -265,21 +254,6 @@ def _by_value(rows: tuple[Row, ...], texts: Callable[[Row], dict[str, str]]) -> 
         line if len(ranks) == len(rows) else f"{line} (rows {', '.join(map(str, ranks))})"
         for line, ranks in sorted(found.items())
     )
-
-
-def _name(row: Row) -> str:
-    labels = row.record.labels
-    return " + ".join(part for part in (labels.method, labels.loss, labels.decoder) if part)
-
-
-def _version(environment: dict[str, object]) -> str:
-    commit = environment.get("git_commit")
-    changed = "+changes" if environment.get("git_dirty") else ""
-    return str(environment.get("recbench", "")) + (f" ({str(commit)[:8]}{changed})" if commit else "")
-
-
-def _distinct(texts: list[str]) -> str:
-    return ", ".join(dict.fromkeys(text for text in texts if text)) or NONE
 
 
 def _with_spread(found: tuple[float, float | None] | None) -> str:
