@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recbench.data.audit import audit
 from recbench.data.options import ProtocolName
 from recbench.data.protocols import PROTOCOLS
+from recbench.data.windows import interactions as targets
 from recbench.data.windows import sliding_windows
 from recbench.errors import DataError
 from recbench.types import PAD, Catalog, Split
@@ -66,3 +67,22 @@ def test_leave_one_out_agrees_with_a_loop(rows, size):
 
 def test_the_options_name_the_protocols_that_cut():
     assert set(get_args(ProtocolName)) == {name for name, found in PROTOCOLS.items() if found.cut}
+
+
+@pytest.mark.parametrize("name", sorted(name for name, found in PROTOCOLS.items() if found.cut))
+@given(st.integers(0, 2**31))
+def test_no_title_of_a_training_window_is_held_out(name, seed):
+    """With every title of a window a target, training sees no interaction that validation or test asks for."""
+    random = np.random.default_rng(seed)
+    lengths = random.integers(5, 30, size=6)
+    users = np.repeat(np.arange(6), lengths).astype(np.int32)
+    items = np.concatenate([random.permutation(60)[:n] for n in lengths]).astype(np.int32)  # none twice a user
+    times = random.permutation(len(users)).astype(np.int64)  # no two at the same time
+    (train, valid, test), _ = PROTOCOLS[name].cut(users, items, times, 5)
+    when = {(u, i): t for u, i, t in zip(users.tolist(), items.tolist(), times.tolist(), strict=True)}
+    taught = {(int(code) >> 32, int(code) & 0xFFFFFFFF) for code in targets(train)}
+    for part in (valid, test):
+        asked = set(zip(part.users.tolist(), part.target.tolist(), strict=True))
+        assert not taught & asked
+        if name == "sliding":
+            assert max(when[pair] for pair in taught) < min(when[pair] for pair in asked)
