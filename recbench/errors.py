@@ -1,4 +1,4 @@
-"""The two errors a person is meant to read: one sentence, the culprit by name, what would be right."""
+"""The errors a person is meant to read: one sentence, the culprit by name, what would be right."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ class UsageError(RecbenchError):
 
 class DataError(RecbenchError):
     """A file or data set is not what it should be: exit code 1."""
+
+
+class Stopped(BaseException):
+    """A signal ended a training, which can go on: exit code 75, the system's word for "try again".
+
+    Like KeyboardInterrupt no Exception, so that nothing takes it for a failure and goes on with something else.
+    """
+
+    exit_code = 75
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -9,8 +9,9 @@ import json
 import os
 import socket
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from recbench.errors import RecbenchError
 
@@ -36,6 +37,17 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         RecbenchError: the file could not be written; the old content, if any, is untouched.
     """
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of ``path`` when the block ends without an error; see write_atomic.
+
+    Raises:
+        RecbenchError: the file could not be written; the old content, if any, is untouched.
+    """
     path = Path(path)
     # host and process in the name let a sweep tell a dead process's file from one being written
     owner = f"{socket.gethostname()}.{os.getpid()}"
@@ -43,7 +55,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from recbench.errors import DataError
 from recbench.experiment import LOCAL, RECORD, STORE
 from recbench.results import read
-from recbench.steps.store import LIVE, LOCKS, PARTIAL, Store, explained, read_meta
+from recbench.steps.store import CHECKPOINTS, LIVE, LOCKS, PARTIAL, Store, explained, read_meta
 from recbench.tuning import TRIALS
 
 OLDER = "artefacts"
@@ -61,6 +61,8 @@ def inventory(runs: Path) -> list[Entry]:
     users = _users(runs, needs)
     live = _closure(_live(root), needs)
     entries = [_entry(path, titles[path.name], users, live) for path in folders]
+    kept = _visible(root / CHECKPOINTS)
+    entries += [_entry(path, "checkpoint of an unfinished training", users, live) for path in kept]
     entries += [_entry(path, "", {}, set()) for path in _visible(runs / OLDER)]
     return sorted(entries, key=lambda entry: (-entry.size, entry.path.name))
 
@@ -99,7 +101,7 @@ def _remove(path: Path, runs: Path) -> bool:
             with lock.acquire(blocking=False):
                 if path.name in _live(runs / STORE):  # a run that has begun since
                     return False
-                gone = path.parent / PARTIAL / f"{path.name}.pruned"
+                gone = runs / STORE / PARTIAL / f"{path.name}.pruned"
                 gone.parent.mkdir(exist_ok=True)
                 path.rename(gone)  # at once, so that nobody meets half of it
                 shutil.rmtree(gone)

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from recbench import processes
 from recbench.experiment import LOCAL, STORE
 from recbench.inventory import listed
-from recbench.steps.store import LIVE, LOCKS, PARTIAL
+from recbench.steps.store import CHECKPOINTS, LIVE, LOCKS, PARTIAL
 
 LOCK = ".lock"
 
@@ -52,16 +52,16 @@ def _tidy(runs: Path, before: set[Path]) -> None:
             (folder / LOCAL).unlink(missing_ok=True)
             _remove_lock(folder / LOCK)
             _rmdir(folder)
-    for folder in (store / LOCKS, store / PARTIAL, store / LIVE, store):
+    for folder in (store / LOCKS, store / PARTIAL, store / LIVE, store / CHECKPOINTS, store):
         if folder not in before:
             _rmdir(folder)
 
 
 def _holds_nothing(folder: Path, store: Path) -> bool:
-    """Whether a run's folder has no record, and no step that it lists was built."""
+    """Whether a run's folder has no record, and no step that it lists was built or has a checkpoint."""
     if not {path.name for path in folder.iterdir()} <= {LOCK, LOCAL}:
         return False
-    return not any((store / name).exists() for name in listed(folder / LOCAL))
+    return not any((store / name).exists() or (store / CHECKPOINTS / name).exists() for name in listed(folder / LOCAL))
 
 
 def _remove_empty(runs: Path, root: Path) -> None:

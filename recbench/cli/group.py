@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from recbench import processes
-from recbench.errors import RecbenchError, did_you_mean
+from recbench.errors import RecbenchError, Stopped, did_you_mean
 
 
 class LazyGroup(click.Group):
@@ -68,7 +68,8 @@ class Root(LazyGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run and leave the process with an exit code: 0, 1 (it failed), 2 (wrong request) or 130 (interrupted)."""
+        """Run and leave the process with an exit code: 0, 1 (it failed), 2 (wrong request), 75 (stopped by a
+        signal, goes on when run again) or 130 (interrupted)."""
 
         def action() -> Any:
             return super(Root, self).main(
@@ -97,7 +98,7 @@ def _guarded(action: Callable[[], Any]) -> int:
         return _complain(error.format_message(), error.exit_code)
     except click.Abort:
         return _complain("interrupted", 130)
-    except RecbenchError as error:
+    except (RecbenchError, Stopped) as error:
         return _complain(str(error), error.exit_code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from recbench.interfaces.backbones import USER, BackbonePlugin, Piece, ScoringBackbone, TextBackbone
 from recbench.interfaces.decoders import Decoder, DecoderPlugin, ScoringDecoder, TextDecoder
-from recbench.interfaces.fitting import Fit, FitReport, Reporter, Score, SilentReporter, TrainOptions
+from recbench.interfaces.fitting import Checkpoints, Fit, FitReport, Reporter, Score, SilentReporter, TrainOptions
 from recbench.interfaces.losses import Loss, LossPlugin, Positions, PreferenceLoss, ScoringLoss
 from recbench.interfaces.measures import (
     CatalogueMetric,
@@ -19,7 +19,7 @@ from recbench.interfaces.measures import (
     TopLists,
 )
 from recbench.interfaces.options import BatchSize, Options
-from recbench.interfaces.plugin import Plugin, Signal
+from recbench.interfaces.plugin import Plugin, Resumable, Signal
 from recbench.interfaces.sources import DataSource, SourcePlugin
 from recbench.interfaces.teachers import Lessons, Teacher
 
@@ -43,6 +43,7 @@ __all__ = [
     "BackbonePlugin",
     "BatchSize",
     "CatalogueMetric",
+    "Checkpoints",
     "DataSource",
     "Decoder",
     "DecoderPlugin",
@@ -60,6 +61,7 @@ __all__ = [
     "PreferenceLoss",
     "RankMetric",
     "Reporter",
+    "Resumable",
     "Score",
     "ScoringBackbone",
     "ScoringDecoder",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field
@@ -86,6 +87,23 @@ class Score(float):
         return Score, (float(self), self.error)
 
 
+@dataclass
+class Checkpoints:
+    """Where the trainings of a step leave what they need to go on after an interruption.
+
+    Attributes:
+        folder: named as the step is; made with the first checkpoint.
+        minutes: between two checkpoints; 0 writes none.
+        begun: trainings that have begun so far; one after the other, each has a file of its own.
+        seconds: of training in earlier processes that later ones went on from.
+    """
+
+    folder: Path
+    minutes: float
+    begun: int = 0
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True)
 class Fit:
     """What a backbone needs to train itself once.
@@ -100,6 +118,7 @@ class Fit:
         reporter: progress.
         loss: the :class:`ScoringLoss` that a scoring backbone is trained with; None for a method without one.
         lessons: what the method took from its teacher (:meth:`ScoringBackbone.lessons`).
+        checkpoints: where the bench's loop keeps checkpoints; None for a training that keeps none.
     """
 
     train: TrainOptions
@@ -110,6 +129,7 @@ class Fit:
     reporter: Reporter
     loss: Any = None
     lessons: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    checkpoints: Checkpoints | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from recbench.interfaces.plugin import Method, O, Plugin, Signal
+from recbench.interfaces.plugin import Method, O, Plugin, Resumable, Signal
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Positions = Literal["all", "valid", "choices"]
 
 
-class Loss(Method[O], ABC):
+class Loss(Method[O], Resumable, ABC):
     """A training loss over the answer positions of a batch of titles.
 
     Class attributes:
@@ -51,7 +51,7 @@ class Loss(Method[O], ABC):
         return {}
 
 
-class ScoringLoss(Method[O], ABC):
+class ScoringLoss(Method[O], Resumable, ABC):
     """A training loss for a model that scores items."""
 
     signal: ClassVar[Signal] = "scores"
@@ -61,7 +61,7 @@ class ScoringLoss(Method[O], ABC):
         """As :meth:`Loss.__call__`, over N predictions of a target item."""
 
 
-class PreferenceLoss(Method[O], ABC):
+class PreferenceLoss(Method[O], Resumable, ABC):
     """A loss that compares a chosen title with rejected ones against a reference model (the DPO family).
 
     The bench samples the rejected items, trains on TRL's trainer and starts from the model that ``LossPlugin.after``

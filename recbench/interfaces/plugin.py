@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -17,6 +18,23 @@ class Method(Generic[O]):
 
     def __init__(self, options: O) -> None:
         self.options = options
+
+
+class Resumable:
+    """Something whose attributes a training may change, so that a checkpoint of the training must hold them.
+
+    By default all attributes but ``options`` go into a checkpoint: numbers, texts, tensors, arrays, numpy's generators,
+    and tuples, lists, dicts and deques of those. With anything else a training writes no checkpoints and says so:
+    define both methods then. They must also be defined for what changes and is no attribute.
+    """
+
+    def checkpoint(self) -> Mapping[str, Any]:
+        """What :meth:`resume` needs, of the types above; copied at once."""
+        return {name: value for name, value in vars(self).items() if name != "options"}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Take what :meth:`checkpoint` returned, with new objects in place of the old ones."""
+        vars(self).update(state)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recbench.interfaces import Fit, FitReport, ScoringBackbone, ScoringLoss
+from recbench.interfaces import Fit, FitReport, Resumable, ScoringBackbone, ScoringLoss
 from recbench.sequential.options import TransformerOptions
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ CHUNK = 4096  # cases encoded at a time
 S = TypeVar("S", bound=TransformerOptions)
 
 
-class SequenceModel(ScoringBackbone[S]):
+class SequenceModel(ScoringBackbone[S], Resumable):
     """A transformer over item embeddings; an item's score is its vector's product with the history's state.
 
     A method built on it overrides :meth:`prepare`, :meth:`embed`, :meth:`represent` or :meth:`terms`. Weights, order
@@ -54,7 +54,13 @@ class SequenceModel(ScoringBackbone[S]):
             return {"batch": {name: column[chosen] for name, column in columns.items()}}
 
         rows: Any = range(len(split.train))
-        return train(self.module, rows, collate, fit, purpose=self.purpose)
+        parts: dict[str, Resumable] = {"model": self} if fit.loss is None else {"model": self, "loss": fit.loss}
+        return train(self.module, rows, collate, fit, purpose=self.purpose, parts=parts)
+
+    def checkpoint(self) -> Mapping[str, Any]:
+        """The attributes that a training may change: all but functions, and module and loss, which the loop keeps."""
+        found = super().checkpoint()
+        return {n: v for n, v in found.items() if n not in ("module", "loss") and not callable(v)}
 
     # ---- what a method overrides ------------------------------------------------------------------------------
 

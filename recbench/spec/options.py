@@ -26,6 +26,12 @@ class TrainBudget(TrainOptions):
         description="which titles of a window are training targets: the last, or all but the first, each predicted "
         "from the titles before it",
     )
+    checkpoint_minutes: float = Field(
+        10.0,
+        ge=0,
+        exclude=True,  # it changes no result, so it is no part of a spec or of a step's key
+        description="minutes between two checkpoints of a training, from which an interrupted one goes on; 0: none",
+    )
 
 
 class EvaluateOptions(Options):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from recbench import processes, registry
-from recbench.interfaces import Reporter
+from recbench.interfaces import Checkpoints, Reporter
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
 
@@ -39,6 +39,7 @@ class Serial:
         self.done: dict[str, Built] = {}
         self._values: dict[str, Any] = {}
         self._made: dict[str, Any] = {}
+        self._checkpoints: dict[str, Checkpoints] = {}
 
     def run(self, steps: Iterable[Step]) -> dict[str, Built]:
         """See :class:`Executor`."""
@@ -74,6 +75,11 @@ class Serial:
         """See :class:`recbench.steps.step.Work`."""
         return self._values.pop(step.folder) if step.folder in self._values else self._load(step)
 
+    def checkpoints(self, step: Step, minutes: float) -> Checkpoints:
+        """See :class:`recbench.steps.step.Work`."""
+        found = self._checkpoints[step.folder] = Checkpoints(self.store.checkpoints(step), minutes)
+        return found
+
     def _load(self, step: Step) -> Any:
         self._ensure(step)
         return step.load(self.path(step), self, self._made.pop(step.folder, None))
@@ -106,8 +112,11 @@ class Serial:
             with registry.blamed((method.kind, method.plugin_name) for method in step.methods):
                 self._made[step.folder] = step.build(folder, self)
 
+        def before() -> float:
+            return self._checkpoints[step.folder].seconds if step.folder in self._checkpoints else 0.0
+
         def store(announce: Callable[[bool], None] = lambda building: None) -> Built:
-            return self.store.build(step, fill, self.reporter, rebuild=self.again, announce=announce)
+            return self.store.build(step, fill, self.reporter, rebuild=self.again, announce=announce, before=before)
 
         if processes.world() == 1:
             return store()

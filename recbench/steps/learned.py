@@ -80,7 +80,8 @@ class Learned(Step):
         model, backbone = bare(self.recommender, self.setting, self.needs, work)
         model.lm.to(self.setting.machine.device).eval()
         split = work.value(self.needs["prepare"])
-        fit = self.setting.fit(NOTHING, None, work)
+        minutes = self.recommender.first_budget.checkpoint_minutes
+        fit = self.setting.fit(NOTHING.model_copy(update={"checkpoint_minutes": minutes}), None, work, self)
         report = backbone.learn(split, lambda texts: text_means(model, texts), fit)
         save_model(folder, backbone.state(), report, self.setting.machine.device)
 

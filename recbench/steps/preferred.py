@@ -68,7 +68,8 @@ class PreferredModel(Step):
         assert recommender.llm is not None
         model: TextModel = work.take(self.needs["reference"])
         split = work.value(self.needs["prepare"])
-        fit = self.setting.fit(recommender.train, self.setting.validation(recommender, model, split, work), work)
+        validate = self.setting.validation(recommender, model, split, work)
+        fit = self.setting.fit(recommender.train, validate, work, self)
         windows, precision = training_windows(split, recommender.train), recommender.llm.options.precision
         report = prefer(model, recommender.loss.make(), windows, fit, precision)
         save_model(folder, to_arrays(model), with_learned(report, self.needs, work), self.setting.machine.device)

@@ -68,7 +68,7 @@ class ScoringModel(Step):
         lessons = {} if self.lessons is None else work.value(self.lessons)
         loss = None if recommender.loss is None else recommender.loss.make()
         validate = setting.validation(recommender, model, split, work)
-        fit = setting.fit(budget, validate, work, loss=loss, lessons=lessons)
+        fit = setting.fit(budget, validate, work, self, loss=loss, lessons=lessons)
         report = model.fit(replace(split, train=training_windows(split, budget)), fit)
         save_model(folder, model.state(), report, setting.machine.device)
         return model

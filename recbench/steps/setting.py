@@ -15,7 +15,7 @@ from recbench.spec.model import DataSet, Decoder, Recommender
 from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
 
 if TYPE_CHECKING:
-    from recbench.steps.step import Work
+    from recbench.steps.step import Step, Work
     from recbench.types import Histories, Ranking, Sequences, Split
 
 MANY = 70_000  # training windows of a data set that is not prepared yet, for estimates
@@ -85,12 +85,14 @@ class Setting:
 
         return validate
 
-    def fit(self, budget: TrainBudget, validate: Callable[[], Score] | None, work: Work, **more: Any) -> Fit:
-        """What a training is given."""
+    def fit(
+        self, budget: TrainBudget, validate: Callable[[], Score] | None, work: Work, step: Step, **more: Any
+    ) -> Fit:
+        """What the training of a step is given."""
         options = TrainOptions(
             **budget.model_dump(exclude=set(TrainBudget.model_fields) - set(TrainOptions.model_fields))
         )
-        machine = self.machine
+        machine, more["checkpoints"] = self.machine, work.checkpoints(step, budget.checkpoint_minutes)
         return replace(Fit(options, self.seed, machine.device, machine.threads, validate, work.reporter), **more)
 
 

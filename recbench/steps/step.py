@@ -16,7 +16,7 @@ from recbench.files import digest
 from recbench.steps.code import Code, code_of
 
 if TYPE_CHECKING:
-    from recbench.interfaces import Reporter
+    from recbench.interfaces import Checkpoints, Reporter
     from recbench.spec.model import Method
 
 Phase = Literal["data", "training", "decoding"]
@@ -42,6 +42,9 @@ class Work(Protocol):
 
     def take(self, step: Step) -> Any:
         """What a finished step gives, for the caller alone, who may change it."""
+
+    def checkpoints(self, step: Step, minutes: float) -> Checkpoints:
+        """Where the trainings of a step that is being built leave checkpoints."""
 
 
 class Step(ABC):

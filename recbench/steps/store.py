@@ -1,7 +1,8 @@
 """Finished steps in a folder that several processes, and several hosts, may share.
 
 Layout under the root: ``<kind>-<key>/`` finished steps, each with its ``step.json``; ``.partial/`` steps that are being
-built; ``.locks/`` one lock file for each; ``.live/`` what running processes use. Only a rename moves a step from the
+built; ``.checkpoints/<kind>-<key>/`` what an interrupted training goes on from; ``.locks/`` one lock file for each
+step; ``.live/`` what running processes use. Only a rename moves a step from the
 second to the first, so kill -9 leaves nothing under a final name, and the next ``sweep`` removes what it left.
 """
 
@@ -30,7 +31,7 @@ from recbench.steps.step import IDENTITY, Step, key_of
 
 META = "step.json"
 FORMAT = 2
-PARTIAL, LOCKS, LIVE, OLD = ".partial", ".locks", ".live", ".old"
+PARTIAL, LOCKS, LIVE, CHECKPOINTS, OLD = ".partial", ".locks", ".live", ".checkpoints", ".old"
 _REMEDY = "remove the folder and run again"
 
 
@@ -94,6 +95,7 @@ class Store:
         *,
         rebuild: bool = False,
         announce: Callable[[bool], None] = lambda building: None,
+        before: Callable[[], float] = lambda: 0.0,
     ) -> Built:
         """The step, built now unless it is there.
 
@@ -103,6 +105,7 @@ class Store:
             reporter: told when another process builds the same step and this one waits.
             rebuild: build it even if it is there; the old one stays in place until the new one is finished.
             announce: told, once it is certain, whether ``fill`` will be called: other processes may have to take part.
+            before: asked when ``fill`` is done: seconds that earlier processes spent on what it went on from.
 
         Raises:
             RecbenchError: the store cannot be written, or the disk is full.
@@ -113,9 +116,9 @@ class Store:
                 announce(False)
                 return found
             announce(True)
-            return self._build(step, fill)
+            return self._build(step, fill, before)
 
-    def _build(self, step: Step, fill: Callable[[Path], None]) -> Built:
+    def _build(self, step: Step, fill: Callable[[Path], None], before: Callable[[], float]) -> Built:
         partial, final = self.root / PARTIAL / _owned(step.folder), self.root / step.folder
         old = self.root / PARTIAL / f"{_owned(step.folder)}{OLD}"
         try:
@@ -123,7 +126,7 @@ class Store:
             partial.mkdir(parents=True)
             start = time.perf_counter()
             fill(partial)
-            seconds = time.perf_counter() - start
+            seconds = time.perf_counter() - start + before()
             files = {file.relative_to(partial).as_posix(): sha256_file(file) for file in _files(partial)}
             meta = {**step.identity, "format": FORMAT, "title": step.title, "seconds": seconds, "files": files}
             meta |= {"recbench": recbench.__version__, "modules": step.code.modules, "pace": _pace(step)}
@@ -139,8 +142,13 @@ class Store:
                 os.replace(old, final)
             raise
         shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(self.checkpoints(step), ignore_errors=True)
         self._checked[final] = _stamps(final)
         return Built(final, False, seconds)
+
+    def checkpoints(self, step: Step) -> Path:
+        """Where the trainings of an unfinished step leave checkpoints: kept until it is finished, or pruned."""
+        return self.root / CHECKPOINTS / step.folder
 
     def _check_files(self, path: Path, meta: dict[str, Any]) -> None:
         stamps = _stamps(path)
@@ -183,7 +191,20 @@ class Store:
                 _, host, process = _owner(path.stem)
                 if not alive(host, process):
                     path.unlink(missing_ok=True)
+            for path in sorted((self.root / CHECKPOINTS).glob("*/")):
+                removed += sweep_temporaries(path)
+                if (self.root / path.name).exists():  # finished, and killed before it could remove them
+                    removed += self._sweep_finished(path)
         return removed + sweep_temporaries(self.root)
+
+    def _sweep_finished(self, path: Path) -> list[Path]:
+        """Remove the checkpoints of a finished step, unless a process is building it again at this moment."""
+        try:
+            with FileLock(self.root / LOCKS / f"{path.name}.lock").acquire(blocking=False):
+                shutil.rmtree(path, ignore_errors=True)
+        except Timeout:
+            return []
+        return [path]
 
     @contextmanager
     def using(self, steps: Iterable[Step]) -> Iterator[None]:

@@ -78,7 +78,8 @@ class TunedModel(Step):
         assert recommender.loss is not None
         assert recommender.llm is not None
         split = work.value(self.needs["prepare"])
-        fit = self.setting.fit(recommender.train, self.setting.validation(recommender, model, split, work), work)
+        validate = self.setting.validation(recommender, model, split, work)
+        fit = self.setting.fit(recommender.train, validate, work, self)
         windows, precision = training_windows(split, recommender.train), recommender.llm.options.precision
         return tune(model, recommender.loss.make(), windows, fit, backbone, precision, probe)
 

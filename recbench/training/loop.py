@@ -6,6 +6,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -13,9 +14,10 @@ from torch.utils.data import Dataset
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from recbench.errors import RecbenchError
-from recbench.interfaces import Fit, FitReport
+from recbench.interfaces import Fit, FitReport, Resumable
 from recbench.seeds import child_seed
 from recbench.seeds.everything import seed_everything
+from recbench.training.checkpoint import Keeper
 from recbench.training.devices import processes
 from recbench.training.order import LikeLengths
 from recbench.training.schedule import scheduler
@@ -37,6 +39,7 @@ def fit(
     on_step: Callable[[int, int], None] | None = None,
     watched: Callable[[], Mapping[str, float]] | None = None,
     build: Build | None = None,
+    parts: Mapping[str, Resumable] | None = None,
 ) -> FitReport:
     """Train ``module`` in place and leave it at its best epoch.
 
@@ -51,38 +54,71 @@ def fit(
         on_step: called with (step, steps) before each step.
         watched: values to show next to the loss, and to keep at the end (MSL's temperature).
         build: makes the trainer from its settings, callbacks and the bases it must have; transformers' own by default.
+        parts: what training changes next to ``module``, by name, such as the loss; without it there are no checkpoints.
 
     Raises:
         RecbenchError: the loss, a gradient or a weight became infinite or not a number; names the step.
+        Stopped: SIGTERM or SIGUSR1; where checkpoints are kept, one is written first.
     """
     count = len(examples)  # type: ignore[arg-type]
     _check_processes(count, plan)
     watch = Watch(module, plan, on_step, watched)
-    ordered = _ordered(plan, purpose, lengths or [1] * count)
+    keeper = _keeper(module, plan, purpose, watch, parts)
+    ordered = _ordered(plan, purpose, lengths or [1] * count, keeper)
     seed_everything(plan.seed, purpose)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
         settings = _settings(plan, purpose, precision, count, scratch)
+        callbacks = [watch] if keeper is None else [watch, keeper]
         if build is None:
-            trainer = _plain(module, examples, collate, settings, watch, ordered)
+            trainer = _plain(module, examples, collate, settings, callbacks, ordered)
         else:
-            trainer = build(settings, [watch], ordered)
+            trainer = build(settings, callbacks, ordered)
         trainer.remove_callback(PrinterCallback)  # it prints every log as a dict; the reporter shows progress
         logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
-        trainer.train()
+        steps = _train(trainer, keeper, Path(scratch))
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)  # or its forward stays in autocast
     watch.restore_best()
     module.eval()
+    before = 0.0 if keeper is None else keeper.before
     return FitReport(
-        steps=trainer.state.global_step,
+        steps=steps,
         epochs=len(watch.scores),
         best_epoch=watch.best,
         validation=() if plan.validate is None else tuple(map(float, watch.scores)),
         validation_error=watch.error,
         losses=tuple(watch.losses),
-        seconds=time.perf_counter() - started,
+        seconds=before + time.perf_counter() - started,
         watched=dict(watched()) if watched else {},
     )
+
+
+def _keeper(
+    module: nn.Module, plan: Fit, purpose: str, watch: Watch, parts: Mapping[str, Resumable] | None
+) -> Keeper | None:
+    """Who writes checkpoints; None where there are none."""
+    place = plan.checkpoints
+    if place is None or place.minutes == 0 or parts is None:
+        return None
+    keeper = Keeper(place, module, plan, purpose, watch, parts)
+    return keeper if keeper.possible() else None
+
+
+def _train(trainer: Any, keeper: Keeper | None, scratch: Path) -> int:
+    """Train from the beginning, or from where an interrupted training was; returns the number of steps in all."""
+    if keeper is None:
+        trainer.train()
+        return int(trainer.state.global_step)
+    keeper.trainer = trainer
+    folder = keeper.prepare(scratch)
+    if keeper.over:
+        keeper.restore()
+    else:
+        with keeper.listening():
+            trainer.train(resume_from_checkpoint=folder)
+    assert keeper.place is not None
+    keeper.place.seconds += keeper.before
+    return keeper.over or int(trainer.state.global_step)
 
 
 def _check_processes(examples: int, plan: Fit) -> None:
@@ -93,8 +129,8 @@ def _check_processes(examples: int, plan: Fit) -> None:
         raise RecbenchError(f"train.batch_size={size} cannot be shared evenly by {number} processes.")
 
 
-def _ordered(plan: Fit, purpose: str, lengths: Sequence[int]) -> type:
-    """What any trainer must inherit first: our order of examples and our learning rate."""
+def _ordered(plan: Fit, purpose: str, lengths: Sequence[int], keeper: Keeper | None) -> type:
+    """What any trainer must inherit first: our order of examples, our learning rate and our checkpoints."""
     budget = plan.train
 
     class Ordered:
@@ -106,6 +142,21 @@ def _ordered(plan: Fit, purpose: str, lengths: Sequence[int]) -> type:
             chosen = mine.optimizer if optimizer is None else optimizer
             mine.lr_scheduler = scheduler(budget, chosen, num_training_steps)
             return mine.lr_scheduler
+
+        def _save_checkpoint(self, *_: Any) -> None:
+            if keeper is not None:
+                keeper.save()
+
+        def _load_from_checkpoint(self, *_: Any) -> None:
+            """Comes too early: TRL may not have seen the reference yet."""
+
+        def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
+            if keeper is not None and checkpoint is not None:
+                keeper.restore()
+
+        def _load_rng_state(self, checkpoint: Any) -> None:
+            if keeper is not None and checkpoint is not None:
+                keeper.restore_draws()
 
     return Ordered
 
@@ -138,7 +189,7 @@ def _settings(plan: Fit, purpose: str, precision: str, examples: int, scratch: s
 
 
 def _plain(
-    module: nn.Module, examples: Any, collate: Any, settings: Mapping[str, Any], watch: Watch, ordered: type
+    module: nn.Module, examples: Any, collate: Any, settings: Mapping[str, Any], callbacks: list[Any], ordered: type
 ) -> Any:
     class Plain(ordered, Trainer):
         pass
@@ -148,7 +199,7 @@ def _plain(
         args=one_gpu(TrainingArguments(**settings)),
         train_dataset=examples,
         data_collator=collate,
-        callbacks=[watch],
+        callbacks=callbacks,
     )
 
 

@@ -68,6 +68,7 @@ def prefer(model: TextModel, loss: PreferenceLoss[Any], windows: Sequences, plan
         precision=precision,
         lengths=[len(p) + max(map(len, a)) for p, a in zip(prompts, answers, strict=True)],
         build=build,
+        parts={"loss": loss},
     )
 
 

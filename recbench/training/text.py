@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from recbench.interfaces import Fit, FitReport, Loss, TrainOptions
+from recbench.interfaces import Fit, FitReport, Loss, Resumable, TrainOptions
 from recbench.language.hidden_states import pack
 from recbench.language.textmodel import TextModel
 from recbench.seeds import child
@@ -141,11 +141,11 @@ def tune(
     """
     module = AnswerModel(model, loss)
     embedding = model.collaborative
-    draws = child(plan.seed, "curriculum")
+    curriculum = _Curriculum(child(plan.seed, "curriculum"))
 
     def before(step: int, steps: int) -> None:
         if embedding is not None:
-            shown = _curriculum(backbone, plan.train, step, steps, draws)
+            shown = _curriculum(backbone, plan.train, step, steps, curriculum.draws)
             embedding.hybrid = bool(shown.any())
             module.concealed = None if shown.all() or not shown.any() else ~shown
         if probe is not None:
@@ -162,10 +162,18 @@ def tune(
         lengths=examples.lengths,
         on_step=before,
         watched=loss.state,
+        parts=None if probe is not None else {"loss": loss, "curriculum": curriculum},  # a probe keeps notes of its own
     )
     if embedding is not None:
         embedding.hybrid = True  # inference always shows the collaborative tokens
     return report
+
+
+class _Curriculum(Resumable):
+    """The generator of a training's curriculum."""
+
+    def __init__(self, draws: np.random.Generator) -> None:
+        self.draws = draws
 
 
 def _curriculum(backbone: Any, budget: TrainOptions, step: int, steps: int, draws: np.random.Generator) -> torch.Tensor:

@@ -53,6 +53,16 @@ class Watch(TrainerCallback):
                 if name in self._kept:
                     parameter.copy_(self._kept[name])
 
+    def checkpoint(self) -> dict[str, Any]:
+        """What a training that goes on needs to know of its past."""
+        plain = {"losses": self.losses, "scores": [float(score) for score in self.scores]}
+        return {**plain, "best": self.best, "error": self.error, "kept": self._kept}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Take what :meth:`checkpoint` returned."""
+        self.losses, self.scores, self._kept = state["losses"], state["scores"], state["kept"]
+        self.best, self.error = state["best"], state["error"]
+
     # ---- events -----------------------------------------------------------------------------------------------
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -92,8 +102,7 @@ class Watch(TrainerCallback):
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Validate, keep the best epoch, and stop where patience is at its end."""
-        self._check_gradient(state)
-        self._check_weights(state)
+        self.check(state)
         if self.plan.validate is None:  # nothing to choose by: the last epoch stays
             self.scores.append(float("nan"))
             self.best = len(self.scores)
@@ -115,6 +124,15 @@ class Watch(TrainerCallback):
             control.should_training_stop = True
 
     # ---- what must be finite ------------------------------------------------------------------------------------
+
+    def check(self, state: Any) -> None:
+        """Raise where a gradient or a weight is not finite: such a training is not worth a checkpoint.
+
+        Raises:
+            RecbenchError: names the step.
+        """
+        self._check_gradient(state)
+        self._check_weights(state)
 
     def _check_gradient(self, state: Any) -> None:
         step = 0 if self._bad_step is None else int(self._bad_step)

@@ -179,7 +179,8 @@ class ALLMRec(TextBackbone[ALLMRecOptions]):
             schedule="constant",
             gradient_clip=0.0,
         )
-        report = train(module, data, collate, replace(fit, train=budget, validate=None), purpose="allmrec alignment")
+        plan = replace(fit, train=budget, validate=None)
+        report = train(module, data, collate, plan, purpose="allmrec alignment", parts={})
         warm = torch.from_numpy(split.warm_items())
         with torch.inference_mode():
             codes, titles = module.item_in(module.cf).sigmoid().cpu(), module.text_in(module.text).sigmoid().cpu()
