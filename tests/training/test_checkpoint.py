@@ -170,6 +170,23 @@ def test_other_models_that_score_items(name: str, tmp_path: Path) -> None:
     same(training(plan_of(tmp_path)), training(plan_of(None)))
 
 
+def test_the_first_stage_of_a_text_backbone(tmp_path: Path) -> None:
+    """A-LLMRec's: no validation, no loss of its own."""
+    plugin = registry.get("backbone", "allmrec")
+    vectors = np.random.default_rng(1).normal(size=(len(SPLIT.catalog), 6)).astype(np.float32)
+
+    def stage(plan: Fit) -> tuple[FitReport, dict[str, torch.Tensor]]:
+        backbone = plugin.implementation(plugin.options(alignment_steps=20), RandomScores(len(SPLIT.catalog)))
+        report = backbone.learn(SPLIT, lambda titles: vectors[: len(titles)], plan)
+        return report, {name: torch.from_numpy(array) for name, array in backbone.state().items()}
+
+    with pytest.raises(Stopped):
+        stage(plan_of(tmp_path, Log(13, ask)))
+    log = Log()
+    same(stage(plan_of(tmp_path, log)), stage(plan_of(None)))
+    assert any(text.startswith("going on after step 13 of") for text in log.said)
+
+
 def test_patience_and_a_signal_at_once(tmp_path: Path) -> None:
     """The epoch that ends a training by patience gets a signal: afterwards it is still over."""
     whole = scores(plan_of(None, patience=1, epochs=9))

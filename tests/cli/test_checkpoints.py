@@ -1,0 +1,97 @@
+"""A run that a signal stops ends with exit code 75, and the same command gives the undisturbed run's result."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from recbench.cli import cli
+from recbench.inventory import inventory, prune
+from recbench.results import read
+from recbench.steps.store import CHECKPOINTS, Store
+
+
+def command(folder: Path, runs: str, *more: str) -> list[str]:
+    words = ["--model", "sasrec", "--dataset", "csv", "--data-dir", str(folder / "own.csv"), "--device", "cpu"]
+    budget = ["train.patience=0", "train.checkpoint_minutes=0.001", "machine.threads=1", "evaluate.validation_cases=20"]
+    sets = [word for text in (*budget, *more) for word in ("--set", text)]
+    return [sys.executable, "-m", "recbench", "run", *words, "--epochs", "30", "--runs", str(folder / runs), *sets]
+
+
+def finished(folder: Path, runs: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(folder, runs, *more), capture_output=True, text=True, check=True, timeout=300)
+
+
+def stopped(folder: Path, runs: str, number: int) -> tuple[int, str]:
+    """Begin, send a signal as soon as there is a checkpoint, and wait for the end: exit code and standard error."""
+    process = subprocess.Popen(command(folder, runs), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    end = time.monotonic() + 240
+    while not list((folder / runs).glob(f"steps/{CHECKPOINTS}/*/0.pt")) and time.monotonic() < end:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(number)
+    return process.wait(timeout=240), process.communicate()[1]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stopped")
+    rows = [f"{u},{(u + i) % 40},{60 * i + u},The {(u + i) % 40}th Film" for u in range(40) for i in range(14)]
+    (folder / "own.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
+    # neither the interval nor an interruption is part of the spec, of a step's key or of the result
+    finished(folder, "undisturbed", "train.checkpoint_minutes=0")
+    return folder
+
+
+def result(folder: Path, runs: str) -> dict[str, Any]:
+    """What must be equal: everything but times."""
+    record = json.loads(next((folder / runs).glob("own-*/record.json")).read_bytes())
+    (seed,) = record["seeds"]
+    steps = [(step["role"], step["folder"]) for step in seed.pop("steps")]
+    for name in ("started", "environment", "peak_memory_bytes"):
+        seed.pop(name, None)
+    return {"spec": record["spec_hash"], "steps": steps, **seed}
+
+
+def test_a_signal_ends_with_75_and_the_same_command_goes_on(place: Path) -> None:
+    code, said = stopped(place, "a", signal.SIGTERM)
+    assert code == 75, said
+    last = said.strip().splitlines()[-1]
+    assert last.startswith("recbench: stopped at step ")
+    assert last.endswith("run the same command again to go on.")
+    assert not list((place / "a/steps/.partial").glob("*"))
+
+    (entry,) = [one for one in inventory(place / "a") if one.path.parent.name == CHECKPOINTS]
+    assert entry.title == "checkpoint of an unfinished training"
+    assert entry.size > 1000
+    assert entry.wanted
+    assert prune(place / "a", dry=False) == []
+    listed = CliRunner().invoke(cli, ["store", "--runs", str(place / "a")])
+    assert "checkpoint of an unfinished training" in listed.output
+
+    again = finished(place, "a")
+    assert "going on after step" in again.stderr
+    assert not list((place / "a/steps" / CHECKPOINTS).glob("*"))
+
+    assert result(place, "a") == result(place, "undisturbed")
+    record = read(next((place / "a").glob("own-*/record.json")))
+    assert "checkpoint_minutes" not in record.model_dump_json(include={"recommender"})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_kill_9_keeps_the_last_checkpoint(place: Path) -> None:
+    code, _ = stopped(place, "c", signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    Store(place / "c/steps").sweep()
+    again = finished(place, "c")
+    assert "going on after step" in again.stderr
+    assert result(place, "c") == result(place, "undisturbed")
