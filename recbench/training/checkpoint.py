@@ -8,6 +8,7 @@ write and skips the batches that were seen; its own files would hold the frozen 
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import random
 import signal
@@ -95,8 +96,8 @@ class Keeper(TrainerCallback):
         """Trainer has just set to zero what it had added up since the last logged loss."""
         self._last = time.monotonic()
         if self.found is not None:
-            self.trainer._tr_loss = self.found["logged"]["loss"].to(args.device)
-            self.trainer._globalstep_last_logged = self.found["logged"]["step"]
+            self.trainer._tr_loss = self.found["own"][process()]["loss"].to(args.device)
+            self.trainer._globalstep_last_logged = self.found["logged"]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Ask for a checkpoint where it is time; an epoch's last step is validated first."""
@@ -130,7 +131,7 @@ class Keeper(TrainerCallback):
 
     def save(self) -> None:
         """Write a checkpoint; a disk that refuses does not end the training, unless a signal does anyway."""
-        trainer, logged = self.trainer, self.trainer._globalstep_last_logged
+        trainer = self.trainer
         self.watch.check(trainer.state)
         content = {
             "format": FORMAT,
@@ -141,9 +142,9 @@ class Keeper(TrainerCallback):
             "scheduler": trainer.lr_scheduler.state_dict(),
             "state": json.dumps({**dataclasses.asdict(trainer.state), "log_history": []}),
             "over": self._over,
-            "logged": {"loss": trainer._tr_loss.detach().cpu(), "step": logged},
+            "logged": trainer._globalstep_last_logged,
             "seconds": self.before + time.perf_counter() - self.begun,
-            "own": _of_all_processes({"draws": _draws(), "parts": self._parts(), "watch": self._kept()}),
+            "own": _of_all_processes(self._own()),
         }
         try:
             if process() == 0:
@@ -174,8 +175,10 @@ class Keeper(TrainerCallback):
     def _parts(self) -> dict[str, Any]:
         return {name: packed(dict(part.checkpoint()), name) for name, part in self.parts.items()}
 
-    def _kept(self) -> Any:
-        return packed(dict(self.watch.checkpoint()), "watch")
+    def _own(self) -> dict[str, Any]:
+        """What each process has for itself; Trainer adds up the loss of its own rows since the last logged one."""
+        kept = {"parts": self._parts(), "watch": packed(dict(self.watch.checkpoint()), "watch")}
+        return {**kept, "draws": _draws(), "loss": self.trainer._tr_loss.detach().cpu()}
 
     # ---- going on -------------------------------------------------------------------------------------------------
 
@@ -291,6 +294,7 @@ def _draws() -> dict[str, Any]:
 def _of_all_processes(own: dict[str, Any]) -> list[dict[str, Any]]:
     if processes() == 1:
         return [own]
-    found: list[Any] = [None] * processes()
-    torch.distributed.all_gather_object(found, own)
-    return found
+    file, found = io.BytesIO(), [b""] * processes()
+    torch.save(own, file)  # as bytes: tensors inside an object cannot be gathered
+    torch.distributed.all_gather_object(found, file.getvalue())
+    return [torch.load(io.BytesIO(one), weights_only=True) for one in found]
