@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import random
 import signal
 import threading
 import time
@@ -20,7 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from transformers import TrainerCallback
@@ -28,6 +26,7 @@ from transformers import TrainerCallback
 from recbench.errors import RecbenchError, Stopped
 from recbench.files import writing
 from recbench.interfaces import Checkpoints, Fit, Resumable
+from recbench.seeds.everything import generators, restore_generators
 from recbench.training.devices import process, processes, sum_over_devices
 from recbench.training.plain import Unplain, packed, unpacked
 from recbench.training.watch import Watch
@@ -178,7 +177,7 @@ class Keeper(TrainerCallback):
     def _own(self) -> dict[str, Any]:
         """What each process has for itself; Trainer adds up the loss of its own rows since the last logged one."""
         kept = {"parts": self._parts(), "watch": packed(dict(self.watch.checkpoint()), "watch")}
-        return {**kept, "draws": _draws(), "loss": self.trainer._tr_loss.detach().cpu()}
+        return {**kept, "draws": generators(), "loss": self.trainer._tr_loss.detach().cpu()}
 
     # ---- going on -------------------------------------------------------------------------------------------------
 
@@ -254,12 +253,7 @@ class Keeper(TrainerCallback):
     def restore_draws(self) -> None:
         """Set the global generators."""
         assert self.found is not None
-        draws = self.found["own"][process()]["draws"]
-        random.setstate(draws["python"])
-        np.random.set_state(unpacked(draws["numpy"]))  # noqa: NPY002 - libraries draw from it
-        torch.set_rng_state(draws["torch"])
-        if draws["cuda"] is not None:
-            torch.cuda.set_rng_state(draws["cuda"])
+        restore_generators(self.found["own"][process()]["draws"])
 
 
 def read(path: Path) -> Any:
@@ -279,16 +273,6 @@ def _trained(module: nn.Module) -> dict[str, torch.Tensor]:
     state = module.state_dict().keys()
     found = {name: p for name, p in module.named_parameters() if p.requires_grad}
     return found | {name: buffer for name, buffer in module.named_buffers() if name in state}
-
-
-def _draws() -> dict[str, Any]:
-    """The state of the global generators."""
-    return {
-        "python": random.getstate(),
-        "numpy": packed(np.random.get_state(legacy=False), "numpy's generator"),  # noqa: NPY002
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
-    }
 
 
 def _of_all_processes(own: dict[str, Any]) -> list[dict[str, Any]]:

@@ -69,18 +69,14 @@ def fit(
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
         settings = _settings(plan, purpose, precision, count, scratch)
-        callbacks = [watch] if keeper is None else [watch, keeper]
-        if build is None:
-            trainer = _plain(module, examples, collate, settings, callbacks, ordered)
-        else:
-            trainer = build(settings, callbacks, ordered)
+        made = _plain(module, examples, collate) if build is None else build
+        trainer = made(settings, [watch, *([keeper] if keeper else [])], ordered)
         trainer.remove_callback(PrinterCallback)  # it prints every log as a dict; the reporter shows progress
         logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
         steps = _train(trainer, keeper, Path(scratch))
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)  # or its forward stays in autocast
     watch.restore_best()
     module.eval()
-    before = 0.0 if keeper is None else keeper.before
     return FitReport(
         steps=steps,
         epochs=len(watch.scores),
@@ -88,7 +84,7 @@ def fit(
         validation=() if plan.validate is None else tuple(map(float, watch.scores)),
         validation_error=watch.error,
         losses=tuple(watch.losses),
-        seconds=before + time.perf_counter() - started,
+        seconds=time.perf_counter() - started + (keeper.before if keeper else 0.0),
         watched=dict(watched()) if watched else {},
     )
 
@@ -116,7 +112,6 @@ def _train(trainer: Any, keeper: Keeper | None, scratch: Path) -> int:
     else:
         with keeper.listening():
             trainer.train(resume_from_checkpoint=folder)
-    assert keeper.place is not None
     keeper.place.seconds += keeper.before
     return keeper.over or int(trainer.state.global_step)
 
@@ -188,19 +183,15 @@ def _settings(plan: Fit, purpose: str, precision: str, examples: int, scratch: s
     }
 
 
-def _plain(
-    module: nn.Module, examples: Any, collate: Any, settings: Mapping[str, Any], callbacks: list[Any], ordered: type
-) -> Any:
-    class Plain(ordered, Trainer):
-        pass
+def _plain(module: nn.Module, examples: Any, collate: Any) -> Build:
+    def build(settings: Mapping[str, Any], callbacks: list[Any], ordered: type) -> Any:
+        class Plain(ordered, Trainer):
+            pass
 
-    return Plain(
-        model=module,
-        args=one_gpu(TrainingArguments(**settings)),
-        train_dataset=examples,
-        data_collator=collate,
-        callbacks=callbacks,
-    )
+        arguments = one_gpu(TrainingArguments(**settings))
+        return Plain(model=module, args=arguments, train_dataset=examples, data_collator=collate, callbacks=callbacks)
+
+    return build
 
 
 def one_gpu(arguments: Any) -> Any:
