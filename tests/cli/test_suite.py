@@ -86,7 +86,7 @@ def test_a_second_call_computes_nothing(small) -> None:
 def test_tuning_is_part_of_the_record_and_saw_no_test_case(small) -> None:
     record = read(small.folder / "runs" / cells(small)["tuned"] / "record.json")
     assert record.spec["tuning"] == {"grid": {"loss.tau": [1, 2]}, "seed": 1, "trials": 2}
-    assert "2 trainings" in record.budget["tuning"]
+    assert "2 settings" in record.budget["tuning"]
     assert "recbench tune" in record.command
     assert "--grid loss.tau=1,2" in record.command
     # the loser was trained and never ranked on the test set
