@@ -42,10 +42,10 @@ def page(found: dict[str, Any]) -> str:
         "resolution promises 80 % for the interval over users and seeds; the mark also needs p.",
         table("planted", found["power"], ("permutation", "interval, users and seeds", "mark")),
         "## A whole page",
-        "Five rows that are one system, 10 pairs. The page corrects over all pairs. Correcting over the comparisons "
-        "with the best row only, picked on the same test set, is shown for comparison; so is p alone. Holm corrects p, "
-        "not the interval: where seeds move whole runs, p is no guard, and a page of many like rows shows some mark "
-        "more often than one comparison does.",
+        "Five rows of the same system, 10 pairs. The page corrects over all pairs. For comparison, the table also has "
+        "the correction over the comparisons with the best row only, picked on the same test set, and p alone. Holm "
+        "corrects p, not the interval: where seeds move whole runs, p does not protect against a false mark, and a "
+        "page of many similar rows shows one more often than a single comparison does.",
         table("rows", found["page"], tuple(next(iter(found["page"].values())))),
         "## Ratio of standard deviations over seeds",
         "Coverage of the 95 % interval where both deviations are equal (for Levene: 100 % less false positives), and "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recbench.types import CaseResults, Sequences, Split
 
 Progress = bool | Reporter
-"""True shows a bar (lines, where there is no terminal), False nothing; a reporter gets it all."""
+"""True shows a progress bar (plain lines without a terminal), False shows nothing; a reporter receives everything."""
 
 
 @dataclass(frozen=True)

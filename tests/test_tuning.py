@@ -26,7 +26,7 @@ def test_a_small_lead_does_not_count_and_a_large_one_does() -> None:
     little, much = trial(first + noise + 0.005), trial(first + noise + 0.1)
     assert little.score > trial(first).score
     assert choose([trial(first), little]).gains is not little.gains
-    assert choose([little, trial(first)]) is not None
+    assert choose([little, trial(first)]).gains is little.gains
     for order in ([trial(first), much], [much, trial(first)]):
         assert choose(order).gains is much.gains
 

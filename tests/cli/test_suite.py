@@ -12,11 +12,7 @@ import pytest
 from recbench.results import read
 from recbench.steps.store import read_meta
 
-SUITE = """
-title: Small
-published: small.csv
-names: {bigrec: BIGRec, lml: LML, sdpo: S-DPO}
-defaults:
+SMALL = """\
   dataset: csv
   data_dir: own.csv
   device: cpu
@@ -28,12 +24,22 @@ defaults:
     evaluate: {validation_cases: 4, cases: 8}
     machine: {threads: 1}
 cells:
-  - {model: bigrec, loss: [lml, sdpo], name: "{model}+{loss}"}
+"""
+SUITE = (
+    """
+title: Small
+published: small.csv
+names: {bigrec: BIGRec, lml: LML, sdpo: S-DPO}
+defaults:
+"""
+    + SMALL
+    + """  - {model: bigrec, loss: [lml, sdpo], name: "{model}+{loss}"}
   - {model: bigrec, loss: lml, decoder: exact, name: LML exact}
   - {model: bigrec, loss: msl, grid: {loss.tau: [1, 2]}, name: tuned}
 comparisons:
   - {of: BIGRec+S-DPO, over: [BIGRec+LML]}
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -130,24 +136,17 @@ def test_a_report_does_not_mix_settings(small, tmp_path: Path) -> None:
     assert "No record of small fits" in result.stderr
 
 
-BETTER = """
+BETTER = (
+    """
 defaults:
   model: bigrec
-  dataset: csv
-  data_dir: own.csv
-  device: cpu
-  seeds: 2
-  epochs: 1
-  train_samples: 32
-  set:
-    llm: {hidden: 32, layers: 1, vocabulary: 300}
-    evaluate: {validation_cases: 4, cases: 8}
-    machine: {threads: 1}
-cells:
-  - {loss: [lml, sdpo], grid: {decoder: [constrained_beam, grounding]}, name: "{loss}"}
+"""
+    + SMALL
+    + """  - {loss: [lml, sdpo], grid: {decoder: [constrained_beam, grounding]}, name: "{loss}"}
 comparisons: [{of: sdpo, over: [lml], improvement: true}]
 controls: [{of: sdpo, cell: lml, without: preferences}]
 """
+)
 
 
 def test_the_better_decoder_is_chosen_on_validation_of_one_model(small, tmp_path: Path) -> None:
