@@ -94,7 +94,7 @@ def study(
 
 
 class _Drawer:
-    """Writes a figure and, beside it, the numbers in it."""
+    """Writes a figure and, next to it, the numbers in it."""
 
     def __init__(self, out: Path, title: str) -> None:
         self.out, self.title = out, title

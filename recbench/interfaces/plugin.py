@@ -25,7 +25,7 @@ class Resumable:
 
     By default all attributes but ``options`` go into a checkpoint: numbers, texts, tensors, arrays, numpy's generators,
     and tuples, lists, dicts and deques of those. With anything else a training writes no checkpoints and says so:
-    define both methods then. They must also be defined for what changes and is no attribute.
+    define both methods then. They must also be defined for what changes and is not an attribute.
     """
 
     def checkpoint(self) -> Mapping[str, Any]:

@@ -89,7 +89,7 @@ def refuse_code(said: str, file: Path) -> None:
     """Refuse a configuration that asks for code of its own: recbench runs transformers' models only.
 
     Raises:
-        UsageError: it does, or is no JSON object.
+        UsageError: it does, or is not a JSON object.
     """
     try:
         found = json.loads(file.read_bytes())

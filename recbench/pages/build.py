@@ -53,7 +53,7 @@ def render(blocks: Iterable[Block], path: Path, markers: dict[str, str]) -> str:
 
 
 def write_page(path: Path, text: str) -> None:
-    """Write a page, all of it or nothing, and sweep what killed writers left beside it.
+    """Write a page, all of it or nothing, and sweep what killed writers left next to it.
 
     Raises:
         RecbenchError: it cannot be written.

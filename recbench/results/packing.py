@@ -1,4 +1,4 @@
-"""Integer columns and top lists inside JSON: base64 of zlib of little-endian integers, with their size beside it.
+"""Integer columns and top lists inside JSON: base64 of zlib of little-endian integers, with their size next to it.
 
 Top lists are kept row by row in the narrowest of 1, 2 and 4 bytes. On the demo's runs (ml-100k, 1,349 items) that took
 7 bytes a case for LLaRA on 2,238 cases and 14 for lists that share nothing, against 9 and 14 column by column, and 6

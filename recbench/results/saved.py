@@ -26,7 +26,7 @@ _HASH = 16
 
 
 def spec_hash(spec: dict[str, Any]) -> str:
-    """The hash that a record carries beside its spec.
+    """The hash that a record carries next to its spec.
 
     Raises:
         TypeError, ValueError: a value that JSON has no word for.
@@ -137,7 +137,7 @@ def _content(path: Path) -> bytes:
 
 
 def write(record: RunRecord, path: Path) -> None:
-    """Save the record at ``path``, all of it or nothing, and sweep what killed writers left beside it.
+    """Save the record at ``path``, all of it or nothing, and sweep what killed writers left next to it.
 
     Raises:
         DataError: as ``to_json``.

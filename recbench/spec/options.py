@@ -29,7 +29,7 @@ class TrainBudget(TrainOptions):
     checkpoint_minutes: float = Field(
         10.0,
         ge=0,
-        exclude=True,  # it changes no result, so it is no part of a spec or of a step's key
+        exclude=True,  # it changes no result, so it is not part of a spec or of a step's key
         description="minutes between two checkpoints of a training, from which an interrupted one goes on; 0: none",
     )
 

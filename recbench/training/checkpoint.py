@@ -260,7 +260,7 @@ def read(path: Path) -> Any:
     """What a checkpoint's file holds.
 
     Raises:
-        Exception: it is missing or damaged, or holds what is no plain value.
+        Exception: it is missing or damaged, or holds something that is not a plain value.
     """
     with zipfile.ZipFile(path) as archive:
         if (name := archive.testzip()) is not None:
