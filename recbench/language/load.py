@@ -21,8 +21,8 @@ def convert_gguf(file: str, folder: Path) -> None:
     """Dequantise a GGUF checkpoint into ``folder`` as safetensors (reading GGUF takes about 20 s, this is done once).
 
     Raises:
-        RecbenchError: the file is not a GGUF checkpoint that transformers can read whole, its weights are not finite, or
-            the ``gguf`` package is missing.
+        RecbenchError: the file is not a GGUF checkpoint that transformers can read whole, its weights are not finite,
+            or the ``gguf`` package is missing.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
