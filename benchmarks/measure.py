@@ -104,7 +104,7 @@ def machine(threads: int) -> dict[str, Any]:
     """What the figures were measured on."""
     from recbench.results.environment import environment
 
-    found = environment(f"CPU, {threads} threads")
+    found = environment("cpu", threads)
     kept = {name: found[name] for name in ("device", "cpu", "cores", "python", "git_commit")}
     # the results themselves, which this program writes, do not count
     status = ["git", "-C", str(Path(__file__).parent.parent), "status", "--porcelain", "--", "recbench", "plugins"]

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -18,10 +18,9 @@ from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError
 from recbench.files import digest, reason, sweep_temporaries, write_atomic
 from recbench.interfaces import Reporter
-from recbench.memory import peak_memory_bytes
 from recbench.planning import Plan, places
-from recbench.process import begin, device_words
-from recbench.results import KEPT, RunRecord, SeedResult, StepRecord, environment, read
+from recbench.process import begin
+from recbench.results import KEPT, RunRecord, SeedResult, StepRecord, read
 from recbench.results import write as write_record
 from recbench.spec.model import Spec
 from recbench.spec.request import seeds_text
@@ -32,13 +31,22 @@ from recbench.steps.lessons import TEXTS
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
 
+if TYPE_CHECKING:
+    from recbench.cluster.client import Cluster
+
 STORE = "steps"
 RECORD = "record.json"
 LOCAL = "local.json"
 
 
 def run(
-    plan: Plan, seeds: Sequence[int], runs: Path, command: str, reporter: Reporter, again: bool = False
+    plan: Plan,
+    seeds: Sequence[int],
+    runs: Path,
+    command: str,
+    reporter: Reporter,
+    again: bool = False,
+    cluster: Cluster | None = None,
 ) -> RunRecord:
     """Run every seed that is not finished yet.
 
@@ -52,6 +60,7 @@ def run(
         command: how to run it again, for the record, without its seeds.
         reporter: progress.
         again: compute finished seeds anew.
+        cluster: builds the steps of the seeds that are not finished; this process without one.
 
     Returns:
         The record with the seeds asked for and any finished before.
@@ -59,15 +68,22 @@ def run(
     Raises:
         RecbenchError: of any step; seeds finished before stay recorded.
     """
-    begin(plan.spec)
     chosen = seeds_of(plan.spec, seeds)
     if tuple(seeds) != chosen:
         reporter.message(f"{plan.spec.recommender.backbone.name} does not depend on the seed: it runs once")
     graphs = {seed: graph(plan.spec, seed) for seed in chosen}
     folder, store = runs / run_id(plan.spec), Store(runs / STORE)
+    if cluster is None:
+        ready(plan.spec, store, (one.ranked for one in graphs.values()), again)
     with _using(plan.spec, store, folder, graphs, reporter):
         one = _Run(plan, folder, Serial(store, reporter, again), command, again)
-        return one.all(graphs)
+        return one.all(graphs, cluster)
+
+
+def ready(spec: Spec, store: Store, steps: Iterable[Step], again: bool = False) -> None:
+    """Prepare this process for some steps, unless all of them are there: to read them takes no device."""
+    if again or processes.world() > 1 or any(store.find(step) is None for step in steps):
+        begin(spec.machine, spec.recommender.train is not None)
 
 
 @contextmanager
@@ -125,7 +141,7 @@ class _Run:
     def reporter(self) -> Reporter:
         return self.executor.reporter
 
-    def all(self, graphs: Mapping[int, Graph]) -> RunRecord:
+    def all(self, graphs: Mapping[int, Graph], cluster: Cluster | None) -> RunRecord:
         """Every seed, the finished ones from their record."""
         first = next(iter(graphs.values()))
         self.executor.run([first.prepared])
@@ -134,6 +150,8 @@ class _Run:
         for sentence in _warnings(split.facts):
             self.reporter.message(sentence)
         done = processes.once(lambda: self._finished(base, graphs))
+        if cluster is not None:
+            cluster.run(steps.ranked for seed, steps in graphs.items() if seed not in done)
         for number, (seed, steps) in enumerate(graphs.items(), start=1):
             place = f"seed {seed} ({number} of {len(graphs)})"
             if seed in done and not self.again:
@@ -157,7 +175,9 @@ class _Run:
         spent = f"seed {steps.seed} done in {time.perf_counter() - before:.0f} s"
         self.reporter.message(spent + trained * bool(report.steps))
         processes.once(lambda: self._keep_texts(steps.seed, built))
-        device = self.plan.spec.machine.device
+        kept = [one for one in built.values() if one is not None]
+        ranked = built["rank"]
+        assert ranked is not None
         return SeedResult(
             seed=steps.seed,
             ranks=ranking.target_ranks(cases.target),
@@ -170,9 +190,9 @@ class _Run:
             losses=report.losses,
             steps=tuple(_step_record(role, step, built[role]) for role, step in steps.steps.items()),
             watched=dict(report.watched),
-            peak_memory_bytes=max(peak_memory_bytes(device), report.peak_memory_bytes),
+            peak_memory_bytes=max([report.peak_memory_bytes, *(one.peak_memory_bytes for one in kept)]),
             started=started,
-            environment=environment(device_words(self.plan.spec)),
+            environment=dict(ranked.environment),
         )
 
     def _keep_texts(self, seed: int, steps: Mapping[str, Built | None]) -> None:

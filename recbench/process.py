@@ -8,16 +8,19 @@ import platform
 
 from recbench import processes
 from recbench.errors import UsageError
-from recbench.spec.model import Spec
+from recbench.spec.options import MachineOptions
 
 
-def begin(spec: Spec) -> None:
-    """Prepare this process for the spec's steps.
+def begin(machine: MachineOptions, trains: bool = True) -> None:
+    """Prepare this process for steps.
+
+    Args:
+        machine: what they compute on.
+        trains: whether they train; counting items needs no torch, which takes seconds to import.
 
     Raises:
-        UsageError: the device or the number of processes is not what the spec says.
+        UsageError: the device or the number of processes is not what the machine options say.
     """
-    machine = spec.machine
     if machine.device == "cuda":
         import torch
 
@@ -31,17 +34,8 @@ def begin(spec: Spec) -> None:
         raise UsageError(f"machine.threads={machine.threads}: this machine takes {cores} threads at most.")
     processes.join(machine.device)
     _environment()
-    if spec.recommender.train is not None:  # counting items needs no torch, which takes seconds to import
-        _libraries(spec)
-
-
-def device_words(spec: Spec) -> str:
-    """The device, for people."""
-    if spec.machine.device == "cuda":
-        import torch
-
-        return str(torch.cuda.get_device_name())
-    return f"CPU, {spec.machine.threads} threads"
+    if trains:
+        _libraries(machine)
 
 
 def _environment() -> None:
@@ -56,13 +50,13 @@ def _environment() -> None:
             libc.mallopt(parameter, value)
 
 
-def _libraries(spec: Spec) -> None:
+def _libraries(machine: MachineOptions) -> None:
     import torch
     import transformers
 
-    torch.set_num_threads(max(spec.machine.threads // processes.world(), 1))
+    torch.set_num_threads(max(machine.threads // processes.world(), 1))
     # a debugging aid that costs a pass over every new tensor
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.use_deterministic_algorithms(True, warn_only=spec.machine.device != "cpu")
+    torch.use_deterministic_algorithms(True, warn_only=machine.device != "cpu")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

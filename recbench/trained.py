@@ -57,7 +57,7 @@ class Trained:
         self.result = seed_of(self.record, seed)
         self.spec = _here(Spec.from_record(self.record.spec, self.record.run), self.folder)
         machine = self.spec.machine.model_copy(update={"processes": processes.world()})
-        begin(self.spec.model_copy(update={"machine": machine}))  # a model of several processes loads in one
+        begin(machine, self.spec.recommender.train is not None)  # a model of several processes loads in one
         steps = graph(self.spec, self.result.seed)
         executor = _opened(steps, self.result, self.folder.parent / STORE, self._reporter)
         self.split: Split = executor.value(steps.prepared)

@@ -9,18 +9,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbench import processes
 from recbench.description import run_id
 from recbench.documents import yaml_value
 from recbench.errors import UsageError
 from recbench.evaluation.ranks import ndcg, standard_error
-from recbench.experiment import STORE, want
+from recbench.experiment import STORE, ready, want
 from recbench.files import digest, write_atomic
 from recbench.interfaces import Reporter, Score, SilentReporter
 from recbench.planning import Plan, plan
-from recbench.process import begin
 from recbench.spec.options import Tuning
 from recbench.spec.request import DECODER, Request
 from recbench.steps.executor import Serial
@@ -28,6 +27,9 @@ from recbench.steps.graph import Graph, seeds_of, validation
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 from recbench.types import Floats, Ints
+
+if TYPE_CHECKING:
+    from recbench.cluster.client import Cluster
 
 TRIALS = "trials.json"
 SEARCH = "search-"
@@ -106,7 +108,12 @@ def trials_of(request: Request, grid: Mapping[str, Sequence[Any]]) -> list[tuple
 
 
 def tune(
-    request: Request, grid: Mapping[str, Sequence[Any]], seed: int, runs: Path, reporter: Reporter
+    request: Request,
+    grid: Mapping[str, Sequence[Any]],
+    seed: int,
+    runs: Path,
+    reporter: Reporter,
+    cluster: Cluster | None = None,
 ) -> tuple[Request, list[Trial]]:
     """Train every setting of the grid with one seed and score it on validation.
 
@@ -118,6 +125,7 @@ def tune(
         seed: of every trial.
         runs: folder of runs.
         reporter: progress.
+        cluster: builds the trials; this process without one.
 
     Returns:
         The request with the values that :func:`choose` takes and how they were found, and all trials.
@@ -131,12 +139,15 @@ def tune(
     trials = []
     mine = runs / f"{SEARCH}{digest(sorted({step.folder for step in steps}))[:8]}"
     processes.once(lambda: want(steps, mine))
-    with Store(runs / STORE).using(steps) if processes.is_main() else nullcontext():
+    store = Store(runs / STORE)
+    with store.using(steps) if processes.is_main() else nullcontext():
+        if cluster is not None:
+            cluster.run(_steps(setting, seed).ranked for _, setting in tried)
         for number, (values, setting) in enumerate(tried, start=1):
             words = ", ".join(f"{name}={value}" for name, value in values.items())
             reporter.message(f"setting {number} of {len(tried)}: {words}")
-            begin(setting.spec)
-            trials.append(_trial(values, setting, seed, Serial(Store(runs / STORE), reporter)))
+            ready(setting.spec, store, [_steps(setting, seed).ranked])
+            trials.append(_trial(values, setting, seed, Serial(store, reporter)))
             score = trials[-1].score
             reporter.message(f"{words}: validation NDCG@10 {score:.4f} ± {score.error:.4f}")
     best = _best(request, grid, seed, trials)
@@ -187,10 +198,15 @@ def _steps(found: Plan, seed: int) -> Graph:
     return validation(found.spec, seeds_of(found.spec, [seed])[0])
 
 
+def validated(found: Plan, seed: int) -> Step:
+    """The step of the ranked validation sample of one seed."""
+    return _steps(found, seed).ranked
+
+
 def validation_score(found: Plan, seed: int, runs: Path, reporter: Reporter) -> Score:
     """NDCG@10 on the validation sample of one trained seed, under the experiment's own decoder; never the test set."""
-    begin(found.spec)
     store = Store(runs / STORE)
+    ready(found.spec, store, [_steps(found, seed).ranked])
     with store.using(_steps(found, seed)) if processes.is_main() else nullcontext():
         return _trial({}, found, seed, Serial(store, reporter)).score
 

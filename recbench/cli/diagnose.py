@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from recbench.cli.options import Place, request_options
+from recbench.cli.options import Place, request_options, started, worker_options
 from recbench.cli.request import ask
 from recbench.cli.text import columns
 from recbench.errors import UsageError
 from recbench.progress import reporter
+
+if TYPE_CHECKING:
+    from recbench.cluster import Workers
 
 TAUS = "0.5,1,1.5,2,4"
 
 
 @click.command()
 @request_options
+@worker_options
 @click.option("--figures", metavar="N,...", help="Which of the paper's figures.  [default: all that fit the loss]")
 @click.option("--taus", default=TAUS, show_default=True, metavar="A,B,...", help="Temperatures of figure 6.")
 @click.option("--out", type=Place(), metavar="DIR", help="Folder of the figures.  [default: one of its own in RUNS]")
@@ -29,6 +33,7 @@ def diagnose(
     figures: str | None,
     taus: str,
     out: Path | None,
+    workers: Workers | None,
     **flags: Any,
 ) -> None:
     """Train with LML and with --loss (default: MSL), and draw gradients, weights and logits as PNG and JSON.
@@ -58,8 +63,8 @@ def diagnose(
         wanted = [number for number in FIGURES if number != 6 or request.loss in (None, "msl")]
     if 6 in wanted and request.loss not in (None, "msl"):
         raise UsageError(f"--figures 6 is about msl's temperature, not about --loss {request.loss}: leave it out.")
-    with tidied(runs), reporter() as progress:
-        claims, place = study(request, request.seeds, wanted, temperatures, runs, out, progress)
+    with tidied(runs), reporter() as progress, started(workers, runs, progress) as cluster:
+        claims, place = study(request, request.seeds, wanted, temperatures, runs, out, progress, cluster)
     click.echo(columns(_rows(claims)))
     click.echo(f"figures: {place}")
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+from recbench.cluster import Workers
+from recbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from recbench.cluster.client import Cluster
+    from recbench.interfaces import Reporter
 
 _COUNT = click.IntRange(min=1)
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -51,6 +60,51 @@ _OPTIONS = (
     click.option("--config", type=Place(), metavar="FILE.yaml", help="Flags by name, options under set."),
     folder_option("--runs", "runs", "Folder of runs."),
 )
+
+
+_WORKERS = (
+    click.option("--workers", type=_COUNT, metavar="N", help="Worker processes of this machine, one step each."),
+    click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers build the steps."),
+    click.option("--gpus-per-worker", type=_COUNT, metavar="K", help="GPUs of each of the --workers."),
+)
+
+
+def worker_options(command: _F) -> _F:
+    """Add the flags that ask for a cluster; the command gets them as ``workers``, None without them."""
+
+    @functools.wraps(command)
+    def with_workers(
+        *args: Any, workers: int | None, scheduler: str | None, gpus_per_worker: int | None, **kwargs: Any
+    ) -> Any:
+        if workers and scheduler:
+            raise UsageError("--workers starts a cluster on this machine, --scheduler joins another: choose one.")
+        if gpus_per_worker and not workers:
+            raise UsageError("--gpus-per-worker goes with --workers: say how many workers.")
+        asked = Workers(workers or 0, scheduler, gpus_per_worker or 0) if workers or scheduler else None
+        return command(*args, workers=asked, **kwargs)
+
+    found: Any = with_workers
+    for option in reversed(_WORKERS):
+        found = option(found)
+    return cast(_F, found)
+
+
+@contextmanager
+def started(workers: Workers | None, runs: Path, reporter: Reporter) -> Iterator[Cluster | None]:
+    """The cluster that the flags ask for; None if they ask for none.
+
+    Raises:
+        UsageError: the cluster cannot be started or reached.
+    """
+    if workers is None:
+        yield None
+        return
+    from recbench.cluster.client import cluster
+    from recbench.experiment import STORE
+    from recbench.steps.store import Store
+
+    with cluster(workers, Store(runs / STORE), reporter) as found:
+        yield found
 
 
 def request_options(command: _F) -> _F:

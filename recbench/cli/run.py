@@ -9,26 +9,38 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recbench import processes
-from recbench.cli.options import request_options
+from recbench.cli.options import request_options, started, worker_options
 from recbench.cli.request import ask
 from recbench.cli.text import columns
-from recbench.errors import RecbenchError
+from recbench.errors import RecbenchError, UsageError
 from recbench.progress import duration, reporter
 
 if TYPE_CHECKING:
+    from recbench.cluster import Workers
     from recbench.results import RunRecord
 
 
 @click.command()
 @request_options
+@worker_options
 @click.option("--again", is_flag=True, help="Compute finished seeds anew.")
 @click.option("--dry-run", is_flag=True, help="Print the complete spec and an estimate; compute and write nothing.")
-def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry_run: bool, **flags: Any) -> None:
+def run(
+    sets: tuple[str, ...],
+    config: Path | None,
+    runs: Path,
+    again: bool,
+    dry_run: bool,
+    workers: Workers | None,
+    **flags: Any,
+) -> None:
     """Train a method, rank the test set and keep a record, seed by seed.
 
     A finished seed is not computed again while its code and data stay the same. The same command continues an
-    interrupted run.
+    interrupted run. With --workers or --scheduler the seeds run at once, on Dask workers.
     """
+    if again and workers:
+        raise UsageError("--again computes seeds in this process: leave out --workers and --scheduler.")
     request = ask(flags, sets, config)
     from recbench.description import command_of, shareable
     from recbench.experiment import run as execute
@@ -47,7 +59,8 @@ def run(sets: tuple[str, ...], config: Path | None, runs: Path, again: bool, dry
     with tidied(runs), reporter() as progress:
         for note in found.notes:
             progress.message(note)
-        record = execute(found, request.seeds, runs, command, progress, again)
+        with started(workers, runs, progress) as cluster:
+            record = execute(found, request.seeds, runs, command, progress, again, cluster)
     processes.leave()
     if processes.is_main():
         report(record, runs)

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recbench.cli.options import folder_option
+from recbench.cli.board import board
+from recbench.cli.options import folder_option, started, worker_options
 from recbench.cli.request import flag_of, set_layer
 from recbench.cli.text import columns
-from recbench.errors import RecbenchError
+from recbench.errors import RecbenchError, UsageError
 from recbench.progress import duration, reporter
 
 if TYPE_CHECKING:
     from recbench.cells import Planned, SuitePlan
+    from recbench.cluster import Workers
     from recbench.results import RunRecord
     from recbench.suites import Suite
 
@@ -25,7 +27,6 @@ LEFT = ("to do", "damaged")
 FLAGS = (
     click.argument("name", metavar="NAME|FILE.yaml"),
     click.option("--only", multiple=True, metavar="CELL", help="Only the cell of this name; repeatable."),
-    click.option("--part", metavar="I/N", help="Every N-th cell from the I-th on: parts can run side by side."),
     click.option("--seeds", metavar="N|A,B,...", help="Instead of the suite's own."),
     click.option("--dataset", metavar="NAME", help="Instead of the suite's own."),
     click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
@@ -46,18 +47,27 @@ def suite_flags(command: Any) -> Any:
 
 @click.command("run")
 @suite_flags
+@worker_options
 @click.option("--step", "steps", multiple=True, metavar="STEP", help="Build only this step; suite plan names them.")
 @click.pass_context
-def run(ctx: click.Context, /, steps: tuple[str, ...], runs: Path, **flags: Any) -> None:
+def run(ctx: click.Context, /, steps: tuple[str, ...], runs: Path, workers: Workers | None, **flags: Any) -> None:
     """Run the cells in order; a step that several cells need is built once.
 
     The same command continues an interrupted suite. If a cell fails, the others still run, and the exit code is 1.
+
+    With --workers or --scheduler all cells run at once: each step goes to a Dask worker when what it needs is there. A
+    step whose worker dies goes to another one, which goes on from the last checkpoint. The folder of runs must be the
+    same on every host.
     """
     from recbench import processes
     from recbench.cells import build_steps, suite_plan
     from recbench.tidy import tidied
 
     suite, cells = _cells(flags)
+    if workers is not None:
+        if steps:
+            raise UsageError("--step builds in this process: leave out --workers and --scheduler.")
+        ctx.exit(1 if _run_parallel(suite, cells, runs, workers) else 0)
     if steps:
         with tidied(runs), reporter() as progress:
             build_steps(suite_plan(cells, runs), steps, runs, progress)
@@ -134,7 +144,7 @@ def _row(look: Any, found: SuitePlan, command: str) -> dict[str, Any]:
 def _command(flags: Mapping[str, Any], runs: Path) -> str:
     words = ["recbench", "suite", "run", flags["name"]]
     for name, value in flags.items():
-        if name in ("name", "only", "part") or not value:
+        if name in ("name", "only") or not value:
             continue
         for one in value if isinstance(value, tuple) else (value,):
             words += [flag_of(name.removesuffix("s") if name == "sets" else name), str(one)]
@@ -148,9 +158,9 @@ def _cells(flags: Mapping[str, Any]) -> tuple[Suite, list[Planned]]:
     from recbench.suites import load
 
     suite = load(flags["name"])
-    own = ("name", "only", "part", "sets")
+    own = ("name", "only", "sets")
     over = {name: value for name, value in flags.items() if value is not None and name not in own}
-    cells = select(suite, flags["only"], flags["part"])
+    cells = select(suite, flags["only"])
     return suite, planned(suite, cells, [Layer(over, flag_of), set_layer(flags["sets"])])
 
 
@@ -178,10 +188,33 @@ def _run(suite: Suite, cells: Sequence[Planned], runs: Path) -> list[str]:
                 kind = "" if isinstance(error, RecbenchError) else f"{type(error).__name__}: "
                 progress.message(f"cell {name!r} failed: {kind}{' '.join(str(error).split())}")
     if processes.is_main():
-        _summary(cells, done)
-        for name in failed:
-            click.echo(f"recbench: cell {name!r} failed; its error is above.", err=True)
+        _end(cells, done, failed)
     return failed
+
+
+def _run_parallel(suite: Suite, cells: Sequence[Planned], runs: Path, workers: Workers) -> list[str]:
+    """As :func:`_run`, all cells at once on a cluster."""
+    from recbench.cells.parallel import Parallel
+    from recbench.tidy import tidied
+
+    with board() as progress, tidied(runs), started(workers, runs, progress) as cluster:
+        assert cluster is not None
+        progress.cluster = cluster
+        for one in cells:
+            for note in one.notes:
+                progress.message(f"note: cell {one.cell.name!r}: {note}")
+        found = Parallel(suite, cells, runs, cluster, progress, progress.show).run()
+        seconds = duration(sum(cluster.built.values()))
+        progress.message(f"{_counted(len(cluster.built), 'step')} built, {seconds} of work")
+    failed = [cell.one.cell.name for cell in found if cell.record is None]
+    _end(cells, {cell.one.cell.name: cell.record for cell in found if cell.record is not None}, failed)
+    return failed
+
+
+def _end(cells: Sequence[Planned], done: Mapping[str, RunRecord], failed: Sequence[str]) -> None:
+    _summary(cells, done)
+    for name in failed:
+        click.echo(f"recbench: cell {name!r} failed; its error is above.", err=True)
 
 
 def _summary(cells: Sequence[Planned], done: Mapping[str, RunRecord]) -> None:

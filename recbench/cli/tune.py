@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recbench import processes
-from recbench.cli.options import request_options
+from recbench.cli.options import request_options, started, worker_options
 from recbench.cli.request import ask
 from recbench.cli.text import columns
 from recbench.errors import UsageError
 from recbench.progress import reporter
 
 if TYPE_CHECKING:
+    from recbench.cluster import Workers
     from recbench.tuning import Trial
 
 
 @click.command()
 @request_options
+@worker_options
 @click.option("--grid", "grids", multiple=True, metavar="GROUP.OPTION=A,B,...", help="Values to try; all combinations.")
 @click.option("--tune-seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of every trial.")
 @click.option("--run", "run_best", is_flag=True, help="Then run the best setting over --seeds and record it.")
@@ -34,6 +36,7 @@ def tune(
     tune_seed: int,
     run_best: bool,
     again: bool,
+    workers: Workers | None,
     **flags: Any,
 ) -> None:
     """Train every setting of a grid, and choose by NDCG@10 on validation.
@@ -42,6 +45,8 @@ def tune(
     close to the best is chosen. Of several decoders of one model the best is taken. No trial ranks the test set. The
     record that --run makes says what was tried, since the grid is part of its spec.
     """
+    if again and workers:
+        raise UsageError("--again computes seeds in this process: leave out --workers and --scheduler.")
     if again and not run_best:
         raise UsageError("--again goes with --run: a trial that is finished is never computed anew.")
     request = ask(flags, sets, config)
@@ -54,8 +59,8 @@ def tune(
     from recbench.tuning import tune as search
 
     grid = parse_grid(grids)
-    with tidied(runs), reporter() as progress:
-        best, trials = search(request, grid, tune_seed, runs, progress)
+    with tidied(runs), reporter() as progress, started(workers, runs, progress) as cluster:
+        best, trials = search(request, grid, tune_seed, runs, progress, cluster)
     found = plan(best)
     if processes.is_main():
         click.echo(columns(_table(list(grid), trials)))
@@ -66,8 +71,8 @@ def tune(
             click.echo(f"to run it: {command} --seeds {seeds_text(request.seeds)}{place}")
         processes.leave()
         return
-    with tidied(runs), reporter() as progress:
-        record = execute(found, request.seeds, runs, shareable(command), progress, again)
+    with tidied(runs), reporter() as progress, started(workers, runs, progress) as cluster:
+        record = execute(found, request.seeds, runs, shareable(command), progress, again, cluster)
     processes.leave()
     if processes.is_main():
         from recbench.cli.run import report

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,19 +18,22 @@ from recbench import processes, registry
 from recbench.description import run_id
 from recbench.diagnose import figures
 from recbench.errors import DataError, UsageError
-from recbench.experiment import STORE
+from recbench.experiment import STORE, ready
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, plan
-from recbench.process import begin
 from recbench.spec.model import Method
+from recbench.spec.options import MachineOptions
 from recbench.spec.request import Request
 from recbench.steps.executor import Serial
 from recbench.steps.graph import graph
 from recbench.steps.step import Step, Work
 from recbench.steps.store import Store
 from recbench.steps.tuned import TunedModel
-from recbench.tuning import validation_score
+from recbench.tuning import validated, validation_score
+
+if TYPE_CHECKING:
+    from recbench.cluster.client import Cluster
 
 FIGURES = (3, 4, 5, 6, 8)
 POINTS, TITLES = 40, 64
@@ -47,6 +50,7 @@ def study(
     runs: Path,
     out: Path | None,
     reporter: Reporter,
+    cluster: Cluster | None = None,
 ) -> tuple[dict[str, Any], Path]:
     """Draw the figures, each with its numbers as JSON.
 
@@ -58,6 +62,7 @@ def study(
         runs: folder of runs.
         out: folder of the figures; ``runs/diagnose/RUN-seedN`` if left out.
         reporter: progress.
+        cluster: builds the steps; this process without one.
 
     Returns:
         What the figures say about the paper's claims, also written as ``claims.json``, and the folder.
@@ -84,6 +89,8 @@ def study(
     claims: dict[str, Any] = {"what": title}
     out = out or runs / "diagnose" / f"{run_id(plans[second].spec)}-seed{seeds[0]}"
     draw = _Drawer(out, title)
+    if cluster is not None:
+        _build_ahead(request, plans, seeds, wanted, taus, cluster)
     if {3, 4, 5, 8} & set(wanted):
         watched = {loss: _watched(one, seeds[0], runs, reporter) for loss, one in plans.items()}
         claims |= _draw_watched(draw, wanted, watched, second)
@@ -91,6 +98,26 @@ def study(
         claims["figure 6"] = _draw_temperatures(draw, _temperatures(request, seeds, taus, runs, reporter))
     write_atomic(out / "claims.json", (json.dumps(claims, indent=1) + "\n").encode())
     return claims, out
+
+
+def _build_ahead(
+    request: Request,
+    plans: Mapping[str, Plan],
+    seeds: Sequence[int],
+    wanted: Sequence[int],
+    taus: Sequence[float],
+    cluster: Cluster,
+) -> None:
+    """All that the figures need, at once."""
+    steps: list[Step] = []
+    if {3, 4, 5, 8} & set(wanted):
+        steps += [Watched(_training(one, seeds[0])) for one in plans.values()]
+    if 6 in wanted:
+        settings: list[float | str] = [*taus, "ats"]
+        found = [plan(_with_tau(request, tau)) for tau in settings]
+        steps += [validated(one, seed) for one in found for seed in seeds]
+    with cluster.store.using(step for last in steps for step in last.closure()):
+        cluster.run(steps)
 
 
 class _Drawer:
@@ -174,6 +201,11 @@ class Watched(Step):
         """Those of the training."""
         return self.tuned.methods
 
+    @property
+    def machine(self) -> MachineOptions:
+        """The training's."""
+        return self.tuned.setting.machine
+
     def build(self, folder: Path, work: Work) -> None:
         """Train and record."""
         from recbench.diagnose.probe import Recorder
@@ -202,8 +234,8 @@ def _training(found: Plan, seed: int) -> TunedModel:
 
 
 def _watched(found: Plan, seed: int, runs: Path, reporter: Reporter) -> dict[str, Any]:
-    begin(found.spec)
     step, store = Watched(_training(found, seed)), Store(runs / STORE)
+    ready(found.spec, store, [step])
     with store.using(step.closure()):
         watched: dict[str, Any] = Serial(store, reporter).value(step)
     return watched

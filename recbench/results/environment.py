@@ -6,6 +6,7 @@ import functools
 import os
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ import recbench
 LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "recbole", "tokenizers", "numpy", "scipy")
 
 
-def environment(device: str) -> dict[str, Any]:
+def environment(device: str, threads: int) -> dict[str, Any]:
     """JSON values that say where a result comes from.
 
     Args:
-        device: what the run computed on, in words, e.g. ``cpu``.
+        device: what was computed on: ``cpu`` or ``cuda``.
+        threads: CPU threads.
 
     Returns:
         ``device``, ``recbench`` and ``python`` versions, ``versions`` of the installed libraries, ``git_commit`` and
@@ -27,7 +29,7 @@ def environment(device: str) -> dict[str, Any]:
     """
     commit, dirty = _git()
     return {
-        "device": device,
+        "device": _device(device, threads),
         "recbench": recbench.__version__,
         "python": platform.python_version(),
         "versions": versions(),
@@ -37,6 +39,14 @@ def environment(device: str) -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def _device(device: str, threads: int) -> str:
+    """The device, for people."""
+    torch = sys.modules.get("torch")  # whoever computes on a GPU has imported it
+    if device == "cuda" and torch is not None:
+        return str(torch.cuda.get_device_name())
+    return f"CPU, {threads} thread{'s' * (threads != 1)}"
 
 
 @functools.cache

@@ -45,6 +45,13 @@ class Serial:
         """See :class:`Executor`."""
         return {step.folder: self._ensure(step) for step in steps}
 
+    def adopt(self, other: Serial, step: Step) -> None:
+        """Take what another executor has in memory of what a step needs, such as the model that it has just trained."""
+        for need in step.needs.values():
+            for mine, others in ((self._values, other._values), (self._made, other._made)):
+                if need.folder in others:
+                    mine[need.folder] = others[need.folder]
+
     def forget(self) -> None:
         """Drop the values kept in memory, such as the models of a seed; what was built counts as reused from now on."""
         self.done = {name: replace(built, reused=True) for name, built in self.done.items()}

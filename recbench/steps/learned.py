@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import ScoringModel
-from recbench.steps.setting import NOTHING, Setting
+from recbench.steps.setting import NOTHING, RecommenderStep, Setting
 from recbench.steps.step import Step, Work
 from recbench.steps.trie import TitleTrie, model_needs
 
@@ -35,11 +35,8 @@ def text_needs(recommender: Recommender, setting: Setting) -> dict[str, Step]:
 
 
 @dataclass(frozen=True, eq=False)
-class Learned(Step):
+class Learned(RecommenderStep):
     """What ``TextBackbone.learn`` leaves."""
-
-    recommender: Recommender
-    setting: Setting
 
     kind = "learned"
     phase = "training"

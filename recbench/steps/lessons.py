@@ -14,23 +14,21 @@ from recbench.interfaces import FitReport
 from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import mixed_need
-from recbench.steps.setting import NOTHING, Setting, training_windows
+from recbench.steps.setting import NOTHING, RecommenderStep, training_windows
 from recbench.steps.step import Step, Work
 
 if TYPE_CHECKING:
     from recbench.interfaces import Reporter, ScoringBackbone
-    from recbench.spec.model import Method, Recommender
+    from recbench.spec.model import Method
     from recbench.types import Histories, Ints, Ranking, Sequences, Split
 
 TEXTS = "texts.jsonl"
 
 
 @dataclass(frozen=True, eq=False)
-class LessonsTaken(Step):
+class LessonsTaken(RecommenderStep):
     """What ``ScoringBackbone.lessons`` returned; ``teacher`` is the step of the teacher's trained model."""
 
-    recommender: Recommender
-    setting: Setting
     teacher: Step
 
     kind = "lessons"

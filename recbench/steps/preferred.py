@@ -9,21 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbench.steps.artefacts import save_model
-from recbench.steps.setting import Setting, training_windows, validation_decoder
+from recbench.steps.setting import RecommenderStep, training_windows, validation_decoder
 from recbench.steps.step import Step, Work
 from recbench.steps.tuned import TunedModel, pace_of, with_learned
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
-    from recbench.spec.model import Method, Recommender
+    from recbench.spec.model import Method
 
 
 @dataclass(frozen=True, eq=False)
-class PreferredModel(Step):
+class PreferredModel(RecommenderStep):
     """A language model after a preference loss."""
-
-    recommender: Recommender
-    setting: Setting
 
     kind = "preferred"
     phase = "training"

@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from recbench.steps.artefacts import REPORT, load_ranking, save_ranking
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import mixed_need
-from recbench.steps.setting import Setting
+from recbench.steps.setting import RecommenderStep
 from recbench.steps.step import Step, Work
 
 if TYPE_CHECKING:
-    from recbench.spec.model import Decoder, Method, Recommender
+    from recbench.spec.model import Decoder, Method
     from recbench.types import Ranking, Sequences, Split
 
 
 @dataclass(frozen=True, eq=False)
-class Ranked(Step):
+class Ranked(RecommenderStep):
     """The ranked cases; ``model`` is the step of the trained model."""
 
-    recommender: Recommender
-    setting: Setting
     model: Step
     part: Literal["test", "validation"] = "test"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.prepared import Prepared
-from recbench.steps.setting import NOTHING, Setting, training_windows, validation_decoder, work_of
+from recbench.steps.setting import NOTHING, RecommenderStep, Setting, training_windows, validation_decoder, work_of
 from recbench.steps.step import Step, Work
 
 if TYPE_CHECKING:
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class ScoringModel(Step):
+class ScoringModel(RecommenderStep):
     """A model that scores items: the experiment's own, or one behind collaborative tokens. Both share one artefact."""
 
-    recommender: Recommender
-    setting: Setting
     lessons: Step | None = None
 
     kind = "scoring"

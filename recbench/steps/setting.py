@@ -13,9 +13,10 @@ from recbench.interfaces import Fit, Reporter, Score, TrainOptions
 from recbench.search.check import checked
 from recbench.spec.model import DataSet, Decoder, Recommender
 from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
+from recbench.steps.step import Step
 
 if TYPE_CHECKING:
-    from recbench.steps.step import Step, Work
+    from recbench.steps.step import Work
     from recbench.types import Histories, Ranking, Sequences, Split
 
 MANY = 70_000  # training windows of a data set that is not prepared yet, for estimates
@@ -94,6 +95,19 @@ class Setting:
         )
         machine, more["checkpoints"] = self.machine, work.checkpoints(step, budget.checkpoint_minutes)
         return replace(Fit(options, self.seed, machine.device, machine.threads, validate, work.reporter), **more)
+
+
+@dataclass(frozen=True, eq=False)
+class RecommenderStep(Step):
+    """A step of one recommender in one setting."""
+
+    recommender: Recommender
+    setting: Setting
+
+    @property
+    def machine(self) -> MachineOptions | None:
+        """The setting's; None for a method that is counted, not trained."""
+        return self.setting.machine if self.recommender.train is not None else None
 
 
 def validation_decoder(recommender: Recommender) -> Decoder:

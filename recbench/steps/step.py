@@ -6,6 +6,7 @@ result is part of its name, and steps that two experiments share have one name.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -18,6 +19,7 @@ from recbench.steps.code import Code, code_of
 if TYPE_CHECKING:
     from recbench.interfaces import Checkpoints, Reporter
     from recbench.spec.model import Method
+    from recbench.spec.options import MachineOptions
 
 Phase = Literal["data", "training", "decoding"]
 IDENTITY = ("kind", "facts", "code", "versions", "revisions", "needs")
@@ -80,6 +82,11 @@ class Step(ABC):
         """The plugins that it runs."""
         return ()
 
+    @property
+    def machine(self) -> MachineOptions | None:
+        """The device, threads and processes that it computes on; None for a step that takes one thread and no torch."""
+        return None
+
     @abstractmethod
     def build(self, folder: Path, work: Work) -> Any:
         """Fill an empty folder; return what :meth:`load` may go on with, or None."""
@@ -119,6 +126,10 @@ class Step(ABC):
     def folder(self) -> str:
         """The name of its folder in a store."""
         return f"{self.kind}-{self.key}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it was made of, nothing that was computed: another process finds the key of its own code."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def closure(self) -> Iterator[Step]:
         """The steps that it needs, directly or not, then itself; each once, needs first."""

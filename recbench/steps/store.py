@@ -16,9 +16,9 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,8 @@ from filelock import FileLock, Timeout
 import recbench
 from recbench.errors import DataError, RecbenchError
 from recbench.files import alive, reason, sha256_file, sweep_temporaries, sync, write_atomic
+from recbench.memory import peak_memory_bytes
+from recbench.results import environment
 from recbench.steps.step import IDENTITY, Step, key_of
 
 META = "step.json"
@@ -50,11 +52,21 @@ class Built:
         path: its folder; treat it as read-only.
         reused: whether it was there already.
         seconds: what building it took, then or now.
+        environment: what it was built on; see :func:`recbench.results.environment`.
+        peak_memory_bytes: the most memory that the process had used when it was finished.
     """
 
     path: Path
     reused: bool
     seconds: float
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    peak_memory_bytes: int = 0
+
+    @classmethod
+    def of(cls, path: Path, meta: Mapping[str, Any], reused: bool) -> Built:
+        """What a finished step says about itself."""
+        more = {"environment": meta.get("environment", {}), "peak_memory_bytes": meta.get("peak_memory_bytes", 0)}
+        return cls(path, reused, float(meta["seconds"]), **more)
 
 
 class Store:
@@ -85,7 +97,7 @@ class Store:
             return None
         meta = read_meta(path)
         self._check_files(path, meta)
-        return Built(path, True, float(meta["seconds"]))
+        return Built.of(path, meta, True)
 
     def build(
         self,
@@ -129,7 +141,7 @@ class Store:
             seconds = time.perf_counter() - start + before()
             files = {file.relative_to(partial).as_posix(): sha256_file(file) for file in _files(partial)}
             meta = {**step.identity, "format": FORMAT, "title": step.title, "seconds": seconds, "files": files}
-            meta |= {"recbench": recbench.__version__, "modules": step.code.modules, "pace": _pace(step)}
+            meta |= {"recbench": recbench.__version__, "modules": step.code.modules, "pace": _pace(step), **_made(step)}
             write_atomic(partial / META, json.dumps(meta, indent=1, sort_keys=True).encode())
             for path in partial.rglob("*"):  # on disk before the name is: a power cut must not leave empty files
                 sync(path)
@@ -144,7 +156,7 @@ class Store:
         shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(self.checkpoints(step), ignore_errors=True)
         self._checked[final] = _stamps(final)
-        return Built(final, False, seconds)
+        return Built.of(final, meta, False)
 
     def checkpoints(self, step: Step) -> Path:
         """Where the trainings of an unfinished step leave checkpoints: kept until it is finished, or pruned."""
@@ -257,6 +269,12 @@ def read_meta(path: Path) -> dict[str, Any]:
 def _pace(step: Step) -> dict[str, Any]:
     like, amount, _ = step.pace()
     return {"like": dict(like), "amount": amount}
+
+
+def _made(step: Step) -> dict[str, Any]:
+    """Where it was made, and with how much memory."""
+    device, threads = (step.machine.device, step.machine.threads) if step.machine else ("cpu", 1)
+    return {"environment": environment(device, threads), "peak_memory_bytes": peak_memory_bytes(device)}
 
 
 def _owned(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recbench.steps.artefacts import load_report, save_model
 from recbench.steps.learned import Learned, text_needs
-from recbench.steps.setting import Setting, training_windows, validation_decoder, work_of
+from recbench.steps.setting import RecommenderStep, Setting, training_windows, validation_decoder, work_of
 from recbench.steps.step import Step, Work
 
 if TYPE_CHECKING:
@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class TunedModel(Step):
+class TunedModel(RecommenderStep):
     """A fine-tuned language model; no decoder but the one that chooses its epoch."""
-
-    recommender: Recommender
-    setting: Setting
 
     kind = "tuned"
     phase = "training"

@@ -11,7 +11,7 @@ from recbench.results import environment
 
 
 def test_environment_is_json_and_names_what_matters() -> None:
-    found = environment("cpu")
+    found = environment("cpu", 2)
     assert json.loads(json.dumps(found)) == found
     assert found["device"] == "cpu"
     assert found["recbench"] == recbench.__version__
@@ -23,6 +23,6 @@ def test_environment_is_json_and_names_what_matters() -> None:
 def test_nothing_here_imports_torch() -> None:
     code = (
         "import sys, recbench.results as r, recbench.pages, recbench.evaluation, recbench.stats;"
-        "r.environment('cpu'); assert not {'torch', 'transformers', 'click', 'rich'} & set(sys.modules)"
+        "r.environment('cpu', 2); assert not {'torch', 'transformers', 'click', 'rich'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,85 @@
+"""A suite's cells, run: their records, and which run each cell is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from recbench import processes
+from recbench.cells.planned import Planned, SuitePlan
+from recbench.description import command_of, shareable
+from recbench.errors import UsageError, did_you_mean
+from recbench.experiment import STORE, ready, run, want
+from recbench.files import write_atomic
+from recbench.interfaces import Reporter
+from recbench.planning import plan
+from recbench.results import RunRecord
+from recbench.steps.executor import Serial
+from recbench.steps.store import Store
+from recbench.suites import Cell, Suite
+from recbench.tuning import tune
+
+FOLDER = "suites"
+
+
+def build_steps(found: SuitePlan, names: Sequence[str], runs: Path, reporter: Reporter) -> None:
+    """Build some of a plan's steps, and nothing after them.
+
+    Raises:
+        UsageError: a name is not one of the plan's.
+        RecbenchError: of a step.
+    """
+    steps = {look.step.folder: look.step for look in found.steps}
+    for name in names:
+        if name not in steps:
+            raise UsageError(f"--step {name!r} is not a step of this plan: {did_you_mean(name, steps)}")
+    store = Store(runs / STORE)
+    processes.once(lambda: want((steps[name] for name in names), runs / FOLDER))
+    for name in names:
+        ready(found.plans[name].spec, store, [steps[name]])
+        with store.using(steps[name].closure()):
+            Serial(store, reporter).run([steps[name]])
+
+
+def run_cell(suite: Suite, one: Planned, runs: Path, reporter: Reporter) -> RunRecord:
+    """Run a cell, its options chosen first where it has a grid, and remember which run it is.
+
+    Raises:
+        RecbenchError: of the run.
+    """
+    request = one.request
+    if one.cell.grid:
+        request, _ = tune(request, one.cell.grid, one.cell.tune_seed, runs, reporter)
+    found = plan(request)
+    record = run(found, request.seeds, runs, shareable(command_of(request, found)), reporter)
+    processes.once(lambda: _remember(suite, one.cell, record, runs))
+    return record
+
+
+def _remember(suite: Suite, cell: Cell, record: RunRecord, runs: Path) -> None:
+    """Which run the cell is, cell by cell: an interrupted suite can be reported on, and halves can run side by side."""
+    path = runs / FOLDER / f"{suite.name}-{record.dataset.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        try:
+            known = json.loads(path.read_bytes())["cells"] if path.is_file() else {}
+        except (ValueError, KeyError, TypeError):
+            known = {}  # it is written anew from what runs now
+        cells = {**known, cell.name: record.run}
+        kept = {c.name: cells[c.name] for c in suite.cells if c.name in cells}
+        write_atomic(path, (json.dumps({"suite": suite.name, "cells": kept}, indent=1) + "\n").encode())
+
+
+def shared(records: Sequence[RunRecord]) -> Iterator[tuple[str, int, int, int]]:
+    """By kind of step: how many different ones, how often they were used, and the most often used one's count."""
+    uses: dict[str, dict[str, int]] = {}
+    for record in records:
+        for seed in record.seeds:
+            for step in seed.steps:
+                found = uses.setdefault(step.kind, {})
+                found[step.folder] = found.get(step.folder, 0) + 1
+    for kind, folders in sorted(uses.items()):
+        yield kind, len(folders), sum(folders.values()), max(folders.values())

@@ -1,0 +1,226 @@
+"""The client's side: a cluster of this machine's own or somebody else's, and the steps given to it."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from recbench import processes
+from recbench.cluster import Workers
+from recbench.cluster.worker import TOPIC, build
+from recbench.errors import RecbenchError, UsageError
+from recbench.interfaces import Reporter
+from recbench.progress import duration
+from recbench.steps.step import Step
+from recbench.steps.store import Store
+
+TRIES = 2  # of a step, on different workers where there are several
+_CONFIG = {
+    "logging": {"distributed": "critical"},
+    "distributed.scheduler.allowed-failures": TRIES - 1,
+    "distributed.worker.memory.terminate": False,
+    "distributed.admin.tick.limit": "1h",  # importing torch holds the interpreter for seconds
+    "distributed.comm.timeouts.connect": "20s",
+}
+
+
+class Cluster:
+    """Gives steps to the workers of a cluster.
+
+    Args:
+        client: connected to the scheduler.
+        store: that the workers share.
+        reporter: told what the workers say.
+
+    Attributes:
+        built: seconds of the steps that were built, by folder name.
+        known: folder names of the steps that are there, as far as anybody has asked.
+        running: how far the steps are that are being built, by folder name: title, and done of total.
+    """
+
+    def __init__(self, client: Any, store: Store, reporter: Reporter) -> None:
+        from distributed import as_completed
+
+        self.client, self.store, self.reporter = client, store, reporter
+        self.built: dict[str, float] = {}
+        self.known: set[str] = set()
+        self.running: dict[str, tuple[str, str]] = {}
+        self._futures: dict[str, Any] = {}
+        self._titles: dict[str, str] = {}
+        self._waiting = as_completed([], loop=client.loop)
+        client.subscribe_topic(TOPIC, self._said)
+
+    def submit(self, step: Step) -> str | None:
+        """Have a step built, what it needs first; returns its key, or None if it is there.
+
+        Raises:
+            UsageError: no worker has what the step computes on.
+        """
+        future = self._submit(step)
+        return None if future is None else str(future.key)
+
+    def _submit(self, step: Step) -> Any:
+        if (known := self._futures.get(step.folder)) is not None:
+            return None if known.status == "finished" else known
+        if self.store.find(step) is not None:
+            self.known |= {one.folder for one in step.closure()}
+            return None
+        needs = [future for need in step.needs.values() if (future := self._submit(need)) is not None]
+        root, more = self.store.root.resolve(), {"retries": TRIES - 1, "resources": self._resources(step)}
+        future = self.client.submit(build, step, step.folder, root, *needs, key=step.folder, **more)
+        self._futures[step.folder], self._titles[step.folder] = future, step.title
+        self._waiting.add(future)
+        return future
+
+    def finished(self) -> Iterator[str]:
+        """The keys of all steps given to :meth:`submit`, each when it is finished or has failed."""
+        for future in self._waiting:
+            self.running.pop(future.key, None)
+            if future.status == "finished":
+                seconds, reused = future.result()
+                self.known.add(future.key)
+                if not reused:
+                    self.built[future.key] = seconds
+                    self.reporter.message(f"{self._titles[future.key]}: {duration(seconds)}")
+            yield future.key
+
+    def run(self, steps: Iterable[Step]) -> None:
+        """Build what is missing of some steps.
+
+        Raises:
+            RecbenchError: of a step that failed; the others are finished first.
+        """
+        wanted = [key for step in steps if (key := self.submit(step)) is not None]
+        for _ in self.finished():
+            pass
+        for key in wanted:
+            if (problem := self.problem(key)) is not None:
+                raise problem
+
+    def problem(self, key: str) -> RecbenchError | None:
+        """Why a step failed, twice; None if it did not."""
+        future = self._futures[key]
+        if future.status == "finished":
+            return None
+        if future.status != "error":
+            return RecbenchError(f"{self._titles[key]}: the cluster lost it ({future.status}): run again to go on.")
+        error = future.exception()
+        if type(error).__name__ == "KilledWorker":
+            return RecbenchError(
+                f"{self._titles.get(error.task, error.task)}: {TRIES} workers died while they built it, perhaps for "
+                "want of memory."
+            )
+        if isinstance(error, RecbenchError):
+            return error
+        return RecbenchError(f"{self._titles[key]}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+    def _resources(self, step: Step) -> Mapping[str, float]:
+        """What the step asks of a worker, as far as workers say what they have."""
+        if step.machine is None:
+            return {}
+        asked = {"threads": float(step.machine.threads)}
+        if step.machine.device == "cuda":
+            asked["GPU"] = float(step.machine.processes)
+        offered = [worker.get("resources", {}) for worker in self.client.scheduler_info(-1)["workers"].values()]
+        named = {name for one in offered for name in one}
+        if "GPU" in asked and "GPU" not in named:
+            raise UsageError(
+                f"{step.title} needs a GPU, and no worker has one: start workers with --gpus-per-worker 1, or those of "
+                "your own scheduler with --resources GPU=1."
+            )
+        asked = {name: amount for name, amount in asked.items() if name in named}
+        if offered and not any(all(one.get(n, 0) >= a for n, a in asked.items()) for one in offered):
+            most = ", ".join(f"{n} {max(one.get(n, 0) for one in offered):g}" for n in sorted(asked))
+            need = ", ".join(f"{n} {amount:g}" for n, amount in sorted(asked.items()))
+            raise UsageError(
+                f"{step.title} asks for {need}, more than any worker has ({most}): start fewer workers, or lower "
+                "machine.threads."
+            )
+        return asked
+
+    def _said(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        _, said = event
+        if "text" in said:
+            self.reporter.message(f"{said['title']}: {said['text']}")
+            return
+        values = "".join(f", {name} {value:.4g}" for name, value in said["values"].items())
+        done = f"{said['done']:,}" + (f" of {said['total']:,}" if said["total"] else "")
+        self.running[said["step"]] = (said["title"], f"{done}{values}")
+
+
+@contextmanager
+def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Cluster]:
+    """Start or join a cluster.
+
+    Raises:
+        UsageError: Dask is not installed, no scheduler answers, or several processes were started.
+    """
+    if importlib.util.find_spec("distributed") is None:
+        raise UsageError("--workers and --scheduler need Dask: pip install 'recbench-toolkit[cluster]'.")
+    if processes.world() > 1:
+        raise UsageError("--workers and --scheduler start the processes themselves: leave out torchrun.")
+    import dask
+    from distributed import Client
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with dask.config.set(_CONFIG), _scheduler(workers) as address:
+        try:
+            client = Client(address, timeout=10, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise UsageError(f"--scheduler {workers.scheduler}: no scheduler answers there.") from error
+        with client:
+            reporter.message(f"cluster: {_words(client)}")
+            yield Cluster(client, store, reporter)
+
+
+@contextmanager
+def _scheduler(workers: Workers) -> Iterator[Any]:
+    """The address of somebody's scheduler, or a cluster of this machine's own."""
+    if workers.scheduler is not None:
+        yield workers.scheduler
+        return
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    bokeh = importlib.util.find_spec("bokeh") is not None
+    board = {"dashboard_address": ":0" if bokeh else None, "dashboard": bokeh}
+    with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
+        options = {"host": "127.0.0.1", "port": 0, **board}
+        each = {number: {"cls": Nanny, "options": _worker(workers, number, scratch)} for number in range(workers.count)}
+        with SpecCluster(each, {"cls": Scheduler, "options": options}, silence_logs=logging.CRITICAL) as found:
+            yield found
+
+
+def _worker(workers: Workers, number: int, scratch: str) -> dict[str, Any]:
+    """A worker process of this machine: one step at a time, its share of the threads, and GPUs of its own."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = max(cores // workers.count, 1)
+    environment = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    resources = {"threads": float(threads)}
+    if workers.gpus:
+        first = number * workers.gpus
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(str(first + n) for n in range(workers.gpus))
+        resources["GPU"] = float(workers.gpus)
+    return {
+        "host": "127.0.0.1",
+        "nthreads": 1,
+        "memory_limit": 0,
+        "local_directory": scratch,
+        "resources": resources,
+        "env": environment,
+        "dashboard": False,
+        "silence_logs": logging.CRITICAL,
+    }
+
+
+def _words(client: Any) -> str:
+    """What the cluster is, and where its dashboard is."""
+    count = len(client.scheduler_info(-1)["workers"])
+    words = f"{count} worker{'s' * (count != 1)}"
+    if importlib.util.find_spec("bokeh") is not None and client.dashboard_link:
+        words += f", dashboard at {client.dashboard_link}"
+    return words

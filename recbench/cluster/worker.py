@@ -1,0 +1,116 @@
+"""What a worker does: build one step in the store that all of the cluster shares."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from recbench.errors import RecbenchError
+from recbench.interfaces import Reporter
+from recbench.process import begin
+from recbench.steps.executor import Serial
+from recbench.steps.step import Step
+from recbench.steps.store import Store
+
+TOPIC = "recbench"
+EVERY = 2.0  # seconds between two events about what is done
+_last: list[Serial] = []  # of this process's last step: what it made may be what the next one needs
+
+
+def build(step: Step, folder: str, root: Path, *needs: Any) -> tuple[float, bool]:
+    """Build a step; a task of the cluster.
+
+    Args:
+        step: what to build; its needs are in the store.
+        folder: its folder's name as the client knows it.
+        root: of the store, the same folder on every host.
+        needs: results of the tasks that had to come first.
+
+    Returns:
+        Its seconds, and whether it was there already.
+
+    Raises:
+        RecbenchError: of the step; or this worker runs other code, or sees another store.
+    """
+    place = f"worker on {socket.gethostname()}"
+    try:
+        if step.folder != folder:
+            raise RecbenchError(
+                f"the {place} would build {step.folder} in the place of {folder}: install the same version of "
+                "recbench, its plugins and its libraries everywhere."
+            )
+        store = Store(root)
+        for need in step.needs.values():
+            if store.find(need) is None:
+                raise RecbenchError(
+                    f"the {place} does not find {need.folder} in {root}: every worker must see the same folder of runs."
+                )
+        return _torchrun(step, root) if step.machine and step.machine.processes > 1 else _here(step, store)
+    except SystemExit as error:  # of a plugin; Dask would take it for an order to leave
+        raise RecbenchError(f"{step.title}: its code called sys.exit({error.code!r}).") from None
+
+
+def _here(step: Step, store: Store) -> tuple[float, bool]:
+    if step.machine is not None:
+        begin(step.machine)
+    executor = Serial(store, Events(step))
+    if _last:
+        executor.adopt(_last.pop(), step)
+    with store.using([step, *step.needs.values()]):
+        built = executor.run([step])[step.folder]
+    _last[:] = [executor]
+    return built.seconds, built.reused
+
+
+def _torchrun(step: Step, root: Path) -> tuple[float, bool]:
+    """Build it by several processes on this host, as torchrun starts them."""
+    import cloudpickle
+
+    assert step.machine is not None
+    with tempfile.TemporaryDirectory(prefix="recbench-") as folder:
+        (place := Path(folder) / "step").write_bytes(cloudpickle.dumps((step, root)))
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+        command += [str(step.machine.processes), "-m", "recbench.cluster.processes", str(place)]
+        done = subprocess.run(command, capture_output=True, text=True)
+    built = Store(root).find(step)
+    if built is None:
+        said = [line for line in done.stderr.splitlines() if line.startswith("recbench: ")]
+        raise RecbenchError(said[0].removeprefix("recbench: ") if said else f"torchrun ended with {done.returncode}.")
+    return built.seconds, built.reused
+
+
+class Events:
+    """Sends a step's progress to the client, as events of the cluster."""
+
+    def __init__(self, step: Step) -> None:
+        from distributed import get_worker
+
+        self._worker, self._step, self._sent = get_worker(), step, 0.0
+
+    def begin(self, name: str, total: int | None = None) -> None:
+        """Something new begins."""
+
+    def advance(self, done: int, total: int | None = None, **values: float) -> None:
+        """Send it, but not too often."""
+        now = time.monotonic()
+        if now - self._sent >= EVERY:
+            self._sent = now
+            self._send(done=done, total=total, values={name: float(value) for name, value in values.items()})
+
+    def end(self) -> None:
+        """It is finished."""
+
+    def message(self, text: str) -> None:
+        """Send it."""
+        self._send(text=text)
+
+    def _send(self, **event: Any) -> None:
+        self._worker.log_event(TOPIC, {"step": self._step.folder, "title": self._step.title, **event})
+
+
+_: type[Reporter] = Events
