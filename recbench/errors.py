@@ -23,7 +23,7 @@ class DataError(RecbenchError):
 
 
 class Stopped(BaseException):
-    """A signal ended a training, which can go on: exit code 75, the system's word for "try again".
+    """A signal ended a training or a ranking, which can go on: exit code 75, the system's word for "try again".
 
     Like KeyboardInterrupt no Exception, so that nothing takes it for a failure and goes on with something else.
     """

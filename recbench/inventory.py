@@ -62,9 +62,14 @@ def inventory(runs: Path) -> list[Entry]:
     live = _closure(_live(root), needs)
     entries = [_entry(path, titles[path.name], users, live) for path in folders]
     kept = _visible(root / CHECKPOINTS)
-    entries += [_entry(path, "checkpoint of an unfinished training", users, live) for path in kept]
+    entries += [_entry(path, _unfinished(path), users, live) for path in kept]
     entries += [_entry(path, "", {}, set()) for path in _visible(runs / OLDER)]
     return sorted(entries, key=lambda entry: (-entry.size, entry.path.name))
+
+
+def _unfinished(checkpoints: Path) -> str:
+    what = "training" if any(checkpoints.glob("*.pt")) else "ranking"
+    return f"checkpoint of an unfinished {what}"
 
 
 def prune(runs: Path, dry: bool) -> list[Entry]:

@@ -56,8 +56,8 @@ class Root(LazyGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            keeps = ctx.invoked_subcommand in ("run", "leaderboard")
-            raise _Interrupted("; finished seeds are kept, the same command continues" if keeps else "") from None
+            keeps = ctx.invoked_subcommand in ("run", "tune", "suite", "diagnose", "leaderboard")
+            raise _Interrupted("; what is finished is kept, the same command continues" if keeps else "") from None
 
     def main(
         self,

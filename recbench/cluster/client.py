@@ -5,20 +5,23 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from recbench import processes
 from recbench.cluster import Workers
-from recbench.cluster.worker import TOPIC, build
-from recbench.errors import RecbenchError, UsageError
+from recbench.cluster.worker import TOPIC, build, busy, named, stop
+from recbench.errors import RecbenchError, Stopped, UsageError
 from recbench.interfaces import Reporter
 from recbench.progress import duration
+from recbench.signals import first
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 
+PATIENCE = 60.0  # seconds for the checkpoints when a client is asked to stop
 TRIES = 2  # of a step, on different workers where there are several
 _CONFIG = {
     "logging": {"distributed": "critical"},
@@ -72,8 +75,8 @@ class Cluster:
             return None
         needs = [future for need in step.needs.values() if (future := self._submit(need)) is not None]
         root, more = self.store.root.resolve(), {"retries": TRIES - 1, "resources": self._resources(step)}
-        future = self.client.submit(build, step, step.folder, root, *needs, key=step.folder, **more)
-        self._futures[step.folder], self._titles[step.folder] = future, step.title
+        future = self.client.submit(build, step, step.folder, root, self.client.id, *needs, key=step.folder, **more)
+        self._futures[step.folder], self._titles[step.folder] = future, named(step)
         self._waiting.add(future)
         return future
 
@@ -118,6 +121,13 @@ class Cluster:
         if isinstance(error, RecbenchError):
             return error
         return RecbenchError(f"{self._titles[key]}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+    def stop(self) -> None:
+        """Have the workers write checkpoints of what they are at, and wait for that."""
+        self.client.run(stop, self.client.id, on_error="ignore")
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and True in self.client.run(busy, self.client.id, on_error="ignore").values():
+            time.sleep(0.1)
 
     def _resources(self, step: Step) -> Mapping[str, float]:
         """What the step asks of a worker, as far as workers say what they have."""
@@ -168,18 +178,27 @@ def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Clus
     from distributed import Client
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with dask.config.set(_CONFIG), _scheduler(workers) as address:
+    with dask.config.set(_CONFIG), _scheduler(workers, store) as address:
         try:
             client = Client(address, timeout=10, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise UsageError(f"--scheduler {workers.scheduler}: no scheduler answers there.") from error
-        with client:
+        with client, first(_leave):
             reporter.message(f"cluster: {_words(client)}")
-            yield Cluster(client, store, reporter)
+            found = Cluster(client, store, reporter)
+            try:
+                yield found
+            except (Stopped, KeyboardInterrupt):
+                found.stop()
+                raise
+
+
+def _leave() -> None:
+    raise Stopped("stopped: what is finished is kept, run the same command again to go on.")
 
 
 @contextmanager
-def _scheduler(workers: Workers) -> Iterator[Any]:
+def _scheduler(workers: Workers, store: Store) -> Iterator[Any]:
     """The address of somebody's scheduler, or a cluster of this machine's own."""
     if workers.scheduler is not None:
         yield workers.scheduler
@@ -188,14 +207,14 @@ def _scheduler(workers: Workers) -> Iterator[Any]:
 
     bokeh = importlib.util.find_spec("bokeh") is not None
     board = {"dashboard_address": ":0" if bokeh else None, "dashboard": bokeh}
-    with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
+    with store.scratch("cluster") as scratch:
         options = {"host": "127.0.0.1", "port": 0, **board}
         each = {number: {"cls": Nanny, "options": _worker(workers, number, scratch)} for number in range(workers.count)}
         with SpecCluster(each, {"cls": Scheduler, "options": options}, silence_logs=logging.CRITICAL) as found:
             yield found
 
 
-def _worker(workers: Workers, number: int, scratch: str) -> dict[str, Any]:
+def _worker(workers: Workers, number: int, scratch: Path) -> dict[str, Any]:
     """A worker process of this machine: one step at a time, its share of the threads, and GPUs of its own."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = max(cores // workers.count, 1)
@@ -209,7 +228,7 @@ def _worker(workers: Workers, number: int, scratch: str) -> dict[str, Any]:
         "host": "127.0.0.1",
         "nthreads": 1,
         "memory_limit": 0,
-        "local_directory": scratch,
+        "local_directory": str(scratch),
         "resources": resources,
         "env": environment,
         "dashboard": False,

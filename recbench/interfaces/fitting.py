@@ -89,13 +89,13 @@ class Score(float):
 
 @dataclass
 class Checkpoints:
-    """Where the trainings of a step leave what they need to go on after an interruption.
+    """Where the trainings and rankings of a step leave what they need to go on after an interruption.
 
     Attributes:
         folder: named as the step is; made with the first checkpoint.
         minutes: between two checkpoints; 0 writes none.
-        begun: trainings that have begun so far; one after the other, each has a file of its own.
-        seconds: of training in earlier processes that later ones went on from.
+        begun: trainings and rankings that have begun so far; one after the other, each has files of its own.
+        seconds: of work in earlier processes that later ones went on from.
     """
 
     folder: Path
@@ -114,7 +114,8 @@ class Fit:
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.
         validate: NDCG@10 on the validation sample for the model as it stands, as a :class:`Score`; called after every
-            epoch. None keeps the last epoch (a training that has no ranking yet).
+            epoch, by every process of a training, since they share the work. None keeps the last epoch (a training that
+            has no ranking yet).
         reporter: progress.
         loss: the :class:`ScoringLoss` that a scoring backbone is trained with; None for a method without one.
         lessons: what the method took from its teacher (:meth:`ScoringBackbone.lessons`).

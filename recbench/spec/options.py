@@ -30,7 +30,8 @@ class TrainBudget(TrainOptions):
         10.0,
         ge=0,
         exclude=True,  # it changes no result, so it is not part of a spec or of a step's key
-        description="minutes between two checkpoints of a training, from which an interrupted one goes on; 0: none",
+        description="minutes between two checkpoints of a training, or of the model's ranking, from which an "
+        "interrupted one goes on; 0: none",
     )
 
 
@@ -52,7 +53,7 @@ class MachineOptions(Options):
 
     device: Literal["cpu", "cuda"] = Field("cpu", description="where models are trained and decoded")
     threads: int = Field(2, ge=1, description="CPU threads, over all processes together")
-    processes: int = Field(1, ge=1, description="processes that share the training, as torchrun started them")
+    processes: int = Field(1, ge=1, description="processes that share training and ranking, as torchrun started them")
 
 
 class Tuning(BaseModel):

@@ -46,7 +46,7 @@ class Work(Protocol):
         """What a finished step gives, for the caller alone, who may change it."""
 
     def checkpoints(self, step: Step, minutes: float) -> Checkpoints:
-        """Where the trainings of a step that is being built leave checkpoints."""
+        """Where the trainings and rankings of a step that is being built leave checkpoints."""
 
 
 class Step(ABC):

@@ -1,9 +1,9 @@
 """Finished steps in a folder that several processes, and several hosts, may share.
 
 Layout under the root: ``<kind>-<key>/`` finished steps, each with its ``step.json``; ``.partial/`` steps that are being
-built; ``.checkpoints/<kind>-<key>/`` what an interrupted training goes on from; ``.locks/`` one lock file for each
-step; ``.live/`` what running processes use. Only a rename moves a step from the
-second to the first, so kill -9 leaves nothing under a final name, and the next ``sweep`` removes what it left.
+built; ``.checkpoints/<kind>-<key>/`` what an interrupted training or ranking goes on from; ``.locks/`` one lock file
+for each step; ``.live/`` what running processes use. Only a rename moves a step from the second to the first, so
+kill -9 leaves nothing under a final name, and the next ``sweep`` removes what it left.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Store:
         return Built.of(final, meta, False)
 
     def checkpoints(self, step: Step) -> Path:
-        """Where the trainings of an unfinished step leave checkpoints: kept until it is finished, or pruned."""
+        """Where an unfinished step's trainings and rankings leave checkpoints: kept until it is finished, or pruned."""
         return self.root / CHECKPOINTS / step.folder
 
     def _check_files(self, path: Path, meta: dict[str, Any]) -> None:
@@ -228,6 +228,16 @@ class Store:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """A folder for this process while the block runs; what a killed process leaves is swept."""
+        path = self.root / PARTIAL / _owned(name)
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _locked(self, name: str, reporter: Messages | None) -> Iterator[None]:

@@ -110,7 +110,7 @@ def _train(trainer: Any, keeper: Keeper | None, scratch: Path) -> int:
     if keeper.over:
         keeper.restore()
     else:
-        with keeper.listening():
+        with keeper.signals.listening():
             trainer.train(resume_from_checkpoint=folder)
     keeper.place.seconds += keeper.before
     return keeper.over or int(trainer.state.global_step)

@@ -1,0 +1,54 @@
+"""The signals that ask a process to keep what it has and leave: SIGTERM, and SIGUSR1, Slurm's warning."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+NAMES = ("SIGTERM", "SIGUSR1")  # the second is unknown to Windows
+asked = threading.Event()
+"""Set by what asks this process to stop in another way, such as a cluster that closes."""
+
+
+@contextmanager
+def first(action: Callable[[], None]) -> Iterator[None]:
+    """While the block runs the first signal calls ``action``; a second one does what it always did."""
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: Any) -> None:
+        signal.signal(number, before[number])
+        action()
+
+    if threading.current_thread() is threading.main_thread():  # Python refuses it elsewhere
+        for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
+            before[number] = signal.getsignal(number) or signal.SIG_DFL
+            signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Signals:
+    """Notes a signal, so that whoever works can leave in good order."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    @property
+    def noted(self) -> bool:
+        """Whether one has come while the process was listening, or :data:`asked` is set."""
+        return self._came or asked.is_set()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While the block runs the first signal is only noted; a second one does what it always did."""
+        with first(self._note):
+            yield
+
+    def _note(self) -> None:
+        self._came = True
