@@ -56,8 +56,8 @@ class Root(LazyGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            keeps = ctx.invoked_subcommand in ("run", "leaderboard")
-            raise _Interrupted("; finished seeds are kept, the same command continues" if keeps else "") from None
+            kept = {"run": "seeds", "leaderboard": "seeds", "tune": "trials"}.get(ctx.invoked_subcommand or "")
+            raise _Interrupted(f"; finished {kept} are kept, the same command continues" if kept else "") from None
 
     def main(
         self,

@@ -7,7 +7,7 @@ result is part of its name, and steps that two experiments share have one name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -45,6 +45,9 @@ class Work(Protocol):
 
     def checkpoints(self, step: Step, minutes: float) -> Checkpoints:
         """Where the trainings of a step that is being built leave checkpoints."""
+
+    def after_epoch(self, step: Step, scores: Sequence[float]) -> None:
+        """Hear the validation scores so far of a step that is being trained; an exception ends the training."""
 
 
 class Step(ABC):

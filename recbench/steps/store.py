@@ -194,13 +194,16 @@ class Store:
             for path in sorted((self.root / CHECKPOINTS).glob("*/")):
                 removed += sweep_temporaries(path)
                 if (self.root / path.name).exists():  # finished, and killed before it could remove them
-                    removed += self._sweep_finished(path)
+                    removed += self.drop_checkpoints(path.name)
         return removed + sweep_temporaries(self.root)
 
-    def _sweep_finished(self, path: Path) -> list[Path]:
-        """Remove the checkpoints of a finished step, unless a process is building it again at this moment."""
+    def drop_checkpoints(self, name: str) -> list[Path]:
+        """Remove the checkpoints of a step, by its folder's name, unless a process is building it at this moment."""
+        path = self.root / CHECKPOINTS / name
+        if not path.is_dir():
+            return []
         try:
-            with FileLock(self.root / LOCKS / f"{path.name}.lock").acquire(blocking=False):
+            with FileLock(self.root / LOCKS / f"{name}.lock").acquire(blocking=False):
                 shutil.rmtree(path, ignore_errors=True)
         except Timeout:
             return []
