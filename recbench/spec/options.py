@@ -87,7 +87,7 @@ class Search(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     space: dict[str, str | list[Any]]
-    sampler: Literal["tpe", "random", "qmc", "gp"]
+    sampler: Literal["tpe", "random", "gp"]
     pruner: Literal["median", "none"]
     seed: int = Field(ge=0, lt=2**32)
     trials: int = Field(ge=1)

@@ -87,7 +87,7 @@ def settings(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
         UsageError: no option, or one with fewer than two different values.
     """
     if not grid:
-        raise UsageError("There is nothing to tune: name options as in --grid loss.tau=1,2,4.")
+        raise UsageError("There is nothing to tune: name options as in --grid loss.tau=1,2,4 (or see --space).")
     for target, values in grid.items():
         check_target("--grid", target)
         check_values("--grid", target, values)
@@ -145,6 +145,7 @@ def tune(
         RecbenchError: of any step.
     """
     tried = trials_of(request, grid)  # all are checked before any is trained
+    begin(tried[0][1].spec)  # several processes must know each other before they do anything once
     steps = [step for _, setting in tried for step in steps_of(setting, seed)]
     trials = []
     mine = runs / f"{SEARCH}{digest(sorted({step.folder for step in steps}))[:8]}"

@@ -75,7 +75,6 @@ def study_of(search: Search) -> Any:
     sampler = {
         "tpe": samplers.TPESampler,
         "random": samplers.RandomSampler,
-        "qmc": samplers.QMCSampler,
         "gp": samplers.GPSampler,
     }[search.sampler](seed=search.seed)
     pruner = optuna.pruners.MedianPruner() if search.pruner == "median" else optuna.pruners.NopPruner()
