@@ -200,14 +200,11 @@ class Store:
     def drop_checkpoints(self, name: str) -> list[Path]:
         """Remove the checkpoints of a step, by its folder's name, unless a process is building it at this moment."""
         path = self.root / CHECKPOINTS / name
-        if not path.is_dir():
-            return []
-        try:
-            with FileLock(self.root / LOCKS / f"{name}.lock").acquire(blocking=False):
+        if path.is_dir():
+            with contextlib.suppress(Timeout), FileLock(self.root / LOCKS / f"{name}.lock").acquire(blocking=False):
                 shutil.rmtree(path, ignore_errors=True)
-        except Timeout:
-            return []
-        return [path]
+                return [path]
+        return []
 
     @contextmanager
     def using(self, steps: Iterable[Step]) -> Iterator[None]:
