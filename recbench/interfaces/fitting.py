@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -120,6 +120,8 @@ class Fit:
         loss: the :class:`ScoringLoss` that a scoring backbone is trained with; None for a method without one.
         lessons: what the method took from its teacher (:meth:`ScoringBackbone.lessons`).
         checkpoints: where the bench's loop keeps checkpoints; None for a training that keeps none.
+        after_epoch: called by the bench's loop with the scores of all epochs so far, in every process, after each
+            validation; it changes nothing that is trained, and may end the training by an exception. None: nobody asks.
     """
 
     train: TrainOptions
@@ -131,6 +133,7 @@ class Fit:
     loss: Any = None
     lessons: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     checkpoints: Checkpoints | None = None
+    after_epoch: Callable[[Sequence[float]], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,42 @@ class Tuning(BaseModel):
     seed: int
     trials: int
 
+    @property
+    def tried(self) -> dict[str, str | list[Any]]:
+        """The options that it chose, with the values that were tried."""
+        return dict(self.grid)
+
+
+class Search(BaseModel):
+    """How options were sampled and chosen on validation.
+
+    Attributes:
+        space: option -> ``LOW..HIGH`` or ``LOW..HIGH:log``, or the list of its categories.
+        sampler: proposes the values of each trial.
+        pruner: ends a training whose validation scores fall behind those of earlier trials.
+        seed: of the sampler and of every trial.
+        trials: how many there were.
+        pruned: how many of them the pruner ended.
+        diverged: how many of them ended because a number was not finite.
+        choice: which trial was taken. A sampled space has no order of preference, so it is the best.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    space: dict[str, str | list[Any]]
+    sampler: Literal["tpe", "random", "gp"]
+    pruner: Literal["median", "none"]
+    seed: int = Field(ge=0, lt=2**32)
+    trials: int = Field(ge=1)
+    pruned: int = 0
+    diverged: int = 0
+    choice: Literal["best"] = "best"
+
+    @property
+    def tried(self) -> dict[str, str | list[Any]]:
+        """The options that it chose, with the values that could be tried."""
+        return dict(self.space)
+
 
 # epochs and windows of a preset: models that read text, models that score items, preferences after a first tuning
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,10 +32,17 @@ class Serial:
         store: where finished steps are.
         reporter: progress.
         again: build, once in this executor's life, what is there already.
+        watcher: called with a step and its validation scores so far, after each epoch of a training.
     """
 
-    def __init__(self, store: Store, reporter: Reporter, again: bool = False) -> None:
-        self.store, self.reporter, self.again = store, reporter, again
+    def __init__(
+        self,
+        store: Store,
+        reporter: Reporter,
+        again: bool = False,
+        watcher: Callable[[Step, Sequence[float]], None] | None = None,
+    ) -> None:
+        self.store, self.reporter, self.again, self.watcher = store, reporter, again, watcher
         self.done: dict[str, Built] = {}
         self._values: dict[str, Any] = {}
         self._made: dict[str, Any] = {}
@@ -86,6 +93,11 @@ class Serial:
         """See :class:`recbench.steps.step.Work`."""
         found = self._checkpoints[step.folder] = Checkpoints(self.store.checkpoints(step), minutes)
         return found
+
+    def after_epoch(self, step: Step, scores: Sequence[float]) -> None:
+        """See :class:`recbench.steps.step.Work`."""
+        if self.watcher is not None:
+            self.watcher(step, scores)
 
     def _load(self, step: Step) -> Any:
         self._ensure(step)

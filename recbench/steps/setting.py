@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,6 +117,7 @@ class Setting:
             **budget.model_dump(exclude=set(TrainBudget.model_fields) - set(TrainOptions.model_fields))
         )
         machine, more["checkpoints"] = self.machine, work.checkpoints(step, budget.checkpoint_minutes)
+        more["after_epoch"] = partial(work.after_epoch, step)
         return replace(Fit(options, self.seed, machine.device, machine.threads, validate, work.reporter), **more)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -47,6 +47,9 @@ class Work(Protocol):
 
     def checkpoints(self, step: Step, minutes: float) -> Checkpoints:
         """Where the trainings and rankings of a step that is being built leave checkpoints."""
+
+    def after_epoch(self, step: Step, scores: Sequence[float]) -> None:
+        """Hear the validation scores so far of a step that is being trained; an exception ends the training."""
 
 
 class Step(ABC):

@@ -206,17 +206,17 @@ class Store:
             for path in sorted((self.root / CHECKPOINTS).glob("*/")):
                 removed += sweep_temporaries(path)
                 if (self.root / path.name).exists():  # finished, and killed before it could remove them
-                    removed += self._sweep_finished(path)
+                    removed += self.drop_checkpoints(path.name)
         return removed + sweep_temporaries(self.root)
 
-    def _sweep_finished(self, path: Path) -> list[Path]:
-        """Remove the checkpoints of a finished step, unless a process is building it again at this moment."""
-        try:
-            with FileLock(self.root / LOCKS / f"{path.name}.lock").acquire(blocking=False):
+    def drop_checkpoints(self, name: str) -> list[Path]:
+        """Remove the checkpoints of a step, by its folder's name, unless a process is building it at this moment."""
+        path = self.root / CHECKPOINTS / name
+        if path.is_dir():
+            with contextlib.suppress(Timeout), FileLock(self.root / LOCKS / f"{name}.lock").acquire(blocking=False):
                 shutil.rmtree(path, ignore_errors=True)
-        except Timeout:
-            return []
-        return [path]
+                return [path]
+        return []
 
     @contextmanager
     def using(self, steps: Iterable[Step]) -> Iterator[None]:

@@ -57,7 +57,7 @@ def fit(
         parts: what training changes next to ``module``, by name, such as the loss; without it there are no checkpoints.
 
     Raises:
-        RecbenchError: the loss, a gradient or a weight became infinite or not a number; names the step.
+        Diverged: the loss, a gradient or a weight became infinite or not a number; names the step.
         Stopped: SIGTERM or SIGUSR1; where checkpoints are kept, one is written first.
     """
     count = len(examples)  # type: ignore[arg-type]

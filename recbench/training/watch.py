@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import TrainerCallback
 
-from recbench.errors import RecbenchError
+from recbench.errors import Diverged
 from recbench.interfaces import Fit, Score
 from recbench.training.devices import same_everywhere
 from recbench.training.schedule import late_warmup
@@ -122,6 +122,8 @@ class Watch(TrainerCallback):
             self._kept = {n: p.detach().clone() for n, p in trained}
         if budget.patience and done - self.best >= budget.patience:
             control.should_training_stop = True
+        if self.plan.after_epoch is not None:
+            self.plan.after_epoch(self.scores)
 
     # ---- what must be finite ------------------------------------------------------------------------------------
 
@@ -129,7 +131,7 @@ class Watch(TrainerCallback):
         """Raise where a gradient or a weight is not finite: such a training is not worth a checkpoint.
 
         Raises:
-            RecbenchError: names the step.
+            Diverged: names the step.
         """
         self._check_gradient(state)
         self._check_weights(state)
@@ -145,5 +147,5 @@ class Watch(TrainerCallback):
                 raise _diverged(f"The weights ({name}) are not finite after step {state.global_step}")
 
 
-def _diverged(what: str) -> RecbenchError:
-    return RecbenchError(f"{what}: lower train.learning_rate (or use llm.precision=fp32).")
+def _diverged(what: str) -> Diverged:
+    return Diverged(f"{what}: lower train.learning_rate (or use llm.precision=fp32).")
