@@ -28,13 +28,14 @@ from recbench.steps.artefacts import load_report
 from recbench.steps.executor import Serial
 from recbench.steps.graph import Graph, graph, seeds_of
 from recbench.steps.lessons import TEXTS
+from recbench.steps.remote import FOLDER, store_of
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
 
 if TYPE_CHECKING:
     from recbench.cluster.client import Cluster
 
-STORE = "steps"
+STORE = FOLDER
 RECORD = "record.json"
 LOCAL = "local.json"
 
@@ -72,7 +73,7 @@ def run(
     if tuple(seeds) != chosen:
         reporter.message(f"{plan.spec.recommender.backbone.name} does not depend on the seed: it runs once")
     graphs = {seed: graph(plan.spec, seed) for seed in chosen}
-    folder, store = runs / run_id(plan.spec), Store(runs / STORE)
+    folder, store = runs / run_id(plan.spec), store_of(runs)
     if cluster is None:
         ready(plan.spec, store, (one.ranked for one in graphs.values()), again)
     with _using(plan.spec, store, folder, graphs, reporter):

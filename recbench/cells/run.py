@@ -12,13 +12,13 @@ from recbench import processes
 from recbench.cells.planned import Planned, SuitePlan
 from recbench.description import command_of, shareable
 from recbench.errors import UsageError, did_you_mean
-from recbench.experiment import STORE, ready, run, want
+from recbench.experiment import ready, run, want
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import plan
 from recbench.results import RunRecord
 from recbench.steps.executor import Serial
-from recbench.steps.store import Store
+from recbench.steps.remote import store_of
 from recbench.suites import Cell, Suite
 from recbench.tuning import tune
 
@@ -36,7 +36,7 @@ def build_steps(found: SuitePlan, names: Sequence[str], runs: Path, reporter: Re
     for name in names:
         if name not in steps:
             raise UsageError(f"--step {name!r} is not a step of this plan: {did_you_mean(name, steps)}")
-    store = Store(runs / STORE)
+    store = store_of(runs)
     processes.once(lambda: want((steps[name] for name in names), runs / FOLDER))
     for name in names:
         ready(found.plans[name].spec, store, [steps[name]])

@@ -74,8 +74,9 @@ class Cluster:
             self.known |= {one.folder for one in step.closure()}
             return None
         needs = [future for need in step.needs.values() if (future := self._submit(need)) is not None]
-        root, more = self.store.root.resolve(), {"retries": TRIES - 1, "resources": self._resources(step)}
-        future = self.client.submit(build, step, step.folder, root, self.client.id, *needs, key=step.folder, **more)
+        place = (self.store.root.resolve(), getattr(self.store, "address", None))
+        more = {"retries": TRIES - 1, "resources": self._resources(step)}
+        future = self.client.submit(build, step, step.folder, place, self.client.id, *needs, key=step.folder, **more)
         self._futures[step.folder], self._titles[step.folder] = future, named(step)
         self._waiting.add(future)
         return future

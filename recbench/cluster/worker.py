@@ -15,6 +15,7 @@ from recbench.interfaces import Reporter
 from recbench.process import begin
 from recbench.signals import asked
 from recbench.steps.executor import Serial
+from recbench.steps.remote import opened
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 
@@ -25,13 +26,13 @@ _ended: set[str] = set()  # clients that have left
 _last: list[Serial] = []  # of this process's last step: what it made may be what the next one needs
 
 
-def build(step: Step, folder: str, root: Path, client: str, *needs: Any) -> tuple[float, bool]:
+def build(step: Step, folder: str, store: tuple[Path, str | None], client: str, *needs: Any) -> tuple[float, bool]:
     """Build a step; a task of the cluster.
 
     Args:
         step: what to build; its needs are in the store.
         folder: its folder's name as the client knows it.
-        root: of the store, the same folder on every host.
+        store: its folder, the same on every host; or any folder on each of them, and the address behind it.
         client: whose task it is.
         needs: results of the tasks that had to come first.
 
@@ -53,13 +54,14 @@ def build(step: Step, folder: str, root: Path, client: str, *needs: Any) -> tupl
                 f"the {place} would build {step.folder} in the place of {folder}: install the same version of "
                 "recbench, its plugins and its libraries everywhere."
             )
-        store = Store(root)
+        found = opened(*store)
         for need in step.needs.values():
-            if store.find(need) is None:
+            if found.find(need) is None:
                 raise RecbenchError(
-                    f"the {place} does not find {need.folder} in {root}: every worker must see the same folder of runs."
+                    f"the {place} does not find {need.folder} in {found.root}: every worker must see the same folder "
+                    "of runs, or use --store."
                 )
-        return _torchrun(step, root) if step.machine and step.machine.processes > 1 else _here(step, store)
+        return _torchrun(step, store) if step.machine and step.machine.processes > 1 else _here(step, found)
     except SystemExit as error:  # of a plugin; Dask would take it for an order to leave
         raise RecbenchError(f"{step.title}: its code called sys.exit({error.code!r}).") from None
     finally:
@@ -90,17 +92,17 @@ def _here(step: Step, store: Store) -> tuple[float, bool]:
     return built.seconds, built.reused
 
 
-def _torchrun(step: Step, root: Path) -> tuple[float, bool]:
+def _torchrun(step: Step, store: tuple[Path, str | None]) -> tuple[float, bool]:
     """Build it by several processes on this host, as torchrun starts them."""
     import cloudpickle
 
     assert step.machine is not None
     with tempfile.TemporaryDirectory(prefix="recbench-") as folder:
-        (place := Path(folder) / "step").write_bytes(cloudpickle.dumps((step, root)))
+        (place := Path(folder) / "step").write_bytes(cloudpickle.dumps((step, store)))
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
         command += [str(step.machine.processes), "-m", "recbench.cluster.processes", str(place)]
         done = subprocess.run(command, capture_output=True, text=True)
-    built = Store(root).find(step)
+    built = opened(*store).find(step)
     if built is None:
         said = [line for line in done.stderr.splitlines() if line.startswith("recbench: ")]
         raise RecbenchError(said[0].removeprefix("recbench: ") if said else f"torchrun ended with {done.returncode}.")

@@ -18,7 +18,7 @@ from recbench import processes, registry
 from recbench.description import run_id
 from recbench.diagnose import figures
 from recbench.errors import DataError, UsageError
-from recbench.experiment import STORE, ready
+from recbench.experiment import ready
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, plan
@@ -27,8 +27,8 @@ from recbench.spec.options import MachineOptions
 from recbench.spec.request import Request
 from recbench.steps.executor import Serial
 from recbench.steps.graph import graph
+from recbench.steps.remote import store_of
 from recbench.steps.step import Step, Work
-from recbench.steps.store import Store
 from recbench.steps.tuned import TunedModel
 from recbench.tuning import validated, validation_score
 
@@ -234,7 +234,7 @@ def _training(found: Plan, seed: int) -> TunedModel:
 
 
 def _watched(found: Plan, seed: int, runs: Path, reporter: Reporter) -> dict[str, Any]:
-    step, store = Watched(_training(found, seed)), Store(runs / STORE)
+    step, store = Watched(_training(found, seed)), store_of(runs)
     ready(found.spec, store, [step])
     with store.using(step.closure()):
         watched: dict[str, Any] = Serial(store, reporter).value(step)

@@ -1,8 +1,8 @@
-"""A store behind an fsspec address (``s3://bucket/folder``), with a cache on this machine: for hosts without a shared
-folder.
+"""A store behind an fsspec address such as ``s3://bucket/folder``, for hosts without a shared folder.
 
-A step's files are sent first and its ``step.json`` last, so that what is there is whole. Locks hold on one machine only:
-two machines may build the same step, with the same content. Checkpoints of unfinished steps stay where they are written.
+Every host has a cache. A step's files are sent first and its ``step.json`` last, so that what is there is whole. Locks
+hold on one machine only: two machines may build the same step, with the same content. Checkpoints of unfinished steps
+stay on the machine that wrote them.
 """
 
 from __future__ import annotations

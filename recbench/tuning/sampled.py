@@ -210,7 +210,7 @@ class _Running:
                 finally:
                     self.keep()
 
-        begin(self.plan.spec)
+        begin(self.plan.spec.machine, self.plan.spec.recommender.train is not None)
         executor = Serial(store, reporter, watcher=watcher)
         last = steps.ranked if executor.built(steps.ranked) else steps.model
         executor.run([last])
