@@ -54,7 +54,7 @@ class Cluster:
         self.known: set[str] = set()
         self.running: dict[str, tuple[str, str]] = {}
         self._futures: dict[str, Any] = {}
-        self._titles: dict[str, str] = {}
+        self._steps: dict[str, Step] = {}
         self._waiting = as_completed([], loop=client.loop)
         client.subscribe_topic(TOPIC, self._said)
 
@@ -77,7 +77,7 @@ class Cluster:
         place = (self.store.root.resolve(), getattr(self.store, "address", None))
         more = {"retries": TRIES - 1, "resources": self._resources(step)}
         future = self.client.submit(build, step, step.folder, place, self.client.id, *needs, key=step.folder, **more)
-        self._futures[step.folder], self._titles[step.folder] = future, named(step)
+        self._futures[step.folder], self._steps[step.folder] = future, step
         self._waiting.add(future)
         return future
 
@@ -90,7 +90,7 @@ class Cluster:
                 self.known.add(future.key)
                 if not reused:
                     self.built[future.key] = seconds
-                    self.reporter.message(f"{self._titles[future.key]}: {duration(seconds)}")
+                    self.reporter.message(f"{named(self._steps[future.key])}: {duration(seconds)}")
             yield future.key
 
     def run(self, steps: Iterable[Step]) -> None:
@@ -111,17 +111,19 @@ class Cluster:
         future = self._futures[key]
         if future.status == "finished":
             return None
+        for need in self._steps[key].needs.values():
+            if need.folder in self._futures and (found := self.problem(need.folder)) is not None:
+                return found
         if future.status != "error":
-            return RecbenchError(f"{self._titles[key]}: the cluster lost it ({future.status}): run again to go on.")
+            return RecbenchError(f"{named(self._steps[key])}: the cluster lost it: run again to go on.")
         error = future.exception()
         if type(error).__name__ == "KilledWorker":
             return RecbenchError(
-                f"{self._titles.get(error.task, error.task)}: {TRIES} workers died while they built it, perhaps for "
-                "want of memory."
+                f"{named(self._steps[key])}: {TRIES} workers died while they built it, perhaps for want of memory."
             )
         if isinstance(error, RecbenchError):
             return error
-        return RecbenchError(f"{self._titles[key]}: {type(error).__name__}: {' '.join(str(error).split())}")
+        return RecbenchError(f"{named(self._steps[key])}: {type(error).__name__}: {' '.join(str(error).split())}")
 
     def stop(self) -> None:
         """Have the workers write checkpoints of what they are at, and wait for that."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recbench.errors import RecbenchError, UsageError
+from recbench.errors import DataError, RecbenchError, UsageError
 from recbench.steps.step import Step
 from recbench.steps.store import META, Built, Store
 
@@ -61,7 +62,13 @@ class RemoteStore(Store):
 
     def opened(self, folder: str) -> Built | None:
         """As in a plain store; what is only at the address is fetched."""
-        return super().opened(folder) or (super().opened(folder) if self._fetch(folder) else None)
+        if (found := super().opened(folder)) is not None or not self._fetch(folder):
+            return found
+        try:
+            return super().opened(folder)
+        except DataError as error:
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+            raise DataError(f"{self.address}/{folder} is damaged: remove it there and run again.") from error
 
     def _build(self, step: Step, fill: Callable[[Path], None], before: Callable[[], float]) -> Built:
         built = super()._build(step, fill, before)
@@ -87,7 +94,9 @@ class RemoteStore(Store):
         with _refusals(f"writing {self.address}"):
             for path in sorted(here.rglob("*"), key=lambda path: path.name == META):
                 if path.is_file():
-                    self._files.put_file(str(path), f"{place}/{path.relative_to(here).as_posix()}")
+                    there = f"{place}/{path.relative_to(here).as_posix()}"
+                    self._files.makedirs(there.rpartition("/")[0], exist_ok=True)
+                    self._files.put_file(str(path), there)
 
 
 @contextmanager

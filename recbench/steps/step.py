@@ -6,7 +6,6 @@ result is part of its name, and steps that two experiments share have one name.
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -132,7 +131,7 @@ class Step(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """What it was made of, nothing that was computed: another process finds the key of its own code."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {k: v for k, v in vars(self).items() if not isinstance(getattr(type(self), k, None), cached_property)}
 
     def closure(self) -> Iterator[Step]:
         """The steps that it needs, directly or not, then itself; each once, needs first."""
