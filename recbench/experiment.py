@@ -16,7 +16,7 @@ from filelock import FileLock
 from recbench import processes
 from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError
-from recbench.files import digest, reason, sweep_temporaries, write_atomic
+from recbench.files import digest, reason, sweep_scratch, sweep_temporaries, write_atomic
 from recbench.interfaces import Reporter
 from recbench.memory import peak_memory_bytes
 from recbench.planning import Plan, places
@@ -85,6 +85,7 @@ def _settle(spec: Spec, store: Store, folder: Path, steps: Sequence[Step], repor
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RecbenchError(f"--runs {folder.parent}: {reason(error)}.") from error
+    sweep_scratch()
     for path in [*store.sweep(), *sweep_temporaries(folder)]:
         reporter.message(f"removed what an interrupted run left: {path.name}")
     llm = spec.recommender.language_model

@@ -7,15 +7,19 @@ import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import socket
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from recbench.errors import RecbenchError
+from recbench.memory import RAN_OUT, ran_out
 
-_SUFFIX = ".recbench-tmp"
+_SUFFIX, _SCRATCH = ".recbench-tmp", "recbench-"
 
 
 def reason(error: OSError) -> str:
@@ -26,6 +30,31 @@ def reason(error: OSError) -> str:
         return "the folder cannot be written to; choose another or change its permissions"
     text = error.strerror or str(error) or type(error).__name__
     return text[:1].lower() + text[1:]
+
+
+@contextlib.contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turns the system's refusals, also those wrapped by a library's own error, into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise RecbenchError(f"{doing} failed: {where}{reason(error)}") from error
+    except RecbenchError:
+        raise
+    except Exception as error:
+        if ran_out(error):
+            raise RecbenchError(f"{doing} failed: {RAN_OUT}") from error
+        if (number := _system_error(str(error))) is not None:
+            raise RecbenchError(f"{doing} failed: {reason(OSError(number, os.strerror(number)))}") from error
+        raise
+
+
+def _system_error(text: str) -> int | None:
+    """The system's number for an error that safetensors, tokenizers or torch report as one of their own."""
+    if found := re.search(r"\(os error (\d+)\)", text):
+        return int(found[1])
+    return next((number for number in (errno.ENOSPC, errno.EFBIG) if os.strerror(number) in text), None)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -90,6 +119,21 @@ def sweep_temporaries(folder: Path) -> list[Path]:
             _remove(path)
             removed.append(path)
     return removed
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty temporary folder while the block runs; ``sweep_scratch`` removes that of a killed process."""
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{socket.gethostname()}.{os.getpid()}.") as name:
+        yield Path(name)
+
+
+def sweep_scratch() -> None:
+    """Remove the temporary folders that killed processes of this machine left."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        host, _, process = path.name.removeprefix(_SCRATCH).rpartition(".")[0].rpartition(".")
+        if process.isdigit() and not alive(host, int(process)):
+            shutil.rmtree(path, ignore_errors=True)  # it may be somebody else's
 
 
 def canonical(value: Any) -> str:

@@ -13,8 +13,9 @@ from filelock import FileLock, Timeout
 
 from recbench.errors import DataError
 from recbench.experiment import LOCAL, RECORD, STORE
+from recbench.files import explained
 from recbench.results import read
-from recbench.steps.store import CHECKPOINTS, LIVE, LOCKS, PARTIAL, Store, explained, read_meta
+from recbench.steps.store import CHECKPOINTS, LIVE, LOCKS, PARTIAL, Store, read_meta
 from recbench.tuning import TRIALS
 
 OLDER = "artefacts"

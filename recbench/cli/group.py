@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from recbench import processes
+from recbench.cli.signals import stopping
 from recbench.errors import RecbenchError, Stopped, did_you_mean
+from recbench.memory import RAN_OUT, ran_out
 
 
 class LazyGroup(click.Group):
@@ -56,7 +58,7 @@ class Root(LazyGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            keeps = ctx.invoked_subcommand in ("run", "leaderboard")
+            keeps = ctx.invoked_subcommand in ("run", "tune", "suite", "leaderboard")
             raise _Interrupted("; finished seeds are kept, the same command continues" if keeps else "") from None
 
     def main(
@@ -90,7 +92,8 @@ class _Interrupted(click.ClickException):
 
 def _guarded(action: Callable[[], Any]) -> int:
     try:
-        code = action()
+        with stopping():
+            code = action()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -103,7 +106,11 @@ def _guarded(action: Callable[[], Any]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{(error.strerror or str(error) or type(error).__name__)}.", 1)
-    except Exception as error:
+    except SystemExit as error:  # click raises none here, so it is a plugin's or a library's
+        return _complain(f"a plugin or library called sys.exit({error.code!r}), where it should raise an error.", 1)
+    except BaseException as error:
+        if ran_out(error):
+            return _complain(f"{RAN_OUT}.", 1)
         if os.environ.get("RECBENCH_DEBUG"):
             traceback.print_exc()
             return 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from recbench.errors import RecbenchError, UsageError
+from recbench.files import scratch
 from recbench.language import hub
 from recbench.language.facts import CONFIGS, refuse_code
 from recbench.language.hub import first_line
@@ -28,13 +28,13 @@ def convert_gguf(file: str, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     path = Path(file)
-    with TemporaryDirectory(prefix="recbench-") as alone:  # what lies next to the file is not part of it
-        (Path(alone) / path.name).symlink_to(path.resolve())
+    with scratch() as alone:  # what lies next to the file is not part of it
+        (alone / path.name).symlink_to(path.resolve())
         plain: dict[str, Any] = {"gguf_file": path.name, "trust_remote_code": False, "local_files_only": True}
         try:
-            tokenizer = AutoTokenizer.from_pretrained(alone, **plain)
+            tokenizer = AutoTokenizer.from_pretrained(str(alone), **plain)
             model, info = AutoModelForCausalLM.from_pretrained(
-                alone, dtype=torch.float32, output_loading_info=True, **plain
+                str(alone), dtype=torch.float32, output_loading_info=True, **plain
             )
         except ImportError as error:
             raise RecbenchError(

@@ -9,7 +9,6 @@ second to the first, so kill -9 leaves nothing under a final name, and the next 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from filelock import FileLock, Timeout
 
 import recbench
 from recbench.errors import DataError, RecbenchError
-from recbench.files import alive, reason, sha256_file, sweep_temporaries, sync, write_atomic
+from recbench.files import alive, explained, sha256_file, sweep_temporaries, sync, write_atomic
 from recbench.steps.step import IDENTITY, Step, key_of
 
 META = "step.json"
@@ -277,21 +276,3 @@ def _files(folder: Path) -> list[Path]:
 
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
     return tuple((s.st_size, s.st_mtime_ns) for s in (path.stat() for path in _files(folder)))
-
-
-@contextmanager
-def explained(doing: str) -> Iterator[None]:
-    """Turns the system's refusals, also those wrapped by a library's own error, into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise RecbenchError(f"{doing} failed: {where}{reason(error)}") from error
-    except RecbenchError:
-        raise
-    except Exception as error:
-        # safetensors and torch report a full disk as an error of their own, with the system's words inside
-        if os.strerror(errno.ENOSPC) in str(error):
-            full = reason(OSError(errno.ENOSPC, ""))
-            raise RecbenchError(f"{doing} failed: {full}") from error
-        raise

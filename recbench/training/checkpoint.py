@@ -32,7 +32,7 @@ from recbench.training.plain import Unplain, packed, unpacked
 from recbench.training.watch import Watch
 
 FORMAT = 1
-SIGNALS = ("SIGTERM", "SIGUSR1")  # the second is Slurm's warning before its time limit, and unknown to Windows
+SIGNALS = ("SIGTERM", "SIGUSR1", "SIGHUP")  # the second is Slurm's warning; Windows knows the first alone
 _KEYS = {"format", "step", "purpose", "trained", "optimizer", "scheduler", "state", "over", "logged", "seconds", "own"}
 
 
@@ -84,7 +84,8 @@ class Keeper(TrainerCallback):
         if threading.current_thread() is threading.main_thread():  # Python refuses it elsewhere
             for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
                 before[number] = signal.getsignal(number) or signal.SIG_DFL
-                signal.signal(number, note)
+                if before[number] != signal.SIG_IGN:  # nohup's
+                    signal.signal(number, note)
         try:
             yield
         finally:
