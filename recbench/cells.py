@@ -15,7 +15,7 @@ from recbench import processes, registry
 from recbench.description import command_of, shareable
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 from recbench.experiment import STORE, run, want
-from recbench.files import write_atomic
+from recbench.files import read_json, write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, plan
 from recbench.process import begin
@@ -204,7 +204,7 @@ def _remember(suite: Suite, cell: Cell, record: RunRecord, runs: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         try:
-            known = json.loads(path.read_bytes())["cells"] if path.is_file() else {}
+            known = read_json(path)["cells"] if path.is_file() else {}
         except (ValueError, KeyError, TypeError):
             known = {}  # it is written anew from what runs now
         cells = {**known, cell.name: record.run}

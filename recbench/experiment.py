@@ -16,7 +16,7 @@ from filelock import FileLock
 from recbench import processes
 from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError
-from recbench.files import digest, reason, sweep_scratch, sweep_temporaries, write_atomic
+from recbench.files import digest, read_json, reason, sweep_scratch, sweep_temporaries, write_atomic
 from recbench.interfaces import Reporter
 from recbench.memory import peak_memory_bytes
 from recbench.planning import Plan, places
@@ -105,7 +105,7 @@ def want(steps: Iterable[Step], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         try:
-            known = json.loads(path.read_bytes())["steps"]
+            known = read_json(path)["steps"]
         except (OSError, ValueError, KeyError, TypeError):
             known = []
         names = sorted({*known, *(step.folder for step in steps)})

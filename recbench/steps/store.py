@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 import recbench
 from recbench.errors import DataError, RecbenchError
-from recbench.files import alive, explained, sha256_file, sweep_temporaries, sync, write_atomic
+from recbench.files import alive, explained, read_json, sha256_file, sweep_temporaries, sync, write_atomic
 from recbench.steps.step import IDENTITY, Step, key_of
 
 META = "step.json"
@@ -240,7 +240,7 @@ def read_meta(path: Path) -> dict[str, Any]:
         DataError: it says nothing readable, an older recbench made it, or it is not what its folder's name says.
     """
     try:
-        meta: dict[str, Any] = json.loads((path / META).read_bytes())
+        meta: dict[str, Any] = read_json(path / META)
         if meta["format"] != FORMAT:
             raise DataError(f"the stored step {path} was made by another version of recbench; {_REMEDY}.")
         key = key_of({name: meta[name] for name in IDENTITY})

@@ -1,7 +1,7 @@
 """Kill a real command at random moments, run it again until it finishes, and compare with an undisturbed run.
 
     python tests/robustness/kills.py --kills 100
-    python tests/robustness/kills.py --kills 30 --signals TERM,INT,HUP,USR1
+    python tests/robustness/kills.py --kills 1000 --minutes 30 --signals KILL,KILL,TERM,INT,HUP,USR1
     python tests/robustness/kills.py --kills 20 -- suite run smoke --dataset csv --data-dir own.csv
 
 What follows ``--`` are words of recbench, to which ``--runs`` is added; without them a small text model is run. SIGKILL
@@ -50,20 +50,25 @@ class Tally:
     """What happened.
 
     Attributes:
-        lost: seconds of work that each kill cost: since the last finished step, checkpoint or record, or since the
-            command first said something.
+        lost: by signal, the seconds of work that each one cost: since the last finished step, checkpoint or record, or
+            since the command first said something.
         startup: seconds until a command first said something.
         ends: how often each signal ended with each exit code.
         problems: sentences; none if all is well.
     """
 
-    lost: list[float] = field(default_factory=list)
+    lost: dict[str, list[float]] = field(default_factory=dict)
     startup: list[float] = field(default_factory=list)
     ends: Counter[str] = field(default_factory=Counter)
     last_words: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     finished: int = 0
     undisturbed: float = 0.0
+
+    @property
+    def killed(self) -> int:
+        """How many signals met a running command."""
+        return sum(map(len, self.lost.values()))
 
 
 class Torture:
@@ -76,15 +81,15 @@ class Torture:
         self.temporary.mkdir(parents=True, exist_ok=True)
         self.log = place / "stderr.txt"
 
-    def all(self, kills: int) -> Tally:
-        """Kill so many times, finish, and compare."""
+    def all(self, kills: int, minutes: float) -> Tally:
+        """Kill so many times, or for so long; finish, and compare."""
         start = time.monotonic()
         with self._begun("undisturbed") as process:
             assert process.wait() == 0, self.log.read_text()
         self.tally.undisturbed = time.monotonic() - start
         expected = outcome(self.place / "undisturbed")
         runs = self.place / "killed"
-        while self._delivered < kills:
+        while self.tally.killed < kills and time.monotonic() - start < 60 * minutes:
             if self._killed_once(runs):
                 self._check_whole(runs)
             else:
@@ -94,10 +99,6 @@ class Torture:
                 self._ended(process.wait(timeout=self._patience), {0}, "the last restart")
             self._compare(runs, expected)
         return self.tally
-
-    @property
-    def _delivered(self) -> int:
-        return len(self.tally.lost)
 
     @property
     def _patience(self) -> float:
@@ -154,7 +155,10 @@ class Torture:
         self._ended(code, ENDS[name], f"SIG{name}")
         kept = [path.stat().st_mtime for pattern in DURABLE for path in runs.glob(pattern)]
         since = max([spoke or now, *(moment for moment in kept if moment <= now)])
-        self.tally.lost.append(max(now - since, 0.0))
+        self.tally.lost.setdefault(name, []).append(max(now - since, 0.0))
+        print(
+            f"{self.tally.killed}: SIG{name} after {now - start:.1f} s, exit code {code}", file=sys.stderr, flush=True
+        )
         if spoke is not None:
             self.tally.startup.append(spoke - start)
         self.tally.ends[f"SIG{name} {code}"] += 1
@@ -229,13 +233,13 @@ def small(place: Path) -> list[str]:
 
 def told(tally: Tally) -> dict[str, Any]:
     """The figures."""
-    lost, startup = sorted(tally.lost), sorted(tally.startup)
+    startup = tally.startup
     return {
-        "kills": len(lost),
+        "kills": tally.killed,
         "finished": tally.finished,
         "undisturbed_s": round(tally.undisturbed, 1),
-        "lost_median_s": round(statistics.median(lost), 2) if lost else None,
-        "lost_worst_s": round(lost[-1], 2) if lost else None,
+        "lost_median_s": {name: round(statistics.median(lost), 2) for name, lost in sorted(tally.lost.items())},
+        "lost_worst_s": {name: round(max(lost), 2) for name, lost in sorted(tally.lost.items())},
         "startup_median_s": round(statistics.median(startup), 2) if startup else None,
         "ends": dict(sorted(tally.ends.items())),
         "last_words": dict(tally.last_words.most_common()),
@@ -247,6 +251,7 @@ def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(description="Kill a recbench command at random moments and compare.")
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop earlier")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--signals", default="KILL", help="of KILL,TERM,INT,HUP,USR1; one is drawn each time")
     parser.add_argument("words", nargs="*", help="of recbench, after --")
@@ -256,7 +261,7 @@ def main() -> int:
         torture = Torture(
             asked.words or small(place), place, random.Random(asked.seed), asked.signals.upper().split(",")
         )
-        tally = torture.all(asked.kills)
+        tally = torture.all(asked.kills, asked.minutes)
     for sentence in tally.problems:
         print(sentence)
     print(json.dumps(told(tally), indent=1))
