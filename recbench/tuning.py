@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -31,6 +32,8 @@ from recbench.types import Floats, Ints
 
 TRIALS = "trials.json"
 SEARCH = "search-"
+MOST = 1000
+"""The most settings that a grid may have."""
 """How the folder of runs calls a search that has not ended; its list of steps keeps ``prune`` away from them."""
 MEASURE = ("dataset", "evaluate", "machine")
 
@@ -84,7 +87,7 @@ def settings(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """All combinations of a grid's values.
 
     Raises:
-        UsageError: no option, or one with fewer than two different values.
+        UsageError: no option, or one with fewer than two different values, or too many settings.
     """
     if not grid:
         raise UsageError("There is nothing to tune: name options as in --grid loss.tau=1,2,4.")
@@ -93,6 +96,8 @@ def settings(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
             raise UsageError(f"--grid {target}: {group} is what settings are compared by, so it cannot be one of them.")
         if len(values) < 2 or len({json.dumps(value) for value in values}) < len(values):
             raise UsageError(f"--grid {target}={','.join(map(str, values))}: it takes two or more different values.")
+    if (number := math.prod(map(len, grid.values()))) > MOST:
+        raise UsageError(f"The grid has {number:,} settings, and each is a training: at most {MOST:,} can be compared.")
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 

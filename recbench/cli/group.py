@@ -122,5 +122,6 @@ def _guarded(action: Callable[[], Any]) -> int:
 
 def _complain(message: str, code: int) -> int:
     if processes.is_main():  # the others fail for the same reason
-        click.echo(f"recbench: {' '.join(message.split())}", err=True)
+        said = " ".join(message.split())  # what an input carries must not reach the terminal's own language
+        click.echo(f"recbench: {''.join(c if c.isprintable() else chr(0xFFFD) for c in said)}", err=True)
     return code
