@@ -32,9 +32,9 @@ from recbench.types import Floats, Ints
 
 TRIALS = "trials.json"
 SEARCH = "search-"
+"""How the folder of runs calls a search that has not ended; its list of steps keeps ``prune`` away from them."""
 MOST = 1000
 """The most settings that a grid may have."""
-"""How the folder of runs calls a search that has not ended; its list of steps keeps ``prune`` away from them."""
 MEASURE = ("dataset", "evaluate", "machine")
 
 

@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 
 from recbench.cli import cli
 
-LIMIT = 20
+LIMIT = 60  # seconds
 OWN = ["--dataset", "csv", "--data-dir", "own.csv", "--device", "cpu"]
 POPULARITY = ["run", "--model", "popularity", *OWN, "--set", "evaluate.cases=8"]
 
