@@ -179,10 +179,15 @@ def damages() -> dict[str, Damage]:
     }
 
 
+QUICK = {"half", "flipped bits", "deep", "pipe", "link outside"}
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``damage`` takes every way in turn."""
+    """``damage`` takes every way in turn, a few of them under ``make test``."""
     if "damage" in metafunc.fixturenames:
-        metafunc.parametrize("damage", list(damages().values()), ids=list(damages()))
+        marks = {name: () if name in QUICK else (pytest.mark.torture,) for name in damages()}
+        every = [pytest.param(one, id=name, marks=marks[name]) for name, one in damages().items()]
+        metafunc.parametrize("damage", every)
 
 
 @pytest.fixture(autouse=True)
