@@ -138,6 +138,8 @@ class Torture:
             except subprocess.TimeoutExpired:
                 self.tally.problems.append(f"SIG{name} {now - start:.1f} s after the start: it did not end")
                 return True
+            if not self._alone(process):
+                self.tally.problems.append(f"SIG{name} {now - start:.1f} s after the start: its children go on")
             if code == 0:  # it was leaving anyway
                 return False
             self._note(runs, name, code, now, spoke, start)
@@ -150,6 +152,16 @@ class Torture:
                 os.killpg(process.pid, number)
             else:
                 process.send_signal(number)
+
+    def _alone(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the children of an ended command end soon too."""
+        for _ in range(100):
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                return True
+            time.sleep(0.1)
+        return False
 
     def _note(self, runs: Path, name: str, code: int, now: float, spoke: float | None, start: float) -> None:
         self._ended(code, ENDS[name], f"SIG{name}")
