@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -63,7 +62,6 @@ class _File(BaseModel):
     controls: list[_Control] = Field(default_factory=list)
 
 
-MOST = 1000  # cells of one entry
 PARTS: dict[Any, type[BaseModel]] = {"comparisons": _Comparison, "controls": _Control}
 
 
@@ -169,8 +167,6 @@ class _Reading:
         if not said.get("model"):
             raise UsageError(f"{where}: the cell names no model.")
         axes = {key: said[key] if isinstance(said[key], list) else [said[key]] for key in AXES if said.get(key)}
-        if (count := math.prod(map(len, axes.values()))) > MOST:
-            raise UsageError(f"{where}: its lists stand for {count:,} cells, and at most {MOST:,} are read.")
         for values in itertools.product(*axes.values()):
             chosen = dict(zip(axes, values, strict=True))
             layers = (
