@@ -16,7 +16,7 @@ from filelock import FileLock
 from recbench import processes
 from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError
-from recbench.files import digest, reason, sweep_temporaries, write_atomic
+from recbench.files import digest, read_json, reason, sweep_scratch, sweep_temporaries, write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, places
 from recbench.process import begin
@@ -102,6 +102,7 @@ def _settle(spec: Spec, store: Store, folder: Path, steps: Sequence[Step], repor
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RecbenchError(f"--runs {folder.parent}: {reason(error)}.") from error
+    sweep_scratch()
     for path in [*store.sweep(), *sweep_temporaries(folder)]:
         reporter.message(f"removed what an interrupted run left: {path.name}")
     llm = spec.recommender.language_model
@@ -121,7 +122,7 @@ def want(steps: Iterable[Step], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         try:
-            known = json.loads(path.read_bytes())["steps"]
+            known = read_json(path)["steps"]
         except (OSError, ValueError, KeyError, TypeError):
             known = []
         names = sorted({*known, *(step.folder for step in steps)})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recbench import processes
+from recbench import processes, registry
 from recbench.data.catalog import datasets, entry
 from recbench.device import automatic
 from recbench.errors import UsageError
@@ -59,7 +59,8 @@ def measured(dataset: DataSet) -> DataSet:
     Raises:
         DataError: a file is missing.
     """
-    files = dict(dataset.make().inputs())
+    with registry.blamed([("source", dataset.plugin_name)]):
+        files = dict(dataset.make().inputs())
     place = next((Path(path) for path in dataset.paths.values()), None)
     label = None
     if place is not None:

@@ -1,4 +1,4 @@
-"""The signals that ask a process to keep what it has and leave: SIGTERM, and SIGUSR1, Slurm's warning."""
+"""The signals that ask a process to keep what it has and leave: SIGTERM, SIGHUP, and SIGUSR1, Slurm's warning."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-NAMES = ("SIGTERM", "SIGUSR1")  # the second is unknown to Windows
+NAMES = ("SIGTERM", "SIGUSR1", "SIGHUP")  # Windows knows the first alone
 asked = threading.Event()
 """Set by what asks this process to stop in another way, such as a cluster that closes."""
 
@@ -25,7 +25,8 @@ def first(action: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():  # Python refuses it elsewhere
         for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
             before[number] = signal.getsignal(number) or signal.SIG_DFL
-            signal.signal(number, note)
+            if before[number] != signal.SIG_IGN:  # nohup's
+                signal.signal(number, note)
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from recbench.cells.planned import Planned, SuitePlan
 from recbench.description import command_of, shareable
 from recbench.errors import UsageError, did_you_mean
 from recbench.experiment import ready, run, want
-from recbench.files import write_atomic
+from recbench.files import read_json, write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import plan
 from recbench.results import RunRecord
@@ -65,7 +65,7 @@ def _remember(suite: Suite, cell: Cell, record: RunRecord, runs: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         try:
-            known = json.loads(path.read_bytes())["cells"] if path.is_file() else {}
+            known = read_json(path)["cells"] if path.is_file() else {}
         except (ValueError, KeyError, TypeError):
             known = {}  # it is written anew from what runs now
         cells = {**known, cell.name: record.run}

@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from recbench import processes
+from recbench.cli.signals import stopping
 from recbench.errors import RecbenchError, Stopped, did_you_mean
+from recbench.memory import RAN_OUT, ran_out
 
 
 class LazyGroup(click.Group):
@@ -90,7 +92,8 @@ class _Interrupted(click.ClickException):
 
 def _guarded(action: Callable[[], Any]) -> int:
     try:
-        code = action()
+        with stopping():
+            code = action()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -103,7 +106,11 @@ def _guarded(action: Callable[[], Any]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{(error.strerror or str(error) or type(error).__name__)}.", 1)
-    except Exception as error:
+    except SystemExit as error:  # click raises none here, so it is a plugin's or a library's
+        return _complain(f"a plugin or library called sys.exit({error.code!r}), where it should raise an error.", 1)
+    except BaseException as error:
+        if ran_out(error):
+            return _complain(f"{RAN_OUT}.", 1)
         if os.environ.get("RECBENCH_DEBUG"):
             traceback.print_exc()
             return 1
@@ -115,5 +122,6 @@ def _guarded(action: Callable[[], Any]) -> int:
 
 def _complain(message: str, code: int) -> int:
     if processes.is_main():  # the others fail for the same reason
-        click.echo(f"recbench: {' '.join(message.split())}", err=True)
+        said = " ".join(message.split())  # what an input carries must not reach the terminal's own language
+        click.echo(f"recbench: {''.join(c if c.isprintable() else chr(0xFFFD) for c in said)}", err=True)
     return code

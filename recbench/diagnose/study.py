@@ -19,7 +19,7 @@ from recbench.description import run_id
 from recbench.diagnose import figures
 from recbench.errors import DataError, UsageError
 from recbench.experiment import ready
-from recbench.files import write_atomic
+from recbench.files import read_json, write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, plan
 from recbench.spec.model import Method
@@ -220,7 +220,7 @@ class Watched(Step):
     def load(self, folder: Path, work: Work, made: Any = None) -> dict[str, Any]:
         """What was recorded."""
         try:
-            found: dict[str, Any] = json.loads((folder / _ROWS).read_bytes())
+            found: dict[str, Any] = read_json(folder / _ROWS)
         except (OSError, ValueError) as error:
             raise DataError(f"{folder / _ROWS} is truncated or damaged: remove its folder and run again.") from error
         return found

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from recbench.errors import UsageError, did_you_mean
+from recbench.errors import UsageError, did_you_mean, short
 from recbench.spec.options import Search, Tuning
 
 BUDGET = {"epochs": "epochs", "train_samples": "samples", "batch_size": "batch_size"}
@@ -145,7 +145,7 @@ def combine(layers: Iterable[Layer]) -> Request:
                 continue
             if name not in FLAGS:
                 raise UsageError(
-                    f"{layer.origin(key)}: unknown key {str(key)!r}: {did_you_mean(str(key), (*FLAGS, SET))}"
+                    f"{layer.origin(str(key))}: unknown key {short(str(key))}: {did_you_mean(str(key), (*FLAGS, SET))}"
                 )
             if value is None:
                 values.pop(name, None)

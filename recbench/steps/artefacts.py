@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from recbench.errors import DataError
+from recbench.files import read_json
 from recbench.interfaces import FitReport
 from recbench.memory import peak_memory_bytes
 from recbench.types import Ranking
@@ -50,7 +51,7 @@ def load_report(folder: Path) -> FitReport:
         DataError: truncated or damaged.
     """
     try:
-        saved = json.loads((folder / REPORT).read_text())
+        saved = read_json(folder / REPORT)
         losses = tuple((int(step), float(loss)) for step, loss in saved.pop("losses"))
         return FitReport(**{**saved, "validation": tuple(saved["validation"])}, losses=losses)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from recbench import processes, registry
+from recbench.files import scratch
 from recbench.interfaces import Checkpoints, Reporter
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
@@ -101,7 +102,8 @@ class Serial:
 
     def _load(self, step: Step) -> Any:
         self._ensure(step)
-        return step.load(self.path(step), self, self._made.pop(step.folder, None))
+        with _blamed(step):
+            return step.load(self.path(step), self, self._made.pop(step.folder, None))
 
     # ---- building ---------------------------------------------------------------------------------------------
 
@@ -128,7 +130,7 @@ class Serial:
 
         def fill(folder: Path) -> None:
             step.code.pin()
-            with registry.blamed((method.kind, method.plugin_name) for method in step.methods):
+            with _blamed(step):
                 self._made[step.folder] = step.build(folder, self)
 
         def before() -> float:
@@ -146,6 +148,11 @@ class Serial:
             built = store(lambda building: processes.once(lambda: building))
             return processes.once(lambda: built)
         if processes.once(lambda: None):
-            with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
-                fill(Path(scratch))
+            with scratch() as folder:
+                fill(folder)
         return processes.once(lambda: None)
+
+
+def _blamed(step: Step) -> AbstractContextManager[None]:
+    """While a step's plugins work: their mistakes are named after them."""
+    return registry.blamed((method.kind, method.plugin_name) for method in step.methods)

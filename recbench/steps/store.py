@@ -9,7 +9,6 @@ kill -9 leaves nothing under a final name, and the next ``sweep`` removes what i
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from filelock import FileLock, Timeout
 
 import recbench
 from recbench.errors import DataError, RecbenchError
-from recbench.files import alive, reason, sha256_file, sweep_temporaries, sync, write_atomic
+from recbench.files import alive, explained, read_json, sha256_file, sweep_temporaries, sync, write_atomic
 from recbench.memory import peak_memory_bytes
 from recbench.results import environment
 from recbench.steps.step import IDENTITY, Step, key_of
@@ -263,7 +262,7 @@ def read_meta(path: Path) -> dict[str, Any]:
         DataError: it says nothing readable, an older recbench made it, or it is not what its folder's name says.
     """
     try:
-        meta: dict[str, Any] = json.loads((path / META).read_bytes())
+        meta: dict[str, Any] = read_json(path / META)
         if meta["format"] != FORMAT:
             raise DataError(f"the stored step {path} was made by another version of recbench; {_REMEDY}.")
         key = key_of({name: meta[name] for name in IDENTITY})
@@ -305,21 +304,3 @@ def _files(folder: Path) -> list[Path]:
 
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
     return tuple((s.st_size, s.st_mtime_ns) for s in (path.stat() for path in _files(folder)))
-
-
-@contextmanager
-def explained(doing: str) -> Iterator[None]:
-    """Turns the system's refusals, also those wrapped by a library's own error, into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise RecbenchError(f"{doing} failed: {where}{reason(error)}") from error
-    except RecbenchError:
-        raise
-    except Exception as error:
-        # safetensors and torch report a full disk as an error of their own, with the system's words inside
-        if os.strerror(errno.ENOSPC) in str(error):
-            full = reason(OSError(errno.ENOSPC, ""))
-            raise RecbenchError(f"{doing} failed: {full}") from error
-        raise

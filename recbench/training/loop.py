@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch.utils.data import Dataset
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from recbench.errors import RecbenchError
+from recbench.files import scratch
 from recbench.interfaces import Fit, FitReport, Resumable
 from recbench.seeds import child_seed
 from recbench.seeds.everything import seed_everything
@@ -67,13 +67,13 @@ def fit(
     ordered = _ordered(plan, purpose, lengths or [1] * count, keeper)
     seed_everything(plan.seed, purpose)
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
-        settings = _settings(plan, purpose, precision, count, scratch)
+    with scratch() as folder:
+        settings = _settings(plan, purpose, precision, count, folder)
         made = _plain(module, examples, collate) if build is None else build
         trainer = made(settings, [watch, *([keeper] if keeper else [])], ordered)
         trainer.remove_callback(PrinterCallback)  # it prints every log as a dict; the reporter shows progress
         logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
-        steps = _train(trainer, keeper, Path(scratch))
+        steps = _train(trainer, keeper, folder)
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)  # or its forward stays in autocast
     watch.restore_best()
     module.eval()
@@ -156,12 +156,12 @@ def _ordered(plan: Fit, purpose: str, lengths: Sequence[int], keeper: Keeper | N
     return Ordered
 
 
-def _settings(plan: Fit, purpose: str, precision: str, examples: int, scratch: str) -> dict[str, Any]:
+def _settings(plan: Fit, purpose: str, precision: str, examples: int, folder: Path) -> dict[str, Any]:
     """TrainingArguments by name."""
     budget = plan.train
     steps = budget.epochs * max(examples // budget.batch_size, 1)
     return {
-        "output_dir": scratch,
+        "output_dir": str(folder),
         "num_train_epochs": budget.epochs,
         "per_device_train_batch_size": budget.batch_size // processes(),
         "learning_rate": budget.learning_rate,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 TRIALS = "trials.json"
 SEARCH = "search-"
 """How the folder of runs calls a search that has not ended; its list of steps keeps ``prune`` away from them."""
+MOST = 1000
+"""The most settings that a grid may have."""
 MEASURE = ("dataset", "evaluate", "machine")
 
 
@@ -87,13 +90,15 @@ def settings(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """All combinations of a grid's values.
 
     Raises:
-        UsageError: no option, or one with fewer than two different values.
+        UsageError: no option, or one with fewer than two different values, or too many settings.
     """
     if not grid:
         raise UsageError("There is nothing to tune: name options as in --grid loss.tau=1,2,4 (or see --space).")
     for target, values in grid.items():
         check_target("--grid", target)
         check_values("--grid", target, values)
+    if (number := math.prod(map(len, grid.values()))) > MOST:
+        raise UsageError(f"The grid has {number:,} settings, and each is a training: at most {MOST:,} can be compared.")
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
