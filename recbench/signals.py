@@ -4,34 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-NAMES = ("SIGTERM", "SIGUSR1", "SIGHUP")  # Windows knows the first alone
 asked = threading.Event()
 """Set by what asks this process to stop in another way, such as a cluster that closes."""
 
 
-@contextmanager
-def first(action: Callable[[], None]) -> Iterator[None]:
-    """While the block runs the first signal calls ``action``; a second one does what it always did."""
-    before: dict[int, Any] = {}
-
-    def note(number: int, frame: Any) -> None:
-        signal.signal(number, before[number])
-        action()
-
-    if threading.current_thread() is threading.main_thread():  # Python refuses it elsewhere
-        for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
-            before[number] = signal.getsignal(number) or signal.SIG_DFL
-            if before[number] != signal.SIG_IGN:  # nohup's
-                signal.signal(number, note)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def numbers() -> list[int]:
+    """The signals of this system; Windows knows the first alone."""
+    return [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
 
 
 class Signals:
@@ -48,8 +31,19 @@ class Signals:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """While the block runs the first signal is only noted; a second one does what it always did."""
-        with first(self._note):
-            yield
+        before: dict[int, Any] = {}
 
-    def _note(self) -> None:
-        self._came = True
+        def note(number: int, frame: Any) -> None:
+            self._came = True
+            signal.signal(number, before[number])
+
+        if threading.current_thread() is threading.main_thread():  # Python refuses it elsewhere
+            for number in numbers():
+                before[number] = signal.getsignal(number) or signal.SIG_DFL
+                if before[number] != signal.SIG_IGN:  # nohup's
+                    signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

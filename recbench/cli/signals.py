@@ -10,13 +10,12 @@ from typing import Any
 
 from recbench import processes
 from recbench.errors import Stopped
-
-SIGNALS = ("SIGTERM", "SIGHUP", "SIGUSR1")  # the last two are unknown to Windows
+from recbench.signals import numbers
 
 
 def leave() -> None:
     """The result is known and the process about to end: a signal must not change its exit code any more."""
-    for number in _numbers():
+    for number in numbers():
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, signal.SIG_IGN)
 
@@ -35,7 +34,7 @@ def stopping() -> Iterator[None]:
         raise Stopped(f"stopped by {signal.Signals(number).name}: run the same command again to go on.")
 
     if processes.world() == 1 and threading.current_thread() is threading.main_thread():
-        mine = [number for number in _numbers() if signal.getsignal(number) == signal.SIG_DFL]
+        mine = [number for number in numbers() if signal.getsignal(number) == signal.SIG_DFL]
     for number in mine:
         signal.signal(number, stop)
     try:
@@ -43,7 +42,3 @@ def stopping() -> Iterator[None]:
     finally:
         for number in mine:
             signal.signal(number, signal.SIG_DFL)
-
-
-def _numbers() -> list[int]:
-    return [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]

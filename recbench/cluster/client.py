@@ -15,9 +15,9 @@ from recbench import processes
 from recbench.cluster import Workers
 from recbench.cluster.worker import TOPIC, build, busy, named, stop
 from recbench.errors import RecbenchError, Stopped, UsageError
+from recbench.files import scratch
 from recbench.interfaces import Reporter
 from recbench.progress import duration
-from recbench.signals import first
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 
@@ -181,12 +181,12 @@ def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Clus
     from distributed import Client
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with dask.config.set(_CONFIG), _scheduler(workers, store) as address:
+    with dask.config.set(_CONFIG), _scheduler(workers) as address:
         try:
             client = Client(address, timeout=10, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise UsageError(f"--scheduler {workers.scheduler}: no scheduler answers there.") from error
-        with client, first(_leave):
+        with client:
             reporter.message(f"cluster: {_words(client)}")
             found = Cluster(client, store, reporter)
             try:
@@ -196,12 +196,8 @@ def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Clus
                 raise
 
 
-def _leave() -> None:
-    raise Stopped("stopped: what is finished is kept, run the same command again to go on.")
-
-
 @contextmanager
-def _scheduler(workers: Workers, store: Store) -> Iterator[Any]:
+def _scheduler(workers: Workers) -> Iterator[Any]:
     """The address of somebody's scheduler, or a cluster of this machine's own."""
     if workers.scheduler is not None:
         yield workers.scheduler
@@ -210,14 +206,14 @@ def _scheduler(workers: Workers, store: Store) -> Iterator[Any]:
 
     bokeh = importlib.util.find_spec("bokeh") is not None
     board = {"dashboard_address": ":0" if bokeh else None, "dashboard": bokeh}
-    with store.scratch("cluster") as scratch:
+    with scratch() as folder:
         options = {"host": "127.0.0.1", "port": 0, **board}
-        each = {number: {"cls": Nanny, "options": _worker(workers, number, scratch)} for number in range(workers.count)}
+        each = {number: {"cls": Nanny, "options": _worker(workers, number, folder)} for number in range(workers.count)}
         with SpecCluster(each, {"cls": Scheduler, "options": options}, silence_logs=logging.CRITICAL) as found:
             yield found
 
 
-def _worker(workers: Workers, number: int, scratch: Path) -> dict[str, Any]:
+def _worker(workers: Workers, number: int, folder: Path) -> dict[str, Any]:
     """A worker process of this machine: one step at a time, its share of the threads, and GPUs of its own."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = max(cores // workers.count, 1)
@@ -231,7 +227,7 @@ def _worker(workers: Workers, number: int, scratch: Path) -> dict[str, Any]:
         "host": "127.0.0.1",
         "nthreads": 1,
         "memory_limit": 0,
-        "local_directory": str(scratch),
+        "local_directory": str(folder),
         "resources": resources,
         "env": environment,
         "dashboard": False,

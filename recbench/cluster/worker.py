@@ -5,12 +5,12 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from recbench.errors import RecbenchError, Stopped
+from recbench.files import scratch
 from recbench.interfaces import Reporter
 from recbench.process import begin
 from recbench.signals import asked
@@ -97,8 +97,8 @@ def _torchrun(step: Step, store: tuple[Path, str | None]) -> tuple[float, bool]:
     import cloudpickle
 
     assert step.machine is not None
-    with tempfile.TemporaryDirectory(prefix="recbench-") as folder:
-        (place := Path(folder) / "step").write_bytes(cloudpickle.dumps((step, store)))
+    with scratch() as folder:
+        (place := folder / "step").write_bytes(cloudpickle.dumps((step, store)))
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
         command += [str(step.machine.processes), "-m", "recbench.cluster.processes", str(place)]
         done = subprocess.run(command, capture_output=True, text=True)
