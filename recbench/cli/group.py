@@ -69,7 +69,7 @@ class Root(LazyGroup):
         **extra: Any,
     ) -> Any:
         """Run and leave the process with an exit code: 0, 1 (it failed), 2 (wrong request), 75 (stopped by a
-        signal, goes on when run again) or 130 (interrupted)."""
+        signal, goes on when run again) or 130 (interrupted). Torchrun returns 1 for any code but 0 of its processes."""
 
         def action() -> Any:
             return super(Root, self).main(
