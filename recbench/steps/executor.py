@@ -13,6 +13,8 @@ from recbench.interfaces import Checkpoints, Reporter
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
 
+CURVES = "logs"
+
 
 class Executor(Protocol):
     """Builds what is missing of a graph.
@@ -79,6 +81,10 @@ class Serial:
         """See :class:`recbench.steps.step.Work`."""
         found = self._checkpoints[step.folder] = Checkpoints(self.store.checkpoints(step), minutes)
         return found
+
+    def curves(self, step: Step) -> Path:
+        """See :class:`recbench.steps.step.Work`."""
+        return self.store.root.parent / CURVES / step.folder
 
     def _load(self, step: Step) -> Any:
         self._ensure(step)

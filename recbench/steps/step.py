@@ -46,6 +46,9 @@ class Work(Protocol):
     def checkpoints(self, step: Step, minutes: float) -> Checkpoints:
         """Where the trainings and rankings of a step that is being built leave checkpoints."""
 
+    def curves(self, step: Step) -> Path:
+        """The folder for the curves of a step's training, where some are asked for."""
+
 
 class Step(ABC):
     """One artefact of an experiment.
