@@ -120,7 +120,8 @@ class Watch(TrainerCallback):
         self.module.train()
         self.scores.append(score)
         self._line(state, validation=score, validation_error=score.error)
-        self.tell({"eval_ndcg@10": float(score), "eval_ndcg@10_error": score.error})
+        told = {"eval_ndcg@10": float(score), "eval_ndcg@10_error": score.error}
+        self.tell({name: value for name, value in told.items() if math.isfinite(value)})
         done, budget = len(self.scores), self.plan.train
         self.plan.reporter.message(
             f"epoch {done} of {budget.epochs}: step {state.global_step}, "

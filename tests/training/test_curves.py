@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +14,13 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from recbench import planning, registry
-from recbench.errors import UsageError
+from recbench.errors import RecbenchError, UsageError
 from recbench.interfaces import Curves, Fit, FitReport, Score, SilentReporter, TrainOptions
 from recbench.spec.request import Request
 from recbench.steps.artefacts import LOG, load_report, save_model
 from recbench.steps.graph import graph
 from recbench.testing import tiny_split, tiny_text_model
+from recbench.training.curves import places
 from recbench.training.preference import prefer
 from recbench.training.text import tune
 
@@ -85,10 +85,10 @@ def test_tensorboard_reads_what_the_lines_say(training: Any, tmp_path: Path) -> 
     known = {name for line in report.log for name in line} - {"step", "epoch"}
     for name in known:
         read = [(event.step, event.value) for event in events.Scalars(names.get(name, f"train/{name}"))]
-        said = [(line["step"], line[name]) for line in report.log if name in line]
+        said = [(line["step"], line[name]) for line in report.log if line.get(name) is not None]
         assert [step for step, _ in read] == [step for step, _ in said]
         for (_, one), (_, other) in zip(read, said, strict=True):
-            assert one == np.float32(other) if other is not None else math.isnan(one)
+            assert one == np.float32(other)
     assert {"loss", "learning_rate", "validation", "validation_error"} <= known
 
 
@@ -113,6 +113,14 @@ def test_curves_are_part_of_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({graph(p.spec, 1).model.folder for p in found}) == 1
     with pytest.raises(UsageError, match=r"train\.report_to='paper' is not valid"):
         planned("paper")
+
+
+def test_a_tracker_that_refuses_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = type("Refusal", (Exception,), {"__module__": "tensorboard.somewhere"})
+    with pytest.raises(RecbenchError, match=r"^train\.report_to=tensorboard failed: no key$"), places(plan(tmp_path)):
+        raise refusal("no key")
+    with pytest.raises(KeyError), places(plan(tmp_path)):
+        raise KeyError
 
 
 @pytest.mark.parametrize("found", [None, type("Folder", (), {"origin": None})])
