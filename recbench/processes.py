@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -63,6 +64,20 @@ def gathered(value: T) -> list[T]:
     found: list[Any] = [None] * world()
     torch.distributed.all_gather_object(found, value)
     return found
+
+
+def lost(error: BaseException) -> bool:
+    """Whether an error, or one behind it, says that another process of this run is gone."""
+    torch = sys.modules.get("torch")
+    if world() == 1 or torch is None:
+        return False
+    found: BaseException | None = error
+    while found is not None:
+        # gloo has no error of its own; its sentences begin with the place in its source
+        if isinstance(found, torch.distributed.DistError) or "gloo/transport" in str(found):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def leave() -> None:

@@ -105,6 +105,19 @@ class Checkpoints:
 
 
 @dataclass(frozen=True)
+class Curves:
+    """Where the curves of a training go.
+
+    Attributes:
+        to: ``tensorboard``, ``wandb``, ``mlflow``.
+        folder: named as the step is; made when the training begins.
+    """
+
+    to: tuple[str, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Fit:
     """What a backbone needs to train itself once.
 
@@ -122,6 +135,7 @@ class Fit:
         checkpoints: where the bench's loop keeps checkpoints; None for a training that keeps none.
         after_epoch: called by the bench's loop with the scores of all epochs so far, in every process, after each
             validation; it changes nothing that is trained, and may end the training by an exception. None: nobody asks.
+        curves: where the bench's loop sends curves; None for nowhere.
     """
 
     train: TrainOptions
@@ -134,13 +148,16 @@ class Fit:
     lessons: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     checkpoints: Checkpoints | None = None
     after_epoch: Callable[[Sequence[float]], None] | None = None
+    curves: Curves | None = None
 
 
 @dataclass(frozen=True)
 class FitReport:
     """What a training did: its length, losses and the epoch that validation chose (1-based; 0: not trained).
 
-    ``validation_error`` is the standard error over users of the chosen epoch's validation score.
+    ``validation_error`` is the standard error over users of the chosen epoch's validation score. ``log`` is the course
+    of the training: ``step`` and ``epoch`` with ``loss``, ``learning_rate`` and what the loss watches, or with
+    ``validation`` and ``validation_error``; None stands for a value that is not finite.
     """
 
     steps: int = 0
@@ -152,3 +169,4 @@ class FitReport:
     seconds: float = 0.0
     watched: Mapping[str, float] = field(default_factory=dict)  # the loss's own values at the end (MSL: tau)
     peak_memory_bytes: int = 0
+    log: tuple[Mapping[str, float | None], ...] = ()

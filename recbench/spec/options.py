@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recbench.interfaces import Options, TrainOptions
+
+
+def _listed(value: object) -> object:
+    return () if value == "none" else (value,) if isinstance(value, str) else value
+
+
+ReportTo = Annotated[tuple[Literal["tensorboard", "wandb", "mlflow"], ...], BeforeValidator(_listed)]
+"""The type of an option that is a tracker of experiments, ``none``, or a list of trackers."""
 
 
 class TrainBudget(TrainOptions):
@@ -25,6 +33,11 @@ class TrainBudget(TrainOptions):
         "last",
         description="which titles of a window are training targets: the last, or all but the first, each predicted "
         "from the titles before it",
+    )
+    report_to: ReportTo = Field(
+        (),
+        exclude=True,  # as checkpoint_minutes
+        description="where curves of the training go, next to training.jsonl: one of these, or a list of them",
     )
     checkpoint_minutes: float = Field(
         10.0,

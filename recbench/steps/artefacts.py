@@ -17,16 +17,20 @@ from recbench.interfaces import FitReport
 from recbench.memory import peak_memory_bytes
 from recbench.types import Ranking
 
-MODEL, REPORT, RANKING = "model.safetensors", "report.json", "ranking.npz"
+MODEL, REPORT, LOG, RANKING = "model.safetensors", "report.json", "training.jsonl", "ranking.npz"
 
 
 def save_model(folder: Path, arrays: Mapping[str, Any], report: FitReport, device: str) -> None:
-    """A model's arrays, and what its training said, with the most memory that this process has used so far."""
+    """A model's arrays, what its training said, with the most memory that this process has used, and its course."""
     from safetensors.numpy import save_file
 
     save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, folder / MODEL)
     report = replace(report, peak_memory_bytes=peak_memory_bytes(device))
-    (folder / REPORT).write_text(json.dumps(asdict(report)))
+    said = asdict(report)
+    log = said.pop("log")
+    (folder / REPORT).write_text(json.dumps(said))
+    if log:
+        (folder / LOG).write_text("".join(json.dumps(line, allow_nan=False) + "\n" for line in log))
 
 
 def load_model(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from recbench.interfaces import Checkpoints, Reporter
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
 
+CURVES = "logs"
+
 
 class Executor(Protocol):
     """Builds what is missing of a graph.
@@ -99,6 +101,10 @@ class Serial:
         """See :class:`recbench.steps.step.Work`."""
         if self.watcher is not None:
             self.watcher(step, scores)
+
+    def curves(self, step: Step) -> Path:
+        """See :class:`recbench.steps.step.Work`."""
+        return self.store.root.parent / CURVES / step.folder
 
     def _load(self, step: Step) -> Any:
         self._ensure(step)

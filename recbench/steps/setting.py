@@ -12,7 +12,7 @@ import numpy as np
 from recbench import registry
 from recbench.data.split import cap_per_user, subsample, training_sample
 from recbench.evaluation.ranks import ndcg, standard_error
-from recbench.interfaces import Checkpoints, Fit, Reporter, Score, TrainOptions
+from recbench.interfaces import Checkpoints, Curves, Fit, Reporter, Score, TrainOptions
 from recbench.search.check import checked
 from recbench.search.chunks import SIZE, Task, prompt_order, ranked
 from recbench.spec.model import DataSet, Decoder, Recommender
@@ -118,6 +118,7 @@ class Setting:
         )
         machine, more["checkpoints"] = self.machine, work.checkpoints(step, budget.checkpoint_minutes)
         more["after_epoch"] = partial(work.after_epoch, step)
+        more["curves"] = Curves(budget.report_to, work.curves(step)) if budget.report_to else None
         return replace(Fit(options, self.seed, machine.device, machine.threads, validate, work.reporter), **more)
 
 

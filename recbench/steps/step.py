@@ -50,6 +50,9 @@ class Work(Protocol):
     def after_epoch(self, step: Step, scores: Sequence[float]) -> None:
         """Hear the validation scores so far of a step that is being trained; an exception ends the training."""
 
+    def curves(self, step: Step) -> Path:
+        """The folder for the curves of a step's training, where some are asked for."""
+
 
 class Step(ABC):
     """One artefact of an experiment.

@@ -29,7 +29,7 @@ from recbench.training.devices import process, processes, sum_over_devices
 from recbench.training.plain import Unplain, packed, unpacked
 from recbench.training.watch import Watch
 
-FORMAT = 1
+FORMAT = 2
 _KEYS = {"format", "step", "purpose", "trained", "optimizer", "scheduler", "state", "over", "logged", "seconds", "own"}
 
 

@@ -61,11 +61,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result(folder: Path, runs: str) -> dict[str, Any]:
     """What must be equal: everything but times."""
     record = json.loads(next((folder / runs).glob("own-*/record.json")).read_bytes())
+    logs = [file.read_bytes() for file in sorted((folder / runs).glob("steps/*/training.jsonl"))]
+    assert len(logs) == 1
     (seed,) = record["seeds"]
     steps = [(step["role"], step["folder"]) for step in seed.pop("steps")]
     for name in ("started", "environment", "peak_memory_bytes"):
         seed.pop(name, None)
-    return {"spec": record["spec_hash"], "steps": steps, **seed}
+    return {"spec": record["spec_hash"], "steps": steps, "logs": logs, **seed}
 
 
 @pytest.fixture(scope="module")

@@ -18,16 +18,17 @@ import pytest
 
 from recbench import registry
 from recbench.cli.group import _guarded
-from recbench.cli.signals import SIGNALS, stopping
+from recbench.cli.signals import stopping
 from recbench.errors import RecbenchError, Stopped, UsageError
 from recbench.files import explained, read_json, read_regular, scratch, sweep_scratch
 from recbench.memory import ran_out
+from recbench.signals import numbers
 from recbench.tuning import settings
 
 DEAD = 2**22 + 1  # more than any process number
 
 
-@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize("name", [signal.Signals(number).name for number in numbers()])
 def test_a_signal_stops_and_a_second_one_would_end_at_once(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     number = getattr(signal, name)
     before = signal.signal(number, signal.SIG_DFL)
