@@ -24,8 +24,8 @@ from pathlib import Path
 from recbench.errors import RecbenchError
 
 OURS = ("recbench", "recbench_plugins")
-PLUMBING = frozenset({"pydantic", "yaml", "filelock"})
-"""Libraries that carry values and compute none: their versions change no result."""
+PLUMBING = frozenset({"pydantic", "yaml", "filelock", "recbench.processes", "recbench.signals"})
+"""Libraries and modules that carry values and compute none: they change no result."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def code_of(roots: tuple[str, ...]) -> Code:
     waiting = list(roots)
     while waiting:
         name = waiting.pop()
-        if name in modules:
+        if name in modules or name in PLUMBING:
             continue
         path = _file(name)
         if path is None or not _followed(name, path, owned):

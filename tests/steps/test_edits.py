@@ -128,11 +128,20 @@ ROWS = [
         {"recbench_plugins/losses/msl.py": ('"""', '"""Reworded: ')},
     ),
     Row(
-        "`pages/dataset.py`, `cli/run.py`, `evaluation/metrics.py`, `{tuning/grid,api,cells,inventory}.py`",
+        "`pages/dataset.py`, `cli/run.py`, `evaluation/metrics.py`, `{tuning/grid,api,cells/run,cluster/client,inventory}.py`",
         NOTHING,
         {
             f"recbench/{name}.py": CODE
-            for name in ("pages/dataset", "cli/run", "evaluation/metrics", "tuning/grid", "api", "cells", "inventory")
+            for name in (
+                "pages/dataset",
+                "cli/run",
+                "evaluation/metrics",
+                "tuning/grid",
+                "api",
+                "cells/run",
+                "cluster/client",
+                "inventory",
+            )
         },
     ),
     Row(
