@@ -128,7 +128,7 @@ ROWS = [
         {"recbench_plugins/losses/msl.py": ('"""', '"""Reworded: ')},
     ),
     Row(
-        "`pages/dataset.py`, `cli/run.py`, `evaluation/metrics.py`, `{tuning/grid,api,cells/run,cluster/client,inventory}.py`",
+        "pages, `cli/run.py`, `evaluation/metrics.py`, `{tuning/grid,api,cells/run,cluster/client,inventory}.py`",
         NOTHING,
         {
             f"recbench/{name}.py": CODE
