@@ -6,11 +6,21 @@ import sys
 from pathlib import Path
 
 from recbench import processes
+from recbench.cluster.worker import SAYS
 from recbench.errors import RecbenchError, Stopped
 from recbench.interfaces import SilentReporter
 from recbench.process import begin
 from recbench.steps.executor import Serial
 from recbench.steps.remote import opened
+
+
+class Lines(SilentReporter):
+    """Messages as lines that the worker passes on; one process speaks for all."""
+
+    def message(self, text: str) -> None:
+        """Print it."""
+        if processes.is_main():
+            print(f"{SAYS}{text}", file=sys.stderr, flush=True)
 
 
 def main(file: str) -> int:
@@ -20,7 +30,7 @@ def main(file: str) -> int:
     step, store = cloudpickle.loads(Path(file).read_bytes())
     try:
         begin(step.machine)
-        Serial(opened(*store), SilentReporter()).run([step])
+        Serial(opened(*store), Lines()).run([step])
         processes.leave()
     except (RecbenchError, Stopped) as error:
         if processes.is_main():

@@ -20,6 +20,8 @@ from recbench.steps.step import Step
 from recbench.steps.store import Store
 
 TOPIC = "recbench"
+SAYS = "recbench says: "
+"""Begins the lines of progress of several processes that build a step together."""
 EVERY = 2.0  # seconds between two events about what is done
 _clients: set[str] = set()  # whose step is being built
 _ended: set[str] = set()  # clients that have left
@@ -101,12 +103,19 @@ def _torchrun(step: Step, store: tuple[Path, str | None]) -> tuple[float, bool]:
         (place := folder / "step").write_bytes(cloudpickle.dumps((step, store)))
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
         command += [str(step.machine.processes), "-m", "recbench.cluster.processes", str(place)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        events, said = Events(step), ""
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith(SAYS):
+                events.message(line.removeprefix(SAYS).strip())
+            elif line.startswith("recbench: "):
+                said = line.removeprefix("recbench: ").strip()
+        code = process.wait()
     built = opened(*store).find(step)
     if built is None:
-        said = [line for line in done.stderr.splitlines() if line.startswith("recbench: ")]
-        raise RecbenchError(said[0].removeprefix("recbench: ") if said else f"torchrun ended with {done.returncode}.")
-    return built.seconds, built.reused
+        raise RecbenchError(said or f"{step.title}: torchrun ended with exit code {code}.")
+    return built.seconds, False
 
 
 def named(step: Step) -> str:
