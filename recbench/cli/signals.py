@@ -16,8 +16,8 @@ SIGNALS = ("SIGTERM", "SIGHUP", "SIGUSR1")  # the last two are unknown to Window
 
 def leave() -> None:
     """The result is known and the process about to end: a signal must not change its exit code any more."""
-    for number in _numbers():
-        if signal.getsignal(number) == signal.SIG_DFL:
+    for number in [*_numbers(), signal.SIGINT]:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, signal.SIG_IGN)
 
 
