@@ -15,8 +15,8 @@ from recbench.signals import numbers
 
 def leave() -> None:
     """The result is known and the process about to end: a signal must not change its exit code any more."""
-    for number in numbers():
-        if signal.getsignal(number) == signal.SIG_DFL:
+    for number in [*numbers(), signal.SIGINT]:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, signal.SIG_IGN)
 
 

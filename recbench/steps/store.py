@@ -9,6 +9,7 @@ kill -9 leaves nothing under a final name, and the next ``sweep`` removes what i
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -132,9 +133,11 @@ class Store:
     def _build(self, step: Step, fill: Callable[[Path], None], before: Callable[[], float]) -> Built:
         partial, final = self.root / PARTIAL / _owned(step.folder), self.root / step.folder
         old = self.root / PARTIAL / f"{_owned(step.folder)}{OLD}"
+        made = None
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
+            made = _inode(partial)
             start = time.perf_counter()
             fill(partial)
             seconds = time.perf_counter() - start + before()
@@ -144,13 +147,19 @@ class Store:
             write_atomic(partial / META, json.dumps(meta, indent=1, sort_keys=True).encode())
             for path in partial.rglob("*"):  # on disk before the name is: a power cut must not leave empty files
                 sync(path)
+            if _inode(partial) != made:  # somebody removed it: what was written before is missing
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(partial))
             if final.exists():
                 os.replace(final, old)
             os.replace(partial, final)
-        except BaseException:  # KeyboardInterrupt too
+        except BaseException as error:  # KeyboardInterrupt too
+            gone = isinstance(error, Exception) and made is not None and _inode(partial) != made
             shutil.rmtree(partial, ignore_errors=True)
             if old.exists() and not final.exists():
                 os.replace(old, final)
+            if gone:
+                what = f"{self.root} was removed or moved away while {step.folder} was being built"
+                raise RecbenchError(f"{what}: run the same command again.") from error
             raise
         shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(self.checkpoints(step), ignore_errors=True)
@@ -296,6 +305,13 @@ def _owner(name: str) -> tuple[str, str, int]:
     host, _, process = rest.rpartition("@")
     # a name without an owner is an older recbench's: nothing alive builds it
     return step, host or socket.gethostname(), int(process) if process.isdigit() else 2**31 - 1
+
+
+def _inode(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None
 
 
 def _files(folder: Path) -> list[Path]:

@@ -178,6 +178,8 @@ class Torture:
             self.tally.lost.setdefault(name, []).append(now - since)
             self.tally.startup.append(spoke - start)
         self.tally.ends[f"SIG{name} {code}"] += 1
+        words = f"{self.tally.killed}: SIG{name} after {now - start:.1f} s, exit code {code}"
+        print(words, file=sys.stderr, flush=True)
         if name != "KILL":
             last = (self.log.read_text().strip().splitlines() or [""])[-1]
             self.tally.last_words[" ".join("N" if word.strip(",:").isdigit() else word for word in last.split())] += 1

@@ -6,6 +6,7 @@ import errno
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Mapping
@@ -100,6 +101,24 @@ def test_an_interrupted_build_leaves_nothing(tmp_path: Path, error: type[BaseExc
     assert partial(tmp_path) == []
     assert store.find(ONE) is None
     assert not store.build(ONE, put()).reused
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_a_store_that_disappears_while_a_step_is_built(tmp_path: Path, more: bool) -> None:
+    """Also where the rest of the step could be written: a step must not be kept without what came before."""
+
+    def build(folder: Path) -> None:
+        put()(folder)
+        shutil.rmtree(tmp_path / "store")
+        (tmp_path / "other").mkdir()  # so that no inode is given away again
+        if more:
+            folder.mkdir(parents=True)
+        (folder / "report").write_text("y")
+
+    with pytest.raises(RecbenchError, match=r"was removed or moved away while .* run the same command again"):
+        Store(tmp_path / "store").build(ONE, build)
+    assert visible(tmp_path / "store") == []
+    assert not Store(tmp_path / "store").build(ONE, put()).reused
 
 
 def test_rebuild_replaces_only_when_finished(tmp_path: Path) -> None:
