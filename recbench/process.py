@@ -10,14 +10,24 @@ from recbench import processes
 from recbench.errors import UsageError
 from recbench.spec.model import Spec
 
+# what accelerate launch sets; on a CPU accelerate ignores it without a word
+SHARDING = {"ACCELERATE_USE_FSDP": "--use_fsdp", "ACCELERATE_USE_DEEPSPEED": "--use_deepspeed"}
+
 
 def begin(spec: Spec) -> None:
     """Prepare this process for the spec's steps.
 
     Raises:
-        UsageError: the device or the number of processes is not what the spec says.
+        UsageError: the device or the number of processes is not what the spec says, or the launch asks for what
+            recbench does not do.
     """
     machine = spec.machine
+    for variable, flag in SHARDING.items():
+        if os.environ.get(variable, "false").lower() == "true":
+            raise UsageError(
+                f"accelerate launch {flag}: recbench does not shard a model, every process holds a whole one; launch "
+                "without it (llm.bits=4 makes a large model smaller)."
+            )
     if machine.device == "cuda":
         import torch
 
