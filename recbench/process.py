@@ -10,6 +10,9 @@ from recbench import processes
 from recbench.errors import UsageError
 from recbench.spec.options import MachineOptions
 
+# what accelerate launch sets; on a CPU accelerate ignores it without a word
+SHARDING = {"ACCELERATE_USE_FSDP": "--use_fsdp", "ACCELERATE_USE_DEEPSPEED": "--use_deepspeed"}
+
 
 def begin(machine: MachineOptions, trains: bool = True) -> None:
     """Prepare this process for steps.
@@ -19,8 +22,15 @@ def begin(machine: MachineOptions, trains: bool = True) -> None:
         trains: whether they train; counting items needs no torch, which takes seconds to import.
 
     Raises:
-        UsageError: the device or the number of processes is not what the machine options say.
+        UsageError: the device or the number of processes is not what the machine options say, or the launch asks for
+            what recbench does not do.
     """
+    for variable, flag in SHARDING.items():
+        if os.environ.get(variable, "false").lower() == "true":
+            raise UsageError(
+                f"accelerate launch {flag}: recbench does not shard a model, every process holds a whole one; launch "
+                "without it (llm.bits=4 makes a large model smaller)."
+            )
     if machine.device == "cuda":
         import torch
 

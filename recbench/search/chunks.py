@@ -135,7 +135,12 @@ class _Work:
             own = self._one(numbers[mine]) if mine < len(numbers) else _Outcome(stopped=self.signals.noted)
         except Exception as error:  # handed to every process, which would otherwise wait for ever
             own = _Outcome(error=error)
-        return processes.gathered(own)
+        try:
+            return processes.gathered(own)
+        except Exception:  # another process was killed: keep what is finished
+            if self.kept is not None and processes.is_main():
+                self.kept.write(self.found, stopping=True)
+            raise
 
     def _one(self, number: int) -> _Outcome:
         rows = self.rows[number]

@@ -59,6 +59,16 @@ class DecoderTests(Contract):
         assert np.array_equal(first.items, second.items)
         assert np.array_equal(first.scores, second.scores)
 
+    def test_one_instance_ranks_chunk_after_chunk(self) -> None:
+        """What an instance keeps of one call does not change the next, which is that of a fresh instance."""
+        cases, decoder = tiny_split().test.histories(), self.make()
+        for rows in np.array_split(np.arange(len(cases)), 3):
+            found = decoder.rank(self.model(), cases.take(rows), 10, False, SilentReporter())
+            fresh = self.rank(cases.take(rows))
+            assert np.array_equal(found.items, fresh.items)
+            assert np.array_equal(found.scores, fresh.scores)
+            assert (found.invalid_share, found.generated) == (fresh.invalid_share, fresh.generated)
+
     def test_order_of_cases_does_not_matter(self) -> None:
         """A case's ranking is its own: neighbours in the batch, or their absence, move scores by rounding only."""
         cases = tiny_split().test.histories()
