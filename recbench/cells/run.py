@@ -18,6 +18,7 @@ from recbench.interfaces import Reporter
 from recbench.planning import plan
 from recbench.results import RunRecord, read
 from recbench.steps.executor import Serial
+from recbench.steps.step import Step
 from recbench.steps.store import Store
 from recbench.suites import Cell, Suite
 from recbench.tuning import tune
@@ -39,9 +40,18 @@ def build_steps(found: SuitePlan, names: Sequence[str], runs: Path, reporter: Re
     store = Store(runs / STORE)
     processes.once(lambda: want((steps[name] for name in names), runs / FOLDER))
     for name in names:
-        ready(found.plans[name].spec, store, [steps[name]])
+        if processes.world() > 1 or any(step.machine for step in _missing(steps[name], store)):
+            ready(found.plans[name].spec, store, [steps[name]])
         with store.using(steps[name].closure()):
             Serial(store, reporter).run([steps[name]])
+
+
+def _missing(step: Step, store: Store) -> Iterator[Step]:
+    """What is built when a step is asked for."""
+    if store.find(step) is None:
+        yield step
+        for need in step.needs.values():
+            yield from _missing(need, store)
 
 
 def run_cell(suite: Suite, one: Planned, runs: Path, reporter: Reporter) -> RunRecord:
