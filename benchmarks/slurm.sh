@@ -3,8 +3,9 @@
 #
 # Run it as root in a Debian container, with recbench on the PATH:   bash benchmarks/slurm.sh [OUT.md]
 # It installs slurm and munge, writes everything else under a temporary folder, and stops its daemons at the end.
-# The suite runs three times: serially, by the script of `recbench suite plan --format slurm` (one job gets Slurm's
-# warning, one is requeued by hand, both while they train), and by the workers of dask-jobqueue. Its ranks must agree.
+# The suite runs three times: serially, by the script of `recbench suite plan --format slurm`, and by the workers of
+# dask-jobqueue. Its ranks must agree. While they train, one job gets Slurm's warning and one is requeued by hand; then
+# one cell runs again, a job of it is cancelled, and a second script does what is left.
 set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(realpath -m "${1:-/dev/stdout}")
@@ -67,7 +68,7 @@ SelectTypeParameters=CR_Core
 ReturnToService=2
 MpiDefault=none
 KillWait=20
-MinJobAge=300
+MinJobAge=7200
 NodeName=$host NodeAddr=127.0.0.1 CPUs=2 RealMemory=4000 State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=60 State=UP
 END
@@ -78,7 +79,7 @@ echo "CgroupPlugin=$plugin" > "$base/cgroup.conf"
 say "daemons"
 setpriv --reuid=munge --regid=munge --clear-groups munged --foreground --key-file="$base/munge/key" \
   --socket="$base/munge/socket" --pid-file="$base/munge/pid" --seed-file="$base/munge/seed" \
-  --log-file="$base/munge/log" &
+  --log-file="$base/munge/log" >"$base/log/munged" 2>&1 &
 daemons+=($!)
 chmod 755 "$base/munge"
 sleep 1
@@ -133,14 +134,17 @@ END
 
 ranks() {  # FOLDER: a digest of every cell's ranks, seed by seed
   "$python" - "$1" <<'END'
-import hashlib, json, pathlib, sys
+import hashlib
+import json
+import pathlib
+import sys
 
 from recbench.results import read
 
 runs = pathlib.Path(sys.argv[1])
 for cell, run in json.loads((runs / "suites/small-own.json").read_text())["cells"].items():
-    seeds = {seed.seed: hashlib.sha256(seed.ranks.tobytes()).hexdigest()[:12] for seed in read(runs / run / "record.json").seeds}
-    print(cell, *(f"{seed}:{seeds[seed]}" for seed in sorted(seeds)), sep=" | ")
+    for seed in sorted(read(runs / run / "record.json").seeds, key=lambda seed: seed.seed):
+        print(cell, seed.seed, hashlib.sha256(seed.ranks.tobytes()).hexdigest()[:12], sep=" | ")
 END
 }
 
@@ -153,11 +157,11 @@ serial=$SECONDS
 
 state() { scontrol show job "$1" | grep -o "$2=[^ ]*" | head -1 | cut -d= -f2; }
 
-training() {  # NUMBER: waits until a job of sasrec's, not disturbed before, has written a checkpoint; prints its number
+training() {  # RUNS [NUMBER]: waits until a job other than NUMBER has written a checkpoint; prints the job's number
   local id name
   for _ in {1..2000}; do
     while read -r id name; do
-      if [[ $name == scoring-* && $id != "${1:-}" && -n $(ls "sbatch/steps/.checkpoints/$name" 2>/dev/null) ]]; then
+      if [[ $name == scoring-* && $id != "${2:-}" && -n $(ls "$1/steps/.checkpoints/$name" 2>/dev/null) ]]; then
         echo "$id"
         return
       fi
@@ -172,55 +176,81 @@ recbench suite plan small.yaml --runs sbatch --format slurm >jobs.sh
 SECONDS=0
 bash jobs.sh --time=10 >submitted.txt
 cat submitted.txt >&2
-jobs=$(squeue -h | wc -l)
-first=$(training)
+jobs=$(grep -c ^submit jobs.sh)
+first=$(training sbatch)
 scancel --batch --signal=USR1 "$first"
 say "job $first has Slurm's warning"
-second=$(training "$first")
+second=$(training sbatch "$first")
 scontrol requeue "$second"
 say "job $second is requeued"
-while squeue -h | grep -q .; do sleep 2; done
+drained() { while squeue -h | grep -q .; do sleep 2; done; }
+drained
 sbatch=$SECONDS
-squeue -t all -h -o '%j %T' | sort >states.txt
-grep -v -c COMPLETED states.txt >&2 && exit 1
-for id in "$first" "$second"; do
-  grep -h 'stopped at\|going on' sbatch/slurm/*-"$id".txt || true
-  echo "restarts: $(state "$id" Restarts)"
-done >disturbed.txt
+squeue -t all -h -o '%T' | sort | uniq -c >states.txt
+tail -n 9 states.txt >&2
+grep -q "^ *$jobs COMPLETED$" states.txt
+printed() { sed -n 's/^[0-9:]* *\(recbench: stopped at\|going on after\)/\1/p' "$1"/slurm/scoring-*-"$2".txt; }
+{
+  echo "warned (USR1), requeued by the job itself, restarts: $(state "$first" Restarts)"
+  printed sbatch "$first"
+  echo "requeued by scontrol, restarts: $(state "$second" Restarts)"
+  printed sbatch "$second"
+} >disturbed.txt
+recbench suite plan small.yaml --runs sbatch --format slurm >nothing.sh
+[[ ! -s nothing.sh ]]
+
+say "a job is cancelled"
+recbench suite plan small.yaml --runs again --only "sasrec, long" --format slurm >jobs.sh
+bash jobs.sh --time=10 >&2
+third=$(training again)
+scancel "$third"
+drained
+recbench suite plan small.yaml --runs again --only "sasrec, long" --format slurm >jobs.sh
+{
+  echo "cancelled by scancel: $(state "$third" JobState), restarts: $(state "$third" Restarts)"
+  printed again "$third"
+  echo "jobs that Slurm cancelled because they needed it: $(squeue -t CA -h -o %i | grep -v -c "^$third$")"
+  echo "jobs of the next script: $(grep -c ^submit jobs.sh)"
+} >>disturbed.txt
+bash jobs.sh --time=10 >&2
+drained
+sed -n 's/^[0-9:]* *going on after/going on after/p' again/slurm/scoring-*.txt >>disturbed.txt
 cat disturbed.txt >&2
-recbench suite plan small.yaml --runs sbatch --format slurm 2>nothing.txt | wc -c >&2
-cat nothing.txt >&2
 
 # ---- dask-jobqueue ------------------------------------------------------------------------------------------------
 
 say "dask-jobqueue"
 sed -e 's/threads=2/threads=1/' -e 's/"job_cpu": 2, "memory": "8GB"/"job_cpu": 1, "memory": "2GB"/' \
-  -e 's/08:00:00/00:20:00/' "$here/../examples/slurm/cluster.py" >cluster.py
+  -e 's/08:00:00/00:30:00/' "$here/../examples/slurm/cluster.py" >cluster.py
 SECONDS=0
-PYTHONPATH=$base/jobqueue:${PYTHONPATH:-} "$python" cluster.py 2 recbench suite run small.yaml --runs dask >dask.txt 2>&1
+export PYTHONPATH=$base/jobqueue:${PYTHONPATH:-}
+"$python" cluster.py 2 recbench suite run small.yaml --runs dask >dask.txt 2>&1
 dask=$SECONDS
 
 # ---- what came of it ----------------------------------------------------------------------------------------------
 
-for way in serial sbatch dask; do ranks "$way" >"$way.ranks"; done
+for way in serial sbatch again dask; do ranks "$way" >"$way.ranks"; done
 cat serial.ranks >&2
-same() { if cmp -s serial.ranks "$1.ranks"; then echo yes; else echo NO; fi; }
+same() { if diff -q "${2:-serial.ranks}" "$1.ranks" >/dev/null; then echo yes; else echo NO; fi; }
+grep "^sasrec, long" serial.ranks >one.ranks
 {
   echo "# A suite on Slurm"
   echo
-  echo "Made by \`bash benchmarks/slurm.sh\`: $(slurmctld -V | tr - ' '), one node of two cores, $(wc -l <serial.ranks)"
-  echo "cells, two seeds each. A job loads Python and torch anew, which is most of the time at a budget of seconds."
+  echo "Made by \`bash benchmarks/slurm.sh\`: $(slurmctld -V), one node with two cores, $(grep -c model: small.yaml) cells of two"
+  echo "seeds each. Every job loads Python and torch anew, which takes most of the time at a budget of seconds. The cores had"
+  echo "other work too, so the seconds tell little."
   echo
   echo "| way | jobs | seconds | same ranks as the serial run |"
   echo "| --- | ---: | ---: | --- |"
-  echo "| \`recbench suite run\`, serial | | $serial | |"
-  echo "| \`recbench suite plan --format slurm\`, sbatch | $jobs | $sbatch | $(same sbatch) |"
+  echo "| \`recbench suite run\` | | $serial | |"
+  echo "| \`recbench suite plan --format slurm\` | $jobs | $sbatch | $(same sbatch) |"
+  echo "| one cell, a job of it cancelled, planned again | | | $(same again one.ranks) |"
   echo "| dask-jobqueue, two workers | 2 | $dask | $(same dask) |"
   echo
-  echo "All $jobs jobs ended as COMPLETED. Two of them were disturbed while they trained:"
+  echo "All $jobs jobs ended as COMPLETED. What happened to the jobs that were disturbed while they trained:"
   echo
   echo '```'
   cat disturbed.txt
   echo '```'
 } >"$out"
-[[ $(same sbatch) == yes && $(same dask) == yes ]]
+[[ $(same sbatch)$(same again one.ranks)$(same dask) == yesyesyes ]]

@@ -25,7 +25,7 @@ FORMATS = ("table", "json", "slurm")
 
 @click.command("plan")
 @suite_flags
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="What to print.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def plan(form: str, as_json: bool, runs: Path, **flags: Any) -> None:
     """List every distinct step of a suite: whether it is there, an estimate, and the cells that need it.
