@@ -115,7 +115,6 @@ defaults:
   dataset: csv
   data_dir: own.csv
   device: cpu
-  seeds: 2
   epochs: 1
   train_samples: 320
   set:
@@ -125,7 +124,7 @@ defaults:
     train: {checkpoint_minutes: 0.02}
 cells:
   - {model: popularity, epochs: null, train_samples: null}
-  - {model: sasrec, epochs: 15, train_samples: null, name: "sasrec, long", set: {train: {patience: 0}}}
+  - {model: sasrec, epochs: 15, train_samples: null, seeds: 2, name: "sasrec, long", set: {train: {patience: 0}}}
   - {model: bigrec, loss: lml, name: "bigrec's \"lml\""}
   - {model: bigrec, loss: msl, name: "bigrec + msl"}
   - {model: bigrec, loss: msl, decoder: exact, name: "bigrec + msl, exact"}
@@ -176,7 +175,7 @@ recbench suite plan small.yaml --runs sbatch --format slurm >jobs.sh
 SECONDS=0
 bash jobs.sh --time=10 >submitted.txt
 cat submitted.txt >&2
-jobs=$(grep -c ^submit jobs.sh)
+jobs=$(grep -c '^submit ' jobs.sh)
 first=$(training sbatch)
 scancel --batch --signal=USR1 "$first"
 say "job $first has Slurm's warning"
@@ -210,7 +209,7 @@ recbench suite plan small.yaml --runs again --only "sasrec, long" --format slurm
   echo "cancelled by scancel: $(state "$third" JobState), restarts: $(state "$third" Restarts)"
   printed again "$third"
   echo "jobs that Slurm cancelled because they needed it: $(squeue -t CA -h -o %i | grep -v -c "^$third$")"
-  echo "jobs of the next script: $(grep -c ^submit jobs.sh)"
+  echo "jobs of the next script: $(grep -c '^submit ' jobs.sh)"
 } >>disturbed.txt
 bash jobs.sh --time=10 >&2
 drained
@@ -236,8 +235,8 @@ grep "^sasrec, long" serial.ranks >one.ranks
 {
   echo "# A suite on Slurm"
   echo
-  echo "Made by \`bash benchmarks/slurm.sh\`: $(slurmctld -V), one node with two cores, $(grep -c model: small.yaml) cells of two"
-  echo "seeds each. Every job loads Python and torch anew, which takes most of the time at a budget of seconds. The cores had"
+  echo "Made by \`bash benchmarks/slurm.sh\`: $(slurmctld -V), one node with two cores, $(grep -c model: small.yaml) cells."
+  echo "Every job loads Python and torch anew, which takes most of the time at a budget of seconds. The cores had"
   echo "other work too, so the seconds tell little."
   echo
   echo "| way | jobs | seconds | same ranks as the serial run |"

@@ -1,6 +1,6 @@
-"""``python cluster.py WORKERS COMMAND...``: recbench on Dask workers that are Slurm jobs; edit what a job asks for.
+"""Run a command of recbench on Dask workers that are Slurm jobs: ``python cluster.py 8 recbench suite run table5``.
 
-    python cluster.py 8 recbench suite run table5
+Edit what a job asks for, and tell Dask the same.
 """
 
 import subprocess

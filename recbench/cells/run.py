@@ -38,10 +38,10 @@ def build_steps(found: SuitePlan, names: Sequence[str], runs: Path, reporter: Re
         if name not in steps:
             raise UsageError(f"--step {name!r} is not a step of this plan: {did_you_mean(name, steps)}")
     store = Store(runs / STORE)
-    processes.once(lambda: want((steps[name] for name in names), runs / FOLDER))
     for name in names:
         if processes.world() > 1 or any(step.machine for step in _missing(steps[name], store)):
             ready(found.plans[name].spec, store, [steps[name]])
+        processes.once(lambda: want([steps[name]], runs / FOLDER))  # noqa: B023 - called at once
         with store.using(steps[name].closure()):
             Serial(store, reporter).run([steps[name]])
 
