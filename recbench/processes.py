@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def world() -> int:
@@ -15,7 +18,12 @@ def world() -> int:
 
 def is_main() -> bool:
     """Whether this process writes results and speaks."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return number() == 0
+
+
+def number() -> int:
+    """Which of the processes this one is, from 0."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def join(device: str) -> None:
@@ -24,7 +32,7 @@ def join(device: str) -> None:
         from accelerate import PartialState
         from accelerate.utils import InitProcessGroupKwargs
 
-        # the others wait while the first one decodes, which may take hours
+        # the others wait while the first one builds what they do not share, which may take hours
         patience = InitProcessGroupKwargs(timeout=timedelta(days=2)).to_kwargs()
         PartialState(cpu=device == "cpu", **patience)
 
@@ -45,6 +53,31 @@ def once(action: Callable[[], Any]) -> Any:
     if box[1] is not None:
         raise box[1]
     return box[0]
+
+
+def gathered(value: T) -> list[T]:
+    """The (picklable) value of every process, in their order, on every process."""
+    if world() == 1:
+        return [value]
+    import torch
+
+    found: list[Any] = [None] * world()
+    torch.distributed.all_gather_object(found, value)
+    return found
+
+
+def lost(error: BaseException) -> bool:
+    """Whether an error, or one behind it, says that another process of this run is gone."""
+    torch = sys.modules.get("torch")
+    if world() == 1 or torch is None:
+        return False
+    found: BaseException | None = error
+    while found is not None:
+        # gloo has no error of its own; its sentences begin with the place in its source
+        if isinstance(found, torch.distributed.DistError) or "gloo/transport" in str(found):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def leave() -> None:

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
-from recbench.errors import RecbenchError, UsageError, did_you_mean
+from recbench.errors import RecbenchError, Stopped, UsageError, did_you_mean
 from recbench.interfaces import (
     DESCRIPTORS,
     KINDS,
@@ -27,6 +27,7 @@ from recbench.interfaces import (
     SlicePlugin,
     SourcePlugin,
 )
+from recbench.memory import ran_out
 
 GROUPS = dict(zip(KINDS, (f"recbench.{plural}" for plural in PLURALS), strict=True))
 
@@ -124,15 +125,16 @@ def get(kind: str, name: str) -> Plugin:
     entry = _entry(kind, name)
     module, _, attribute = entry.value.partition(":")
     try:
-        plugin = importlib.import_module(module)
+        plugin: Any = importlib.import_module(module)
         for part in attribute.split("."):
             plugin = getattr(plugin, part)
-    except KeyboardInterrupt:
+        usable = isinstance(plugin, DESCRIPTORS[kind]) and isinstance(plugin.signal, str)  # both may run its code
+    except (KeyboardInterrupt, Stopped):
         raise
     except BaseException as error:  # a third party's module may raise anything, SystemExit included
         said = f"{_who(kind, name)} cannot be imported from {entry.value}: {_said(error)}."
         raise RecbenchError(said) from error
-    if not isinstance(plugin, DESCRIPTORS[kind]):
+    if not usable:
         raise RecbenchError(
             f"{_who(kind, name)}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} "
             f"must name a {DESCRIPTORS[kind].__name__}."
@@ -153,11 +155,13 @@ def blamed(plugins: Iterable[tuple[str, str]]) -> Iterator[None]:
     """
     try:
         yield
-    except (RecbenchError, OSError):
+    except (RecbenchError, OSError, KeyboardInterrupt, Stopped, GeneratorExit):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # SystemExit, and what a third party derives from BaseException
+        if ran_out(error):
+            raise
         culprit = _culprit(error, plugins)
-        if culprit is None and isinstance(error, Exception):
+        if culprit is None and not isinstance(error, SystemExit):
             raise
         who = "A library" if culprit is None else _who(*culprit)
         if isinstance(error, SystemExit):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from recbench import processes
 from recbench.errors import DataError, RecbenchError, UsageError
 from recbench.experiment import LOCAL, RECORD, STORE
+from recbench.files import read_json
 from recbench.interfaces import Reporter, SilentReporter
 from recbench.planning import located
 from recbench.process import begin
@@ -172,7 +172,7 @@ def seed_of(record: RunRecord, seed: int | None) -> SeedResult:
 def _here(spec: Spec, folder: Path) -> Spec:
     """The spec with the places that the run used on this machine."""
     try:
-        local: Mapping[str, Any] = json.loads((folder / LOCAL).read_bytes())
+        local: Mapping[str, Any] = read_json(folder / LOCAL)
         return located(spec, local["paths"], local["llm"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / LOCAL} is missing or damaged: run the experiment here again.") from error

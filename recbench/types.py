@@ -161,11 +161,14 @@ class Ranking:
         scores: [N, K] the decoder's score of each, higher is better, -inf where there is no item.
         invalid_share: share of generated titles that are not in the catalogue (before grounding); None where the
             decoder cannot generate one.
+        generated: how many generated titles it is a share of, so that shares of several rankings can be combined; None
+            stands for one title each case.
     """
 
     items: Ints
     scores: npt.NDArray[np.float32]
     invalid_share: float | None = None
+    generated: int | None = None
 
     def target_ranks(self, target: Ints) -> Ints:
         """[N] rank of each case's target, 1 is best, 0 means not among the K."""

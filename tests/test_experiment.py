@@ -233,18 +233,49 @@ def test_a_method_without_a_seed_runs_once(tmp_path: Path) -> None:
     assert record.command == "recbench run --seeds 0,"
 
 
+def end_one(line: list[str], folder: Path, environment: dict[str, str], how: signal.Signals) -> str:
+    """Begin, send the second process a signal as soon as there is a new checkpoint; what was said to the end."""
+    begun = time.time()
+    files = lambda: list((folder / "runs/steps/.checkpoints").glob("*/0.pt"))  # noqa: E731
+    process = subprocess.Popen(line, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    while not any(file.stat().st_mtime > begun for file in files()) and time.time() - begun < 240:
+        time.sleep(0.005)
+    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        if b"\0RANK=1\0" in b"\0" + Path(f"/proc/{child}/environ").read_bytes():
+            os.kill(int(child), how)
+    said = process.communicate(timeout=240)[1]
+    assert process.returncode == 1, said[-2000:]  # torchrun's own code, whatever its processes say
+    return said
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
 def test_two_processes_train_as_one_does(tmp_path: Path, reference: tuple[Path, RunRecord]) -> None:
-    """Same global batch, same loss curve (to rounding: sums are added in another order)."""
+    """Same global batch, same loss curve (to rounding: sums are added in another order), whatever ends one of them."""
     write_data(tmp_path / "own.csv")
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     line, environment = command(tmp_path, "3,", *launch)
+    line += ["--set", "train.checkpoint_minutes=0.0001"]
+    said = end_one(line, tmp_path, environment, signal.SIGKILL)
+    assert "recbench: process 0 of 2: another process of this run has ended, so this one ends too: run the same" in said
+    said = end_one(line, tmp_path, environment, signal.SIGTERM)
+    assert said.count("recbench: stopped at step ") == 1
+    assert said.count("exitcode  : 75") == 2
     done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, timeout=300, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "going on after step" in done.stderr
     record = read(next((tmp_path / "runs").glob("*/record.json")))
     one, two = reference[1].seeds[0], record.seeds[0]
     assert record.spec["machine"]["processes"] == 2
     assert [step for step, _ in two.losses] == [step for step, _ in one.losses]
     assert [v for _, v in two.losses] == pytest.approx([v for _, v in one.losses], rel=1e-3)
+    # two processes ranked what one ranks with the same model, bit for bit
+    loaded = recbench.load(tmp_path / "runs" / record.run)
+    cases = loaded._setting.test_cases(loaded.split)
+    ranking = loaded._setting.rank(
+        loaded.decoder, loaded.model, cases.histories(), 10, Log(), len(loaded.split.catalog)
+    )
+    assert np.array_equal(two.top, ranking.items[:, :10])
+    assert np.array_equal(two.ranks, ranking.target_ranks(cases.target))
     # one process loads what two made; two load it again for another decoder
     assert recbench.load(tmp_path / "runs" / record.run).recommend([["1", "2"]], k=3)[0][0].title.endswith("Film")
     done = subprocess.run(

@@ -10,11 +10,11 @@ from typing import Any
 
 from recbench import registry
 from recbench.errors import RecbenchError, UsageError, did_you_mean
-from recbench.experiment import STORE
 from recbench.planning import Plan, plan
 from recbench.spec.request import Layer, Request, combine
 from recbench.steps.estimate import Estimates, Outlook
 from recbench.steps.graph import graph, seeds_of
+from recbench.steps.remote import store_of
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 from recbench.suites import Cell, Suite
@@ -127,7 +127,7 @@ class SuitePlan:
 
 def suite_plan(cells: Sequence[Planned], runs: Path) -> SuitePlan:
     """What is there of some cells and what is left to do; reads the store, builds nothing."""
-    store = Store(runs / STORE)
+    store = store_of(runs)
     plans: dict[str, Plan] = {}
     uses: dict[str, list[str]] = {}
     later, targets = [], []

@@ -12,12 +12,13 @@ from recbench import processes
 from recbench.cells.planned import Planned, SuitePlan
 from recbench.description import command_of, run_id, shareable
 from recbench.errors import DataError, UsageError, did_you_mean
-from recbench.experiment import RECORD, STORE, ready, run, want
-from recbench.files import write_atomic
+from recbench.experiment import RECORD, ready, run, want
+from recbench.files import read_json, write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import plan
 from recbench.results import RunRecord, read
 from recbench.steps.executor import Serial
+from recbench.steps.remote import store_of
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 from recbench.suites import Cell, Suite
@@ -37,7 +38,7 @@ def build_steps(found: SuitePlan, names: Sequence[str], runs: Path, reporter: Re
     for name in names:
         if name not in steps:
             raise UsageError(f"--step {name!r} is not a step of this plan: {did_you_mean(name, steps)}")
-    store = Store(runs / STORE)
+    store = store_of(runs)
     for name in names:
         if processes.world() > 1 or any(step.machine for step in _missing(steps[name], store)):
             ready(found.plans[name].spec, store, [steps[name]])
@@ -71,7 +72,7 @@ def run_cell(suite: Suite, one: Planned, runs: Path, reporter: Reporter) -> RunR
 
 def recorded(suite: Suite, one: Planned, runs: Path) -> bool:
     """Whether the cell has the record that :func:`run_cell` would write: all seeds, made by today's steps."""
-    targets, more = one.targets(Store(runs / STORE))
+    targets, more = one.targets(store_of(runs))
     if more:
         return False
     found = targets[-1][0]
@@ -89,7 +90,7 @@ def recorded(suite: Suite, one: Planned, runs: Path) -> bool:
 def _known(path: Path) -> dict[str, str]:
     """Cell -> run; nothing where the file is missing or damaged, which is then written anew from what runs."""
     try:
-        return dict(json.loads(path.read_bytes())["cells"])
+        return dict(read_json(path)["cells"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

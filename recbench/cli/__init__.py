@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 import recbench
 from recbench.cli.group import Root
+from recbench.cli.signals import leave
 
 COMMANDS = {
     "run": ("recbench.cli.run:run", "Train, rank and record a method, seed by seed."),
@@ -36,4 +39,9 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point ``recbench``."""
-    cli.main(prog_name="recbench")
+    # pydantic would read the metadata of everything installed for plugins of its own, and fail where one is garbage
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    try:
+        cli.main(prog_name="recbench")
+    finally:
+        leave()

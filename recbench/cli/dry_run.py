@@ -9,14 +9,13 @@ from typing import Any
 
 from recbench.cli.text import columns
 from recbench.description import run_id
-from recbench.experiment import STORE
 from recbench.planning import Plan
 from recbench.progress import duration
 from recbench.spec.model import LanguageModel, Method, Recommender
 from recbench.spec.request import Request
 from recbench.steps.estimate import Estimates, Outlook
 from recbench.steps.graph import graph, seeds_of
-from recbench.steps.store import Store
+from recbench.steps.remote import store_of
 
 
 def describe_plan(plan: Plan, request: Request, runs: Path) -> str:
@@ -31,7 +30,7 @@ def describe_plan(plan: Plan, request: Request, runs: Path) -> str:
         ("seeds", f"{', '.join(map(str, seeds))}  ({request.origin('seeds')})"),
     ]
     lines = [columns(head), _Printed(plan, request).text()]
-    estimates = Estimates(Store(runs / STORE))
+    estimates = Estimates(store_of(runs))
     graphs = {seed: graph(spec, seed) for seed in seeds}
     outlooks = {look.step.folder: look for look in estimates.outlook(steps.ranked for steps in graphs.values())}
     words = [

@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from recbench import processes
+from recbench.cli.signals import stopping
 from recbench.errors import RecbenchError, Stopped, did_you_mean
+from recbench.memory import RAN_OUT, ran_out
 
 
 class LazyGroup(click.Group):
@@ -56,8 +58,8 @@ class Root(LazyGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            keeps = ctx.invoked_subcommand in ("run", "leaderboard")
-            raise _Interrupted("; finished seeds are kept, the same command continues" if keeps else "") from None
+            keeps = ctx.invoked_subcommand in ("run", "tune", "suite", "diagnose", "leaderboard")
+            raise _Interrupted("; what is finished is kept, the same command continues" if keeps else "") from None
 
     def main(
         self,
@@ -69,7 +71,7 @@ class Root(LazyGroup):
         **extra: Any,
     ) -> Any:
         """Run and leave the process with an exit code: 0, 1 (it failed), 2 (wrong request), 75 (stopped by a
-        signal, goes on when run again) or 130 (interrupted)."""
+        signal, goes on when run again) or 130 (interrupted). Torchrun returns 1 for any code but 0 of its processes."""
 
         def action() -> Any:
             return super(Root, self).main(
@@ -90,7 +92,8 @@ class _Interrupted(click.ClickException):
 
 def _guarded(action: Callable[[], Any]) -> int:
     try:
-        code = action()
+        with stopping():
+            code = action()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
@@ -98,22 +101,41 @@ def _guarded(action: Callable[[], Any]) -> int:
         return _complain(error.format_message(), error.exit_code)
     except click.Abort:
         return _complain("interrupted", 130)
-    except (RecbenchError, Stopped) as error:
+    except Stopped as error:
         return _complain(str(error), error.exit_code)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{(error.strerror or str(error) or type(error).__name__)}.", 1)
-    except Exception as error:
-        if os.environ.get("RECBENCH_DEBUG"):
-            traceback.print_exc()
-            return 1
-        return _complain(
-            f"an unexpected {type(error).__name__} ({error}), which is a bug: RECBENCH_DEBUG=1 shows where.", 1
-        )
+    except SystemExit as error:  # click raises none here, so it is a plugin's or a library's
+        return _complain(f"a plugin or library called sys.exit({error.code!r}), where it should raise an error.", 1)
+    except BaseException as error:
+        return _failed(error)
     return code if isinstance(code, int) else 0
 
 
-def _complain(message: str, code: int) -> int:
-    if processes.is_main():  # the others fail for the same reason
-        click.echo(f"recbench: {' '.join(message.split())}", err=True)
+def _failed(error: BaseException) -> int:
+    """Say what went wrong; returns the exit code."""
+    if processes.lost(error):
+        return _complain(
+            "another process of this run has ended, so this one ends too: run the same command again to go on.", 1, True
+        )
+    if isinstance(error, RecbenchError):
+        return _complain(str(error), error.exit_code)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{(error.strerror or str(error) or type(error).__name__)}.", 1)
+    if ran_out(error):
+        return _complain(f"{RAN_OUT}.", 1)
+    if os.environ.get("RECBENCH_DEBUG"):
+        traceback.print_exception(error)
+        return 1
+    return _complain(
+        f"an unexpected {type(error).__name__} ({error}), which is a bug: RECBENCH_DEBUG=1 shows where.", 1, True
+    )
+
+
+def _complain(message: str, code: int, each: bool = False) -> int:
+    """Print a sentence: once, since the other processes fail for the same reason, unless ``each`` has its own."""
+    if each and processes.world() > 1:
+        message = f"process {processes.number()} of {processes.world()}: {message}"
+    if each or processes.is_main():
+        said = " ".join(message.split())  # what an input carries must not reach the terminal's own language
+        click.echo(f"recbench: {''.join(c if c.isprintable() else chr(0xFFFD) for c in said)}", err=True)
     return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,30 @@ def folder_option(flag: str, default: str, text: str) -> Callable[[_F], _F]:
     return click.option(flag, type=Place(), default=Path(default), show_default=True, help=text)
 
 
+def _use_store(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        from recbench.steps.remote import VARIABLE, opened
+
+        opened(Path(), value)  # says what is wrong with the address
+        before = os.environ.get(VARIABLE)
+        os.environ[VARIABLE] = value
+        ctx.call_on_close(lambda: _restore(VARIABLE, before))
+
+
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+store_option = click.option(
+    "--store",
+    metavar="URL",
+    expose_value=False,
+    callback=_use_store,
+    help="Also keep finished steps at an fsspec address (s3://bucket/folder), for hosts without a shared folder.",
+)
 _OPTIONS = (
     click.option("--model", metavar="NAME", help="Backbone: recbench list backbones."),
     click.option("--loss", metavar="NAME", help="Training loss; default: the backbone's own."),
@@ -59,6 +84,7 @@ _OPTIONS = (
     click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="Any option: recbench describe."),
     click.option("--config", type=Place(), metavar="FILE.yaml", help="Flags by name, options under set."),
     folder_option("--runs", "runs", "Folder of runs."),
+    store_option,
 )
 
 
@@ -100,10 +126,9 @@ def started(workers: Workers | None, runs: Path, reporter: Reporter) -> Iterator
         yield None
         return
     from recbench.cluster.client import cluster
-    from recbench.experiment import STORE
-    from recbench.steps.store import Store
+    from recbench.steps.remote import store_of
 
-    with cluster(workers, Store(runs / STORE), reporter) as found:
+    with cluster(workers, store_of(runs), reporter) as found:
         yield found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from recbench.cli.options import folder_option
 from recbench.errors import RecbenchError, UsageError, did_you_mean
+from recbench.files import read_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,7 @@ def _again(record: RunRecord, path: Path) -> str:
 
     words = shlex.split(record.command)
     try:
-        local = json.loads((path.parent / LOCAL).read_bytes())
+        local = read_json(path.parent / LOCAL)
         places = {"--data-dir": next(iter(local["paths"].get("dataset", {}).values()), None), "--llm": local["llm"]}
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         places = {}

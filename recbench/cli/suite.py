@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from recbench.cli.group import LazyGroup
 from recbench.cli.options import Place, folder_option
 from recbench.cli.text import columns
 from recbench.errors import DataError, RecbenchError, UsageError
+from recbench.files import read_json
 
 if TYPE_CHECKING:
     from recbench.results import RunRecord
@@ -175,7 +175,7 @@ def _places(manifest: Path, records: Path | None, runs: Path) -> dict[str, Path]
     from recbench.pages.records import place_of
 
     try:
-        cells: dict[str, str] = json.loads(manifest.read_bytes())["cells"]
+        cells: dict[str, str] = read_json(manifest)["cells"]
         if not cells:
             raise ValueError("it names no cell")
         places = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recbench.cli.board import board
-from recbench.cli.options import folder_option, started, worker_options
+from recbench.cli.options import folder_option, started, store_option, worker_options
 from recbench.cli.request import flag_of, set_layer
 from recbench.cli.text import columns
 from recbench.errors import RecbenchError, UsageError
@@ -32,6 +32,7 @@ FLAGS = (
     click.option("--device", metavar="auto|cpu|cuda", help="Where to compute."),
     click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of every cell."),
     folder_option("--runs", "runs", "Folder of runs."),
+    store_option,
 )
 
 

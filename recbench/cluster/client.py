@@ -5,20 +5,23 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from recbench import processes
 from recbench.cluster import Workers
-from recbench.cluster.worker import TOPIC, build
-from recbench.errors import RecbenchError, UsageError
+from recbench.cluster.worker import TOPIC, build, busy, named, stop
+from recbench.errors import RecbenchError, Stopped, UsageError
+from recbench.files import scratch
 from recbench.interfaces import Reporter
 from recbench.progress import duration
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 
+PATIENCE = 60.0  # seconds for the checkpoints when a client is asked to stop
 TRIES = 2  # of a step, on different workers where there are several
 _CONFIG = {
     "logging": {"distributed": "critical"},
@@ -51,7 +54,7 @@ class Cluster:
         self.known: set[str] = set()
         self.running: dict[str, tuple[str, str]] = {}
         self._futures: dict[str, Any] = {}
-        self._titles: dict[str, str] = {}
+        self._steps: dict[str, Step] = {}
         self._waiting = as_completed([], loop=client.loop)
         client.subscribe_topic(TOPIC, self._said)
 
@@ -71,9 +74,10 @@ class Cluster:
             self.known |= {one.folder for one in step.closure()}
             return None
         needs = [future for need in step.needs.values() if (future := self._submit(need)) is not None]
-        root, more = self.store.root.resolve(), {"retries": TRIES - 1, "resources": self._resources(step)}
-        future = self.client.submit(build, step, step.folder, root, *needs, key=step.folder, **more)
-        self._futures[step.folder], self._titles[step.folder] = future, step.title
+        place = (self.store.root.resolve(), getattr(self.store, "address", None))
+        more = {"retries": TRIES - 1, "resources": self._resources(step)}
+        future = self.client.submit(build, step, step.folder, place, self.client.id, *needs, key=step.folder, **more)
+        self._futures[step.folder], self._steps[step.folder] = future, step
         self._waiting.add(future)
         return future
 
@@ -86,7 +90,7 @@ class Cluster:
                 self.known.add(future.key)
                 if not reused:
                     self.built[future.key] = seconds
-                    self.reporter.message(f"{self._titles[future.key]}: {duration(seconds)}")
+                    self.reporter.message(f"{named(self._steps[future.key])}: {duration(seconds)}")
             yield future.key
 
     def run(self, steps: Iterable[Step]) -> None:
@@ -107,17 +111,26 @@ class Cluster:
         future = self._futures[key]
         if future.status == "finished":
             return None
+        for need in self._steps[key].needs.values():
+            if need.folder in self._futures and (found := self.problem(need.folder)) is not None:
+                return found
         if future.status != "error":
-            return RecbenchError(f"{self._titles[key]}: the cluster lost it ({future.status}): run again to go on.")
+            return RecbenchError(f"{named(self._steps[key])}: the cluster lost it: run again to go on.")
         error = future.exception()
         if type(error).__name__ == "KilledWorker":
             return RecbenchError(
-                f"{self._titles.get(error.task, error.task)}: {TRIES} workers died while they built it, perhaps for "
-                "want of memory."
+                f"{named(self._steps[key])}: {TRIES} workers died while they built it, perhaps for want of memory."
             )
         if isinstance(error, RecbenchError):
             return error
-        return RecbenchError(f"{self._titles[key]}: {type(error).__name__}: {' '.join(str(error).split())}")
+        return RecbenchError(f"{named(self._steps[key])}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+    def stop(self) -> None:
+        """Have the workers write checkpoints of what they are at, and wait for that."""
+        self.client.run(stop, self.client.id, on_error="ignore")
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and True in self.client.run(busy, self.client.id, on_error="ignore").values():
+            time.sleep(0.1)
 
     def _resources(self, step: Step) -> Mapping[str, float]:
         """What the step asks of a worker, as far as workers say what they have."""
@@ -175,7 +188,12 @@ def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Clus
             raise UsageError(f"--scheduler {workers.scheduler}: no scheduler answers there.") from error
         with client:
             reporter.message(f"cluster: {_words(client)}")
-            yield Cluster(client, store, reporter)
+            found = Cluster(client, store, reporter)
+            try:
+                yield found
+            except (Stopped, KeyboardInterrupt):
+                found.stop()
+                raise
 
 
 @contextmanager
@@ -188,14 +206,14 @@ def _scheduler(workers: Workers) -> Iterator[Any]:
 
     bokeh = importlib.util.find_spec("bokeh") is not None
     board = {"dashboard_address": ":0" if bokeh else None, "dashboard": bokeh}
-    with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
+    with scratch() as folder:
         options = {"host": "127.0.0.1", "port": 0, **board}
-        each = {number: {"cls": Nanny, "options": _worker(workers, number, scratch)} for number in range(workers.count)}
+        each = {number: {"cls": Nanny, "options": _worker(workers, number, folder)} for number in range(workers.count)}
         with SpecCluster(each, {"cls": Scheduler, "options": options}, silence_logs=logging.CRITICAL) as found:
             yield found
 
 
-def _worker(workers: Workers, number: int, scratch: str) -> dict[str, Any]:
+def _worker(workers: Workers, number: int, folder: Path) -> dict[str, Any]:
     """A worker process of this machine: one step at a time, its share of the threads, and GPUs of its own."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = max(cores // workers.count, 1)
@@ -209,7 +227,7 @@ def _worker(workers: Workers, number: int, scratch: str) -> dict[str, Any]:
         "host": "127.0.0.1",
         "nthreads": 1,
         "memory_limit": 0,
-        "local_directory": scratch,
+        "local_directory": str(folder),
         "resources": resources,
         "env": environment,
         "dashboard": False,

@@ -10,17 +10,17 @@ from recbench.errors import RecbenchError, Stopped
 from recbench.interfaces import SilentReporter
 from recbench.process import begin
 from recbench.steps.executor import Serial
-from recbench.steps.store import Store
+from recbench.steps.remote import opened
 
 
 def main(file: str) -> int:
     """Build the step that ``file`` holds; returns the exit code."""
     import cloudpickle
 
-    step, root = cloudpickle.loads(Path(file).read_bytes())
+    step, store = cloudpickle.loads(Path(file).read_bytes())
     try:
         begin(step.machine)
-        Serial(Store(root), SilentReporter()).run([step])
+        Serial(opened(*store), SilentReporter()).run([step])
         processes.leave()
     except (RecbenchError, Stopped) as error:
         if processes.is_main():

@@ -5,30 +5,35 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from recbench.errors import RecbenchError
+from recbench.errors import RecbenchError, Stopped
+from recbench.files import scratch
 from recbench.interfaces import Reporter
 from recbench.process import begin
+from recbench.signals import asked
 from recbench.steps.executor import Serial
+from recbench.steps.remote import opened
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 
 TOPIC = "recbench"
 EVERY = 2.0  # seconds between two events about what is done
+_clients: set[str] = set()  # whose step is being built
+_ended: set[str] = set()  # clients that have left
 _last: list[Serial] = []  # of this process's last step: what it made may be what the next one needs
 
 
-def build(step: Step, folder: str, root: Path, *needs: Any) -> tuple[float, bool]:
+def build(step: Step, folder: str, store: tuple[Path, str | None], client: str, *needs: Any) -> tuple[float, bool]:
     """Build a step; a task of the cluster.
 
     Args:
         step: what to build; its needs are in the store.
         folder: its folder's name as the client knows it.
-        root: of the store, the same folder on every host.
+        store: its folder, the same on every host; or any folder on each of them, and the address behind it.
+        client: whose task it is.
         needs: results of the tasks that had to come first.
 
     Returns:
@@ -36,7 +41,12 @@ def build(step: Step, folder: str, root: Path, *needs: Any) -> tuple[float, bool
 
     Raises:
         RecbenchError: of the step; or this worker runs other code, or sees another store.
+        Stopped: the client leaves; what is under way has written a checkpoint.
     """
+    if client in _ended:
+        raise Stopped("the client has left")
+    asked.clear()
+    _clients.add(client)
     place = f"worker on {socket.gethostname()}"
     try:
         if step.folder != folder:
@@ -44,15 +54,30 @@ def build(step: Step, folder: str, root: Path, *needs: Any) -> tuple[float, bool
                 f"the {place} would build {step.folder} in the place of {folder}: install the same version of "
                 "recbench, its plugins and its libraries everywhere."
             )
-        store = Store(root)
+        found = opened(*store)
         for need in step.needs.values():
-            if store.find(need) is None:
+            if found.find(need) is None:
                 raise RecbenchError(
-                    f"the {place} does not find {need.folder} in {root}: every worker must see the same folder of runs."
+                    f"the {place} does not find {need.folder} in {found.root}: every worker must see the same folder "
+                    "of runs, or use --store."
                 )
-        return _torchrun(step, root) if step.machine and step.machine.processes > 1 else _here(step, store)
+        return _torchrun(step, store) if step.machine and step.machine.processes > 1 else _here(step, found)
     except SystemExit as error:  # of a plugin; Dask would take it for an order to leave
         raise RecbenchError(f"{step.title}: its code called sys.exit({error.code!r}).") from None
+    finally:
+        _clients.discard(client)
+
+
+def stop(client: str) -> None:
+    """Have this worker's step write a checkpoint and end, if it is this client's; begin none of its others."""
+    _ended.add(client)
+    if client in _clients:
+        asked.set()
+
+
+def busy(client: str) -> bool:
+    """Whether this worker is at a step of this client's."""
+    return client in _clients
 
 
 def _here(step: Step, store: Store) -> tuple[float, bool]:
@@ -67,21 +92,26 @@ def _here(step: Step, store: Store) -> tuple[float, bool]:
     return built.seconds, built.reused
 
 
-def _torchrun(step: Step, root: Path) -> tuple[float, bool]:
+def _torchrun(step: Step, store: tuple[Path, str | None]) -> tuple[float, bool]:
     """Build it by several processes on this host, as torchrun starts them."""
     import cloudpickle
 
     assert step.machine is not None
-    with tempfile.TemporaryDirectory(prefix="recbench-") as folder:
-        (place := Path(folder) / "step").write_bytes(cloudpickle.dumps((step, root)))
+    with scratch() as folder:
+        (place := folder / "step").write_bytes(cloudpickle.dumps((step, store)))
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
         command += [str(step.machine.processes), "-m", "recbench.cluster.processes", str(place)]
         done = subprocess.run(command, capture_output=True, text=True)
-    built = Store(root).find(step)
+    built = opened(*store).find(step)
     if built is None:
         said = [line for line in done.stderr.splitlines() if line.startswith("recbench: ")]
         raise RecbenchError(said[0].removeprefix("recbench: ") if said else f"torchrun ended with {done.returncode}.")
     return built.seconds, built.reused
+
+
+def named(step: Step) -> str:
+    """A step's title with the beginning of its key: two cells may have steps of one title."""
+    return f"{step.title} [{step.key[:6]}]"
 
 
 class Events:
@@ -110,7 +140,7 @@ class Events:
         self._send(text=text)
 
     def _send(self, **event: Any) -> None:
-        self._worker.log_event(TOPIC, {"step": self._step.folder, "title": self._step.title, **event})
+        self._worker.log_event(TOPIC, {"step": self._step.folder, "title": named(self._step), **event})
 
 
 _: type[Reporter] = Events

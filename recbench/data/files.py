@@ -207,7 +207,7 @@ def _places(path: Path, header: list[str], columns: Sequence[str], optional: Seq
     """Where each column stands in a row."""
     for name in columns:
         if name not in header:
-            found = ", ".join(header) or "nothing"
+            found = ", ".join(name if len(name) <= 40 else name[:39] + "…" for name in header[:20]) or "nothing"
             raise DataError(f"{path} has no column {name!r}: its first line has {found}.")
     wanted = [*columns, *(name for name in optional if name in header)]
     for name in wanted:

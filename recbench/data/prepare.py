@@ -14,7 +14,7 @@ import numpy as np
 
 from recbench.data.audit import audit
 from recbench.errors import DataError
-from recbench.files import write_atomic
+from recbench.files import read_json, write_atomic
 from recbench.interfaces import DataSource, Reporter
 from recbench.types import Catalog, Sequences, Split
 
@@ -70,7 +70,7 @@ def load_split(folder: Path) -> Split:
     """
     path = folder / "split.json"
     try:
-        texts = json.loads(path.read_bytes())
+        texts = read_json(path)
         catalog = Catalog(tuple(texts["ids"]), tuple(texts["titles"]))
         users, facts, sources = tuple(texts["users"]), texts["facts"], texts["sources"]
         path = folder / "split.npz"

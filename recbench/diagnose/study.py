@@ -18,8 +18,8 @@ from recbench import processes, registry
 from recbench.description import run_id
 from recbench.diagnose import figures
 from recbench.errors import DataError, UsageError
-from recbench.experiment import STORE, ready
-from recbench.files import write_atomic
+from recbench.experiment import ready
+from recbench.files import read_json, write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, plan
 from recbench.spec.model import Method
@@ -27,8 +27,8 @@ from recbench.spec.options import MachineOptions
 from recbench.spec.request import Request
 from recbench.steps.executor import Serial
 from recbench.steps.graph import graph
+from recbench.steps.remote import store_of
 from recbench.steps.step import Step, Work
-from recbench.steps.store import Store
 from recbench.steps.tuned import TunedModel
 from recbench.tuning import validated, validation_score
 
@@ -220,7 +220,7 @@ class Watched(Step):
     def load(self, folder: Path, work: Work, made: Any = None) -> dict[str, Any]:
         """What was recorded."""
         try:
-            found: dict[str, Any] = json.loads((folder / _ROWS).read_bytes())
+            found: dict[str, Any] = read_json(folder / _ROWS)
         except (OSError, ValueError) as error:
             raise DataError(f"{folder / _ROWS} is truncated or damaged: remove its folder and run again.") from error
         return found
@@ -234,7 +234,7 @@ def _training(found: Plan, seed: int) -> TunedModel:
 
 
 def _watched(found: Plan, seed: int, runs: Path, reporter: Reporter) -> dict[str, Any]:
-    step, store = Watched(_training(found, seed)), Store(runs / STORE)
+    step, store = Watched(_training(found, seed)), store_of(runs)
     ready(found.spec, store, [step])
     with store.using(step.closure()):
         watched: dict[str, Any] = Serial(store, reporter).value(step)

@@ -5,14 +5,13 @@ Source: Wang et al., MSL, SIGIR 2025 (https://doi.org/10.1145/3726302.3730041), 
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from recbench.files import scratch
 from recbench.interfaces import Reporter
 from recbench.planning import plan
 from recbench.prompts.trie import Trie
@@ -84,8 +83,8 @@ def tokenized(
     """
     graphs = {name: graph(plan(request).spec, 1) for name, request in requests.items()}
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        serial = Serial(Store(Path(folder)), reporter)
+    with scratch() as folder:
+        serial = Serial(Store(folder), reporter)
         split: Split = serial.value(next(iter(graphs.values())).prepared)
         for name, steps in graphs.items():
             step = steps.steps["trie"]

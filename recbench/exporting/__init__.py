@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from recbench.errors import UsageError
 from recbench.exporting.card import card
+from recbench.files import explained
 from recbench.interfaces import USER
-from recbench.steps.store import explained
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel

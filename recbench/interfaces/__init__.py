@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from recbench.interfaces.backbones import USER, BackbonePlugin, Piece, ScoringBackbone, TextBackbone
 from recbench.interfaces.decoders import Decoder, DecoderPlugin, ScoringDecoder, TextDecoder
-from recbench.interfaces.fitting import Checkpoints, Fit, FitReport, Reporter, Score, SilentReporter, TrainOptions
+from recbench.interfaces.fitting import (
+    Checkpoints,
+    Curves,
+    Fit,
+    FitReport,
+    Reporter,
+    Score,
+    SilentReporter,
+    TrainOptions,
+)
 from recbench.interfaces.losses import Loss, LossPlugin, Positions, PreferenceLoss, ScoringLoss
 from recbench.interfaces.measures import (
     CatalogueMetric,
@@ -44,6 +53,7 @@ __all__ = [
     "BatchSize",
     "CatalogueMetric",
     "Checkpoints",
+    "Curves",
     "DataSource",
     "Decoder",
     "DecoderPlugin",

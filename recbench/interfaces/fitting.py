@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -89,19 +89,32 @@ class Score(float):
 
 @dataclass
 class Checkpoints:
-    """Where the trainings of a step leave what they need to go on after an interruption.
+    """Where the trainings and rankings of a step leave what they need to go on after an interruption.
 
     Attributes:
         folder: named as the step is; made with the first checkpoint.
         minutes: between two checkpoints; 0 writes none.
-        begun: trainings that have begun so far; one after the other, each has a file of its own.
-        seconds: of training in earlier processes that later ones went on from.
+        begun: trainings and rankings that have begun so far; one after the other, each has files of its own.
+        seconds: of work in earlier processes that later ones went on from.
     """
 
     folder: Path
     minutes: float
     begun: int = 0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Where the curves of a training go.
+
+    Attributes:
+        to: ``tensorboard``, ``wandb``, ``mlflow``.
+        folder: named as the step is; made when the training begins.
+    """
+
+    to: tuple[str, ...]
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -114,11 +127,15 @@ class Fit:
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.
         validate: NDCG@10 on the validation sample for the model as it stands, as a :class:`Score`; called after every
-            epoch. None keeps the last epoch (a training that has no ranking yet).
+            epoch, by every process of a training, since they share the work. None keeps the last epoch (a training that
+            has no ranking yet).
         reporter: progress.
         loss: the :class:`ScoringLoss` that a scoring backbone is trained with; None for a method without one.
         lessons: what the method took from its teacher (:meth:`ScoringBackbone.lessons`).
         checkpoints: where the bench's loop keeps checkpoints; None for a training that keeps none.
+        after_epoch: called by the bench's loop with the scores of all epochs so far, in every process, after each
+            validation; it changes nothing that is trained, and may end the training by an exception. None: nobody asks.
+        curves: where the bench's loop sends curves; None for nowhere.
     """
 
     train: TrainOptions
@@ -130,13 +147,17 @@ class Fit:
     loss: Any = None
     lessons: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     checkpoints: Checkpoints | None = None
+    after_epoch: Callable[[Sequence[float]], None] | None = None
+    curves: Curves | None = None
 
 
 @dataclass(frozen=True)
 class FitReport:
     """What a training did: its length, losses and the epoch that validation chose (1-based; 0: not trained).
 
-    ``validation_error`` is the standard error over users of the chosen epoch's validation score.
+    ``validation_error`` is the standard error over users of the chosen epoch's validation score. ``log`` is the course
+    of the training: ``step`` and ``epoch`` with ``loss``, ``learning_rate`` and what the loss watches, or with
+    ``validation`` and ``validation_error``; None stands for a value that is not finite.
     """
 
     steps: int = 0
@@ -148,3 +169,4 @@ class FitReport:
     seconds: float = 0.0
     watched: Mapping[str, float] = field(default_factory=dict)  # the loss's own values at the end (MSL: tau)
     peak_memory_bytes: int = 0
+    log: tuple[Mapping[str, float | None], ...] = ()

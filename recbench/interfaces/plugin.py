@@ -76,7 +76,7 @@ class Plugin:
         if inspect.isabstract(made):
             missing = ", ".join(sorted(getattr(made, "__abstractmethods__", ())))
             raise self.wrong(f"implementation does not define {missing}")
-        if not (isinstance(self.summary, str) and self.summary.strip() and "\n" not in self.summary):
+        if not (isinstance(self.summary, str) and self.summary.strip() and self.summary.isprintable()):
             raise self.wrong(f"summary must be one line of text, not {self.summary!r}")
         if not (isinstance(self.options, type) and issubclass(self.options, Options)):
             raise self.wrong(f"options must be a class derived from recbench.interfaces.Options, not {self.options!r}")

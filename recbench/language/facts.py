@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from recbench.errors import UsageError
-from recbench.files import reason
+from recbench.files import read_json, reason
 from recbench.language import hub
 from recbench.language.fingerprint import fingerprint
 from recbench.spec.llm import TINY
@@ -92,7 +91,7 @@ def refuse_code(said: str, file: Path) -> None:
         UsageError: it does, or is not a JSON object.
     """
     try:
-        found = json.loads(file.read_bytes())
+        found = read_json(file)
     except OSError as error:
         raise UsageError(f"{said}: {file.name} cannot be read: {reason(error)}.") from error
     except (ValueError, RecursionError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import stat
@@ -13,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from recbench.errors import DataError, RecbenchError
-from recbench.files import canonical, digest, reason, sha256_file, write_atomic
+from recbench.files import canonical, digest, read_json, reason, sha256_file, write_atomic
 
 # What nobody reads who loads a model. Every other file counts, known or not.
 UNREAD_FILES = re.compile(r"readme(\..*)?|licen[cs]e(\..*)?|notice(\..*)?|\.git(attributes|ignore)|\.ds_store", re.I)
@@ -65,7 +64,7 @@ def _content(file: Path) -> str:
     place = _cache_place(file)
     if place is not None:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-            kept = json.loads(place.read_bytes())
+            kept = read_json(place)
             if kept["state"] == state and re.fullmatch("[0-9a-f]{64}", kept["sha256"]):
                 return str(kept["sha256"])
     started = time.time()

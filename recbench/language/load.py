@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from recbench.errors import RecbenchError, UsageError
+from recbench.files import scratch
 from recbench.language import hub
 from recbench.language.facts import CONFIGS, refuse_code
 from recbench.language.hub import first_line
 from recbench.spec.llm import PretrainedOptions
 
+MOST_LAYERS = 1000
 SHOWN = 3  # names in a message about weights
 
 
@@ -28,13 +29,13 @@ def convert_gguf(file: str, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     path = Path(file)
-    with TemporaryDirectory(prefix="recbench-") as alone:  # what lies next to the file is not part of it
-        (Path(alone) / path.name).symlink_to(path.resolve())
+    with scratch() as alone:  # what lies next to the file is not part of it
+        (alone / path.name).symlink_to(path.resolve())
         plain: dict[str, Any] = {"gguf_file": path.name, "trust_remote_code": False, "local_files_only": True}
         try:
-            tokenizer = AutoTokenizer.from_pretrained(alone, **plain)
+            tokenizer = AutoTokenizer.from_pretrained(str(alone), **plain)
             model, info = AutoModelForCausalLM.from_pretrained(
-                alone, dtype=torch.float32, output_loading_info=True, **plain
+                str(alone), dtype=torch.float32, output_loading_info=True, **plain
             )
         except ImportError as error:
             raise RecbenchError(
@@ -71,6 +72,7 @@ def load_tokenizer(place: str, commit: str | None = None) -> Any:
     where = _where(place, commit)
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, **where)
+        tokenizer(["a title"])  # what its configuration says is first used here
     except Exception as error:  # hub, network, file and format errors all mean: not loaded
         raise RecbenchError(f"No tokenizer could be loaded from {place!r}: {first_line(error)}.") from error
     if tokenizer.pad_token_id is None:
@@ -100,6 +102,7 @@ def load_pretrained(place: str, commit: str | None, options: PretrainedOptions, 
     extra = _quantised(options, device)
     try:
         config = AutoConfig.from_pretrained(place, **where)
+        _refuse_absurd(config)
         model, info = AutoModelForCausalLM.from_pretrained(
             place,
             config=config,  # else what the file says about attention would win
@@ -153,6 +156,20 @@ def _attention(config: Any) -> str:
 
     kind = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     return "sdpa" if getattr(kind, "_supports_sdpa", True) else "eager"
+
+
+def _refuse_absurd(config: Any) -> None:
+    """Refuse what transformers would build for hours, or fail at in the middle of a training.
+
+    Raises:
+        RecbenchError: more layers than any model has, or a dropout that is not a share.
+    """
+    layers = getattr(config, "num_hidden_layers", 0)
+    if isinstance(layers, int) and layers > MOST_LAYERS:
+        raise RecbenchError(f"its config.json asks for {layers:,} layers, and at most {MOST_LAYERS:,} are built")
+    for name, value in config.to_dict().items():
+        if "drop" in name and isinstance(value, int | float) and not 0 <= value < 1:
+            raise RecbenchError(f"its config.json says {name}={value}, which is not a share from 0 to below 1")
 
 
 def _quantised(options: PretrainedOptions, device: str) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from recbench.errors import DataError, RecbenchError, short
 from recbench.prompts.templates import Template
 from recbench.prompts.trie import Trie
-from recbench.types import PAD, Catalog, Histories
+from recbench.types import PAD, Catalog, Histories, Longs
 
 USER_TOKEN = -1  # the piece that interfaces.USER names
 MAX_TITLE_TOKENS = 1024  # memory grows with it in training and search; the longest of Toy has 169 with SmolLM2's
@@ -96,6 +98,11 @@ class Encoder:
     def prompts(self, cases: Histories) -> list[list[int]]:
         """Token ids of each case's prompt; a beginning-of-text token first where the tokenizer puts one."""
         return [prompt.ids for prompt in self.read(cases)]
+
+    def prompt_lengths(self, cases: Histories) -> Longs:
+        """[N] tokens of each case's prompt; adds no tokens of cases to the model, unlike reading them does."""
+        plain = self if self.case_rows is None else replace(self, case_rows=lambda cases: 0)
+        return np.array([len(ids) for ids in plain.prompts(cases)], np.int64)
 
     def read(self, cases: Histories) -> list[Prompt]:
         """Each case's prompt, with the places of its titles.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from recbench.errors import DataError
-from recbench.files import canonical, digest, reason, sweep_temporaries, write_atomic
+from recbench.files import canonical, digest, read_regular, reason, sweep_temporaries, write_atomic
 from recbench.results.packing import declared_bytes
 from recbench.results.record import FORMAT, RunRecord
 from recbench.results.upgrade import upgraded
@@ -121,15 +119,8 @@ def read(path: Path) -> RunRecord:
 
 
 def _content(path: Path) -> bytes:
-    def opened(name: str, flags: int) -> int:
-        # a FIFO without a writer would block an ordinary open for ever
-        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
-
     try:
-        with open(path, "rb", opener=opened) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise DataError(f"{path} is not a regular file, as a record is")
-            return file.read(MAX_FILE + 1)
+        return read_regular(path, MAX_FILE + 1)
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder, and a record is a file") from error
     except OSError as error:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Search = Callable[[Sequence[Sequence[int]], Sequence[set[int]]], list[list[tuple[float, int]]]]
 """Prompts and forbidden items to each user's items: (score, item), best first."""
-MOST = 1024  # users at a time on CUDA: beyond that only memory grows
+MOST = 256  # users at a time on CUDA: the bench ranks no more of them in one chunk
 
 
 def rank(

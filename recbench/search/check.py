@@ -11,7 +11,15 @@ from recbench.types import PAD, Histories, Ranking
 ROWS = 4096  # cases compared with their histories at a time: bounds memory
 
 
-def checked(ranking: Ranking, cases: Histories, depth: int, items: int, exclude_history: bool, who: str) -> Ranking:
+def checked(
+    ranking: Ranking,
+    cases: Histories,
+    depth: int,
+    items: int,
+    exclude_history: bool,
+    who: str,
+    numbers: npt.NDArray[np.integer] | None = None,
+) -> Ranking:
     """``ranking`` with int32 items and float32 scores, if it is one of ``cases``.
 
     Args:
@@ -21,6 +29,7 @@ def checked(ranking: Ranking, cases: Histories, depth: int, items: int, exclude_
         items: size of the catalogue.
         exclude_history: whether items of the history were to be left out.
         who: names the plugin: ``decoder 'mine' of my-dist 0.1``.
+        numbers: [N] what each case is called where a sentence names one; from 0 on by default.
 
     Raises:
         RecbenchError: it is not [N, depth] distinct items of the catalogue and descending scores, ``PAD`` and -inf
@@ -31,6 +40,7 @@ def checked(ranking: Ranking, cases: Histories, depth: int, items: int, exclude_
     found, scores, shape = ranking.items, ranking.scores, (len(cases), depth)
     _check_arrays(found, scores, shape, who)
     scores = scores.astype(np.float32)
+    called = np.arange(len(cases)) if numbers is None else numbers
     empty = found == PAD
     ordered = np.sort(found, axis=1)
     with np.errstate(invalid="ignore"):
@@ -45,13 +55,16 @@ def checked(ranking: Ranking, cases: Histories, depth: int, items: int, exclude_
         (rising, "scores that do not descend"),
     ]
     for wrong, what in faults:
-        _refuse(wrong.any(axis=1), what, who)
+        _refuse(wrong.any(axis=1), what, who, called)
     if exclude_history:
-        _refuse(_shown_before(found, cases.history), "an item of the history, which was to be left out", who)
+        _refuse(_shown_before(found, cases.history), "an item of the history, which was to be left out", who, called)
     share = ranking.invalid_share
     if share is not None and not 0 <= share <= 1:
         raise RecbenchError(f"{_upper(who)} returned {share} as invalid_share, where a share from 0 to 1 is needed.")
-    return Ranking(found.astype(np.int32), scores, None if share is None else float(share))
+    if (count := ranking.generated) is not None and (not isinstance(count, int | np.integer) or count < 0):
+        raise RecbenchError(f"{_upper(who)} returned {count!r} as generated, where a number of titles is needed.")
+    share = None if share is None else float(share)
+    return Ranking(found.astype(np.int32), scores, share, None if count is None else int(count))
 
 
 def _check_arrays(items: object, scores: object, shape: tuple[int, int], who: str) -> None:
@@ -77,9 +90,9 @@ def _shown_before(items: npt.NDArray[np.integer], history: npt.NDArray[np.intege
     return found
 
 
-def _refuse(wrong: npt.NDArray[np.bool_], what: str, who: str) -> None:
+def _refuse(wrong: npt.NDArray[np.bool_], what: str, who: str, called: npt.NDArray[np.integer]) -> None:
     if wrong.any():
-        raise RecbenchError(f"{_upper(who)} returned {what}, case {int(wrong.argmax())}.")
+        raise RecbenchError(f"{_upper(who)} returned {what}, case {int(called[wrong].min())}.")
 
 
 def _upper(who: str) -> str:

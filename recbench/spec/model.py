@@ -14,7 +14,7 @@ from recbench.errors import RecbenchError
 from recbench.files import digest, sha256_path
 from recbench.interfaces import Options, Signal
 from recbench.spec.llm import TINY, PretrainedOptions, TinyOptions, options_of
-from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget, Tuning
+from recbench.spec.options import EvaluateOptions, MachineOptions, Search, TrainBudget, Tuning
 
 
 def path_options(options: type[Options]) -> tuple[str, ...]:
@@ -285,7 +285,7 @@ class Spec(_Part):
     recommender: Recommender
     evaluate: EvaluateOptions
     machine: MachineOptions
-    tuning: Tuning | None = None
+    tuning: Tuning | Search | None = None
 
     def spec_hash(self) -> str:
         """16 hex digits over the canonical JSON."""

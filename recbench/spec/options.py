@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recbench.interfaces import Options, TrainOptions
+
+
+def _listed(value: object) -> object:
+    return () if value == "none" else (value,) if isinstance(value, str) else value
+
+
+ReportTo = Annotated[tuple[Literal["tensorboard", "wandb", "mlflow"], ...], BeforeValidator(_listed)]
+"""The type of an option that is a tracker of experiments, ``none``, or a list of trackers."""
 
 
 class TrainBudget(TrainOptions):
@@ -26,11 +34,17 @@ class TrainBudget(TrainOptions):
         description="which titles of a window are training targets: the last, or all but the first, each predicted "
         "from the titles before it",
     )
+    report_to: ReportTo = Field(
+        (),
+        exclude=True,  # as checkpoint_minutes
+        description="where curves of the training go, next to training.jsonl: one of these, or a list of them",
+    )
     checkpoint_minutes: float = Field(
         10.0,
         ge=0,
         exclude=True,  # it changes no result, so it is not part of a spec or of a step's key
-        description="minutes between two checkpoints of a training, from which an interrupted one goes on; 0: none",
+        description="minutes between two checkpoints of a training, or of the model's ranking, from which an "
+        "interrupted one goes on; 0: none",
     )
 
 
@@ -52,7 +66,7 @@ class MachineOptions(Options):
 
     device: Literal["cpu", "cuda"] = Field("cpu", description="where models are trained and decoded")
     threads: int = Field(2, ge=1, description="CPU threads, over all processes together")
-    processes: int = Field(1, ge=1, description="processes that share the training, as torchrun started them")
+    processes: int = Field(1, ge=1, description="processes that share training and ranking, as torchrun started them")
 
 
 class Tuning(BaseModel):
@@ -63,6 +77,42 @@ class Tuning(BaseModel):
     grid: dict[str, list[Any]]
     seed: int
     trials: int
+
+    @property
+    def tried(self) -> dict[str, str | list[Any]]:
+        """The options that it chose, with the values that were tried."""
+        return dict(self.grid)
+
+
+class Search(BaseModel):
+    """How options were sampled and chosen on validation.
+
+    Attributes:
+        space: option -> ``LOW..HIGH`` or ``LOW..HIGH:log``, or the list of its categories.
+        sampler: proposes the values of each trial.
+        pruner: ends a training whose validation scores fall behind those of earlier trials.
+        seed: of the sampler and of every trial.
+        trials: how many there were.
+        pruned: how many of them the pruner ended.
+        diverged: how many of them ended because a number was not finite.
+        choice: which trial was taken. A sampled space has no order of preference, so it is the best.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    space: dict[str, str | list[Any]]
+    sampler: Literal["tpe", "random", "gp"]
+    pruner: Literal["median", "none"]
+    seed: int = Field(ge=0, lt=2**32)
+    trials: int = Field(ge=1)
+    pruned: int = 0
+    diverged: int = 0
+    choice: Literal["best"] = "best"
+
+    @property
+    def tried(self) -> dict[str, str | list[Any]]:
+        """The options that it chose, with the values that could be tried."""
+        return dict(self.space)
 
 
 # epochs and windows of a preset: models that read text, models that score items, preferences after a first tuning

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from recbench.errors import UsageError, did_you_mean
-from recbench.spec.options import Tuning
+from recbench.errors import UsageError, did_you_mean, short
+from recbench.spec.options import Search, Tuning
 
 BUDGET = {"epochs": "epochs", "train_samples": "samples", "batch_size": "batch_size"}
 """Flags that stand for an option of every model that the run trains, and the name of that option."""
@@ -80,7 +80,7 @@ class Request(BaseModel):
     train_samples: Annotated[int, Field(ge=0, strict=True)] | None = None
     batch_size: _Count | None = None
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, alias=SET)
-    tuning: Tuning | None = Field(None, exclude=True)
+    tuning: Tuning | Search | None = Field(None, exclude=True)
     origins: dict[str, str] = Field(default_factory=dict, exclude=True)
 
     def origin(self, name: str, default: str = "default") -> str:
@@ -145,7 +145,7 @@ def combine(layers: Iterable[Layer]) -> Request:
                 continue
             if name not in FLAGS:
                 raise UsageError(
-                    f"{layer.origin(key)}: unknown key {str(key)!r}: {did_you_mean(str(key), (*FLAGS, SET))}"
+                    f"{layer.origin(str(key))}: unknown key {short(str(key))}: {did_you_mean(str(key), (*FLAGS, SET))}"
                 )
             if value is None:
                 values.pop(name, None)

@@ -12,20 +12,25 @@ from typing import Any
 import numpy as np
 
 from recbench.errors import DataError
+from recbench.files import read_json
 from recbench.interfaces import FitReport
 from recbench.memory import peak_memory_bytes
 from recbench.types import Ranking
 
-MODEL, REPORT, RANKING = "model.safetensors", "report.json", "ranking.npz"
+MODEL, REPORT, LOG, RANKING = "model.safetensors", "report.json", "training.jsonl", "ranking.npz"
 
 
 def save_model(folder: Path, arrays: Mapping[str, Any], report: FitReport, device: str) -> None:
-    """A model's arrays, and what its training said, with the most memory that this process has used so far."""
+    """A model's arrays, what its training said, with the most memory that this process has used, and its course."""
     from safetensors.numpy import save_file
 
     save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, folder / MODEL)
     report = replace(report, peak_memory_bytes=peak_memory_bytes(device))
-    (folder / REPORT).write_text(json.dumps(asdict(report)))
+    said = asdict(report)
+    log = said.pop("log")
+    (folder / REPORT).write_text(json.dumps(said))
+    if log:
+        (folder / LOG).write_text("".join(json.dumps(line, allow_nan=False) + "\n" for line in log))
 
 
 def load_model(folder: Path) -> dict[str, Any]:
@@ -50,7 +55,7 @@ def load_report(folder: Path) -> FitReport:
         DataError: truncated or damaged.
     """
     try:
-        saved = json.loads((folder / REPORT).read_text())
+        saved = read_json(folder / REPORT)
         losses = tuple((int(step), float(loss)) for step, loss in saved.pop("losses"))
         return FitReport(**{**saved, "validation": tuple(saved["validation"])}, losses=losses)
     except (OSError, ValueError, KeyError, TypeError) as error:

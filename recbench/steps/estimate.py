@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from recbench.errors import DataError
-from recbench.files import canonical
+from recbench.files import canonical, read_json
 from recbench.steps.step import Step
 from recbench.steps.store import META, Store
 
@@ -78,7 +77,7 @@ class Estimates:
         found: dict[str, list[float]] = {}
         for path in sorted(self.store.root.glob(f"*/{META}")):
             try:
-                meta: dict[str, Any] = json.loads(path.read_bytes())
+                meta: dict[str, Any] = read_json(path)
                 name = canonical([meta["kind"], meta["pace"]["like"]])
                 found.setdefault(name, []).append(float(meta["seconds"]) / float(meta["pace"]["amount"]))
             except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from recbench import processes, registry
+from recbench.files import scratch
 from recbench.interfaces import Checkpoints, Reporter
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
+
+CURVES = "logs"
 
 
 class Executor(Protocol):
@@ -32,10 +35,17 @@ class Serial:
         store: where finished steps are.
         reporter: progress.
         again: build, once in this executor's life, what is there already.
+        watcher: called with a step and its validation scores so far, after each epoch of a training.
     """
 
-    def __init__(self, store: Store, reporter: Reporter, again: bool = False) -> None:
-        self.store, self.reporter, self.again = store, reporter, again
+    def __init__(
+        self,
+        store: Store,
+        reporter: Reporter,
+        again: bool = False,
+        watcher: Callable[[Step, Sequence[float]], None] | None = None,
+    ) -> None:
+        self.store, self.reporter, self.again, self.watcher = store, reporter, again, watcher
         self.done: dict[str, Built] = {}
         self._values: dict[str, Any] = {}
         self._made: dict[str, Any] = {}
@@ -87,9 +97,19 @@ class Serial:
         found = self._checkpoints[step.folder] = Checkpoints(self.store.checkpoints(step), minutes)
         return found
 
+    def after_epoch(self, step: Step, scores: Sequence[float]) -> None:
+        """See :class:`recbench.steps.step.Work`."""
+        if self.watcher is not None:
+            self.watcher(step, scores)
+
+    def curves(self, step: Step) -> Path:
+        """See :class:`recbench.steps.step.Work`."""
+        return self.store.root.parent / CURVES / step.folder
+
     def _load(self, step: Step) -> Any:
         self._ensure(step)
-        return step.load(self.path(step), self, self._made.pop(step.folder, None))
+        with _blamed(step):
+            return step.load(self.path(step), self, self._made.pop(step.folder, None))
 
     # ---- building ---------------------------------------------------------------------------------------------
 
@@ -116,7 +136,7 @@ class Serial:
 
         def fill(folder: Path) -> None:
             step.code.pin()
-            with registry.blamed((method.kind, method.plugin_name) for method in step.methods):
+            with _blamed(step):
                 self._made[step.folder] = step.build(folder, self)
 
         def before() -> float:
@@ -134,6 +154,11 @@ class Serial:
             built = store(lambda building: processes.once(lambda: building))
             return processes.once(lambda: built)
         if processes.once(lambda: None):
-            with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
-                fill(Path(scratch))
+            with scratch() as folder:
+                fill(folder)
         return processes.once(lambda: None)
+
+
+def _blamed(step: Step) -> AbstractContextManager[None]:
+    """While a step's plugins work: their mistakes are named after them."""
+    return registry.blamed((method.kind, method.plugin_name) for method in step.methods)

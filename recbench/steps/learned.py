@@ -77,8 +77,9 @@ class Learned(RecommenderStep):
         model, backbone = bare(self.recommender, self.setting, self.needs, work)
         model.lm.to(self.setting.machine.device).eval()
         split = work.value(self.needs["prepare"])
-        minutes = self.recommender.first_budget.checkpoint_minutes
-        fit = self.setting.fit(NOTHING.model_copy(update={"checkpoint_minutes": minutes}), None, work, self)
+        own = self.recommender.first_budget
+        kept = {name: getattr(own, name) for name in ("checkpoint_minutes", "report_to")}
+        fit = self.setting.fit(NOTHING.model_copy(update=kept), None, work, self)
         report = backbone.learn(split, lambda texts: text_means(model, texts), fit)
         save_model(folder, backbone.state(), report, self.setting.machine.device)
 

@@ -14,7 +14,7 @@ from recbench.interfaces import FitReport
 from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import mixed_need
-from recbench.steps.setting import NOTHING, RecommenderStep, training_windows
+from recbench.steps.setting import NOTHING, RecommenderStep, checkpoint_minutes, training_windows
 from recbench.steps.step import Step, Work
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ class _Teacher:
         self, step: LessonsTaken, work: Work, windows: Sequences, taught: list[tuple[Sequences, bool]]
     ) -> None:
         self._step, self._work, self._windows, self._taught = step, work, windows, taught
+        self._place = work.checkpoints(step, checkpoint_minutes(step.recommender))
 
     @property
     def model(self) -> Any:
@@ -124,4 +125,4 @@ class _Teacher:
         """The best ``depth`` items of each case, by the teacher's own decoder."""
         reporter.begin(f"teacher ranks {len(cases)} training windows", len(cases))
         items = len(self._work.value(self._step.needs["prepare"]).catalog)
-        return self._step.setting.rank(self._step._decoder, self.model, cases, depth, reporter, items)
+        return self._step.setting.rank(self._step._decoder, self.model, cases, depth, reporter, items, self._place)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from recbench.steps.artefacts import REPORT, load_ranking, save_ranking
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import mixed_need
-from recbench.steps.setting import RecommenderStep
+from recbench.steps.setting import RecommenderStep, checkpoint_minutes
 from recbench.steps.step import Step, Work
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Ranked(RecommenderStep):
 
     kind = "ranking"
     phase = "decoding"
+    together = True
 
     @property
     def title(self) -> str:
@@ -75,7 +76,10 @@ class Ranked(RecommenderStep):
         cases = self.cases(split)
         depth = self.setting.evaluate.depth if self.part == "test" else 10
         work.reporter.begin(self.title, len(cases))
-        found = self.setting.rank(self.decoder, model, cases.histories(), depth, work.reporter, len(split.catalog))
+        place, items = work.checkpoints(self, checkpoint_minutes(self.recommender)), len(split.catalog)
+        found = self.setting.rank(
+            self.decoder, model, cases.histories(), depth, work.reporter, items, place, shared=True
+        )
         save_ranking(folder, found)
         shutil.copyfile(work.path(self.model) / REPORT, folder / REPORT)  # a record needs it, whatever is pruned
         return found

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from recbench import registry
 from recbench.data.split import cap_per_user, subsample, training_sample
 from recbench.evaluation.ranks import ndcg, standard_error
-from recbench.interfaces import Fit, Reporter, Score, TrainOptions
+from recbench.interfaces import Checkpoints, Curves, Fit, Reporter, Score, TrainOptions
 from recbench.search.check import checked
+from recbench.search.chunks import SIZE, Task, prompt_order, ranked
 from recbench.spec.model import DataSet, Decoder, Recommender
 from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
 from recbench.steps.step import Step
@@ -57,30 +61,49 @@ class Setting:
         return subsample(windows, options.validation_cases)
 
     def rank(
-        self, decoder: Decoder, model: Any, cases: Histories, depth: int, reporter: Reporter, items: int
+        self,
+        decoder: Decoder,
+        model: Any,
+        cases: Histories,
+        depth: int,
+        reporter: Reporter,
+        items: int,
+        place: Checkpoints | None = None,
+        shared: bool = False,
     ) -> Ranking:
         """The best ``depth`` of ``items`` items for each case, checked.
 
+        Args:
+            decoder, model: who ranks.
+            cases, depth: see :meth:`recbench.interfaces.Decoder.rank`.
+            reporter: progress.
+            items: size of the catalogue.
+            place: where finished chunks are kept; None for a ranking that begins again when it is interrupted.
+            shared: every process of the run takes part, and gets the whole ranking.
+
         Raises:
             RecbenchError: what the decoder returned is not a ranking; names it.
+            Stopped: a signal, where chunks are kept.
         """
         excluded = self.evaluate.history == "excluded"
-        found = decoder.make().rank(model, cases, depth, excluded, reporter)
-        return checked(
-            found,
+        who = f"decoder {decoder.name!r} of {registry.origin('decoder', decoder.name)}"
+        signal, made = decoder.plugin.signal, decoder.make()  # one instance for all chunks: it may keep what they share
+        task = Task(
             cases,
+            prompt_order(model, cases) if signal == "text" else np.arange(len(cases)),
+            SIZE[signal],
             depth,
-            items,
-            excluded,
-            f"decoder {decoder.name!r} of {registry.origin('decoder', decoder.name)}",
+            rank=lambda part, progress: made.rank(model, part, depth, excluded, progress),
+            check=lambda found, rows: checked(found, cases.take(rows), depth, items, excluded, who, rows),
         )
+        return ranked(task, reporter, place, shared)
 
     def validation(self, recommender: Recommender, model: Any, split: Split, work: Work) -> Callable[[], Score]:
-        """NDCG@10 of ``model``, as it stands when called, on the validation sample."""
+        """NDCG@10 of ``model``, as it stands when called, on the validation sample; every process has to call it."""
         cases, decoder, quiet = self.validation_cases(split), validation_decoder(recommender), Quiet(work.reporter)
 
         def validate() -> Score:
-            ranking = self.rank(decoder, model, cases.histories(), 10, quiet, len(split.catalog))
+            ranking = self.rank(decoder, model, cases.histories(), 10, quiet, len(split.catalog), shared=True)
             gains = ndcg(ranking.target_ranks(cases.target))
             return Score(gains.mean(), standard_error(gains, cases.users))
 
@@ -94,6 +117,8 @@ class Setting:
             **budget.model_dump(exclude=set(TrainBudget.model_fields) - set(TrainOptions.model_fields))
         )
         machine, more["checkpoints"] = self.machine, work.checkpoints(step, budget.checkpoint_minutes)
+        more["after_epoch"] = partial(work.after_epoch, step)
+        more["curves"] = Curves(budget.report_to, work.curves(step)) if budget.report_to else None
         return replace(Fit(options, self.seed, machine.device, machine.threads, validate, work.reporter), **more)
 
 
@@ -118,6 +143,11 @@ def validation_decoder(recommender: Recommender) -> Decoder:
 def training_windows(split: Split, budget: TrainBudget) -> Sequences:
     """The windows that a budget is spent on."""
     return training_sample(split, budget.samples, budget.stride)
+
+
+def checkpoint_minutes(recommender: Recommender) -> float:
+    """Minutes between two checkpoints of a recommender's ranking: those of its training, or the default."""
+    return (recommender.train or NOTHING).checkpoint_minutes
 
 
 def work_of(budget: TrainBudget | None) -> float:

@@ -6,9 +6,8 @@ result is part of its name, and steps that two experiments share have one name.
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -46,7 +45,13 @@ class Work(Protocol):
         """What a finished step gives, for the caller alone, who may change it."""
 
     def checkpoints(self, step: Step, minutes: float) -> Checkpoints:
-        """Where the trainings of a step that is being built leave checkpoints."""
+        """Where the trainings and rankings of a step that is being built leave checkpoints."""
+
+    def after_epoch(self, step: Step, scores: Sequence[float]) -> None:
+        """Hear the validation scores so far of a step that is being trained; an exception ends the training."""
+
+    def curves(self, step: Step) -> Path:
+        """The folder for the curves of a step's training, where some are asked for."""
 
 
 class Step(ABC):
@@ -129,7 +134,7 @@ class Step(ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """What it was made of, nothing that was computed: another process finds the key of its own code."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {k: v for k, v in vars(self).items() if not isinstance(getattr(type(self), k, None), cached_property)}
 
     def closure(self) -> Iterator[Step]:
         """The steps that it needs, directly or not, then itself; each once, needs first."""

@@ -1,15 +1,14 @@
 """Finished steps in a folder that several processes, and several hosts, may share.
 
 Layout under the root: ``<kind>-<key>/`` finished steps, each with its ``step.json``; ``.partial/`` steps that are being
-built; ``.checkpoints/<kind>-<key>/`` what an interrupted training goes on from; ``.locks/`` one lock file for each
-step; ``.live/`` what running processes use. Only a rename moves a step from the
-second to the first, so kill -9 leaves nothing under a final name, and the next ``sweep`` removes what it left.
+built; ``.checkpoints/<kind>-<key>/`` what an interrupted training or ranking goes on from; ``.locks/`` one lock file
+for each step; ``.live/`` what running processes use. Only a rename moves a step from the second to the first, so
+kill -9 leaves nothing under a final name, and the next ``sweep`` removes what it left.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -26,7 +25,7 @@ from filelock import FileLock, Timeout
 
 import recbench
 from recbench.errors import DataError, RecbenchError
-from recbench.files import alive, reason, sha256_file, sweep_temporaries, sync, write_atomic
+from recbench.files import alive, explained, read_json, sha256_file, sweep_temporaries, sync, write_atomic
 from recbench.memory import peak_memory_bytes
 from recbench.results import environment
 from recbench.steps.step import IDENTITY, Step, key_of
@@ -159,7 +158,7 @@ class Store:
         return Built.of(final, meta, False)
 
     def checkpoints(self, step: Step) -> Path:
-        """Where the trainings of an unfinished step leave checkpoints: kept until it is finished, or pruned."""
+        """Where an unfinished step's trainings and rankings leave checkpoints: kept until it is finished, or pruned."""
         return self.root / CHECKPOINTS / step.folder
 
     def _check_files(self, path: Path, meta: dict[str, Any]) -> None:
@@ -206,17 +205,17 @@ class Store:
             for path in sorted((self.root / CHECKPOINTS).glob("*/")):
                 removed += sweep_temporaries(path)
                 if (self.root / path.name).exists():  # finished, and killed before it could remove them
-                    removed += self._sweep_finished(path)
+                    removed += self.drop_checkpoints(path.name)
         return removed + sweep_temporaries(self.root)
 
-    def _sweep_finished(self, path: Path) -> list[Path]:
-        """Remove the checkpoints of a finished step, unless a process is building it again at this moment."""
-        try:
-            with FileLock(self.root / LOCKS / f"{path.name}.lock").acquire(blocking=False):
+    def drop_checkpoints(self, name: str) -> list[Path]:
+        """Remove the checkpoints of a step, by its folder's name, unless a process is building it at this moment."""
+        path = self.root / CHECKPOINTS / name
+        if path.is_dir():
+            with contextlib.suppress(Timeout), FileLock(self.root / LOCKS / f"{name}.lock").acquire(blocking=False):
                 shutil.rmtree(path, ignore_errors=True)
-        except Timeout:
-            return []
-        return [path]
+                return [path]
+        return []
 
     @contextmanager
     def using(self, steps: Iterable[Step]) -> Iterator[None]:
@@ -228,6 +227,16 @@ class Store:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """A folder for this process while the block runs; what a killed process leaves is swept."""
+        path = self.root / PARTIAL / _owned(name)
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _locked(self, name: str, reporter: Messages | None) -> Iterator[None]:
@@ -253,7 +262,7 @@ def read_meta(path: Path) -> dict[str, Any]:
         DataError: it says nothing readable, an older recbench made it, or it is not what its folder's name says.
     """
     try:
-        meta: dict[str, Any] = json.loads((path / META).read_bytes())
+        meta: dict[str, Any] = read_json(path / META)
         if meta["format"] != FORMAT:
             raise DataError(f"the stored step {path} was made by another version of recbench; {_REMEDY}.")
         key = key_of({name: meta[name] for name in IDENTITY})
@@ -295,21 +304,3 @@ def _files(folder: Path) -> list[Path]:
 
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
     return tuple((s.st_size, s.st_mtime_ns) for s in (path.stat() for path in _files(folder)))
-
-
-@contextmanager
-def explained(doing: str) -> Iterator[None]:
-    """Turns the system's refusals, also those wrapped by a library's own error, into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise RecbenchError(f"{doing} failed: {where}{reason(error)}") from error
-    except RecbenchError:
-        raise
-    except Exception as error:
-        # safetensors and torch report a full disk as an error of their own, with the system's words inside
-        if os.strerror(errno.ENOSPC) in str(error):
-            full = reason(OSError(errno.ENOSPC, ""))
-            raise RecbenchError(f"{doing} failed: {full}") from error
-        raise

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbench.files import scratch
 from recbench.interfaces import Options, TextBackbone
 from recbench.testing.data import TitlesOnly, tiny_split
 from recbench.types import Split
@@ -40,9 +39,9 @@ def tiny_text_model(
 
     split = split or tiny_split()
     backbone = backbone or TitlesOnly(Options())
-    with tempfile.TemporaryDirectory(prefix="recbench-") as folder:
-        tiny.train_tokenizer(split.catalog.titles, 300, Path(folder))
-        tokenizer = load_tokenizer(folder)
+    with scratch() as folder:
+        tiny.train_tokenizer(split.catalog.titles, 300, folder)
+        tokenizer = load_tokenizer(str(folder))
     seed_everything(seed, "tiny text model")
     lm = tiny.build(TinyOptions(vocabulary=300, hidden=32, layers=2, heads=2, intermediate=64), tokenizer)
     vocabulary = lm.get_input_embeddings().num_embeddings

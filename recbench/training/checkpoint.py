@@ -10,12 +10,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import signal
-import threading
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +24,12 @@ from recbench.errors import RecbenchError, Stopped
 from recbench.files import writing
 from recbench.interfaces import Checkpoints, Fit, Resumable
 from recbench.seeds.everything import generators, restore_generators
+from recbench.signals import Signals
 from recbench.training.devices import process, processes, sum_over_devices
 from recbench.training.plain import Unplain, packed, unpacked
 from recbench.training.watch import Watch
 
-FORMAT = 1
-SIGNALS = ("SIGTERM", "SIGUSR1")  # the second is Slurm's warning before its time limit, and unknown to Windows
+FORMAT = 2
 _KEYS = {"format", "step", "purpose", "trained", "optimizer", "scheduler", "state", "over", "logged", "seconds", "own"}
 
 
@@ -48,6 +45,7 @@ class Keeper(TrainerCallback):
         parts: what else training changes, by name.
 
     Attributes:
+        signals: ask for a checkpoint, and for the end.
         found: the checkpoint to go on from, as it was read; None for a training that begins.
     """
 
@@ -67,29 +65,11 @@ class Keeper(TrainerCallback):
         self.trainer: Any = None
         self.before, self.begun = 0.0, time.perf_counter()
         self._last = time.monotonic()
-        self._signalled = self._stopping = self._over = self._told = False
+        self.signals = Signals()
+        self._stopping = self._over = self._told = False
         self.found = self._read()
 
     # ---- when -----------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """While the block runs the first signal asks for a checkpoint; a second one does what it always did."""
-        before: dict[int, Any] = {}
-
-        def note(number: int, frame: Any) -> None:
-            self._signalled = True
-            signal.signal(number, before[number])
-
-        if threading.current_thread() is threading.main_thread():  # Python refuses it elsewhere
-            for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
-                before[number] = signal.getsignal(number) or signal.SIG_DFL
-                signal.signal(number, note)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Trainer has just set to zero what it had added up since the last logged loss."""
@@ -119,9 +99,9 @@ class Keeper(TrainerCallback):
         """Whether every process writes a checkpoint now: it is time by the first one's clock, or one got a signal."""
         due = process() == 0 and time.monotonic() - self._last >= 60 * self.place.minutes
         if processes() == 1:
-            self._stopping = self._signalled
+            self._stopping = self.signals.noted
         else:
-            votes = torch.tensor([float(self._signalled), float(due)], device=self.trainer.args.device)
+            votes = torch.tensor([float(self.signals.noted), float(due)], device=self.trainer.args.device)
             stopping, due = (bool(vote) for vote in sum_over_devices(votes).tolist())
             self._stopping = stopping
         return self._stopping or due

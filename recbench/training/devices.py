@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,20 +19,11 @@ def process() -> int:
 
 
 def same_everywhere(value: Callable[[], float]) -> float:
-    """The first process's value, or its error, on every process: one decides, or replicas would part."""
-    if not _several():
-        return value()
-    box: list[Any] = [0.0, None]
-    if torch.distributed.get_rank() == 0:
-        try:
-            box[0] = value()
-        except Exception as error:  # handed to every process, which would otherwise wait for ever
-            box[1] = error
-    torch.distributed.broadcast_object_list(box)
-    if box[1] is not None:
-        raise box[1]
-    found: float = box[0]
-    return found
+    """The first process's value on every process, which all compute it: one decides, or replicas would part."""
+    box = [value()]
+    if _several():
+        torch.distributed.broadcast_object_list(box)
+    return box[0]
 
 
 def sum_over_devices(value: Tensor) -> Tensor:

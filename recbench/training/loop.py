@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,9 +13,11 @@ from torch.utils.data import Dataset
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from recbench.errors import RecbenchError
+from recbench.files import scratch
 from recbench.interfaces import Fit, FitReport, Resumable
 from recbench.seeds import child_seed
 from recbench.seeds.everything import seed_everything
+from recbench.training import curves
 from recbench.training.checkpoint import Keeper
 from recbench.training.devices import processes
 from recbench.training.order import LikeLengths
@@ -57,23 +58,24 @@ def fit(
         parts: what training changes next to ``module``, by name, such as the loss; without it there are no checkpoints.
 
     Raises:
-        RecbenchError: the loss, a gradient or a weight became infinite or not a number; names the step.
+        Diverged: the loss, a gradient or a weight became infinite or not a number; names the step.
         Stopped: SIGTERM or SIGUSR1; where checkpoints are kept, one is written first.
     """
     count = len(examples)  # type: ignore[arg-type]
     _check_processes(count, plan)
     watch = Watch(module, plan, on_step, watched)
     keeper = _keeper(module, plan, purpose, watch, parts)
-    ordered = _ordered(plan, purpose, lengths or [1] * count, keeper)
+    ordered = _ordered(plan, purpose, lengths or [1] * count, keeper, watch)
     seed_everything(plan.seed, purpose)
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="recbench-") as scratch:
-        settings = _settings(plan, purpose, precision, count, scratch)
+    with scratch() as folder, curves.places(plan):
+        settings = _settings(plan, purpose, precision, count, folder)
         made = _plain(module, examples, collate) if build is None else build
         trainer = made(settings, [watch, *([keeper] if keeper else [])], ordered)
+        watch.tell = lambda values: _tell(trainer, values)
         trainer.remove_callback(PrinterCallback)  # it prints every log as a dict; the reporter shows progress
         logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
-        steps = _train(trainer, keeper, Path(scratch))
+        steps = _train(trainer, keeper, folder)
         trainer.accelerator.unwrap_model(module, keep_fp32_wrapper=False)  # or its forward stays in autocast
     watch.restore_best()
     module.eval()
@@ -85,7 +87,8 @@ def fit(
         validation_error=watch.error,
         losses=tuple(watch.losses),
         seconds=time.perf_counter() - started + (keeper.before if keeper else 0.0),
-        watched=dict(watched()) if watched else {},
+        watched=watch.values(),
+        log=tuple(watch.lines),
     )
 
 
@@ -110,7 +113,7 @@ def _train(trainer: Any, keeper: Keeper | None, scratch: Path) -> int:
     if keeper.over:
         keeper.restore()
     else:
-        with keeper.listening():
+        with keeper.signals.listening():
             trainer.train(resume_from_checkpoint=folder)
     keeper.place.seconds += keeper.before
     return keeper.over or int(trainer.state.global_step)
@@ -124,8 +127,15 @@ def _check_processes(examples: int, plan: Fit) -> None:
         raise RecbenchError(f"train.batch_size={size} cannot be shared evenly by {number} processes.")
 
 
-def _ordered(plan: Fit, purpose: str, lengths: Sequence[int], keeper: Keeper | None) -> type:
-    """What any trainer must inherit first: our order of examples, our learning rate and our checkpoints."""
+def _tell(trainer: Any, values: dict[str, float]) -> None:
+    """Log values past the trainer's own method: TRL's would add what it has gathered for the next loss."""
+    trainer.control = trainer.callback_handler.on_log(
+        trainer.args, trainer.state, trainer.control, {**values, "epoch": trainer.state.epoch}
+    )
+
+
+def _ordered(plan: Fit, purpose: str, lengths: Sequence[int], keeper: Keeper | None, watch: Watch) -> type:
+    """What any trainer must inherit first: our order of examples, our learning rate, checkpoints and curves."""
     budget = plan.train
 
     class Ordered:
@@ -137,6 +147,10 @@ def _ordered(plan: Fit, purpose: str, lengths: Sequence[int], keeper: Keeper | N
             chosen = mine.optimizer if optimizer is None else optimizer
             mine.lr_scheduler = scheduler(budget, chosen, num_training_steps)
             return mine.lr_scheduler
+
+        def log(self, logs: dict[str, float], *more: Any) -> None:
+            trainer: Any = super()
+            trainer.log({**logs, **(watch.values() if "loss" in logs else {})}, *more)
 
         def _save_checkpoint(self, *_: Any) -> None:
             if keeper is not None:
@@ -156,12 +170,12 @@ def _ordered(plan: Fit, purpose: str, lengths: Sequence[int], keeper: Keeper | N
     return Ordered
 
 
-def _settings(plan: Fit, purpose: str, precision: str, examples: int, scratch: str) -> dict[str, Any]:
+def _settings(plan: Fit, purpose: str, precision: str, examples: int, folder: Path) -> dict[str, Any]:
     """TrainingArguments by name."""
     budget = plan.train
     steps = budget.epochs * max(examples // budget.batch_size, 1)
     return {
-        "output_dir": scratch,
+        "output_dir": str(folder),
         "num_train_epochs": budget.epochs,
         "per_device_train_batch_size": budget.batch_size // processes(),
         "learning_rate": budget.learning_rate,
@@ -171,7 +185,7 @@ def _settings(plan: Fit, purpose: str, precision: str, examples: int, scratch: s
         "logging_steps": min(LOG_EVERY, max(1, steps // 5)),
         "logging_nan_inf_filter": False,
         "save_strategy": "no",
-        "report_to": [],
+        **curves.settings(plan),
         "disable_tqdm": True,
         "remove_unused_columns": False,
         "dataloader_pin_memory": plan.device.startswith("cuda"),

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import TrainerCallback
 
-from recbench.errors import RecbenchError
+from recbench.errors import Diverged
 from recbench.interfaces import Fit, Score
 from recbench.training.devices import same_everywhere
 from recbench.training.schedule import late_warmup
@@ -27,6 +27,7 @@ class Watch(TrainerCallback):
 
     Attributes:
         losses: (step, mean loss since the last one).
+        lines: the course of the training, see :class:`recbench.interfaces.FitReport`.
         scores: each epoch's validation score, NaN without validation.
         best: the epoch to keep, from 1; 0 before the first ends.
         error: the standard error of its score; 0 where nobody knows it.
@@ -41,7 +42,9 @@ class Watch(TrainerCallback):
     ) -> None:
         self.module, self.plan, self.on_step, self.watched = module, plan, on_step, watched
         self.losses: list[tuple[int, float]] = []
+        self.lines: list[dict[str, float | None]] = []
         self.scores: list[float] = []
+        self.tell: Callable[[dict[str, float]], None] = lambda values: None  # those who draw curves
         self.best, self.error = 0, 0.0
         self._kept: dict[str, torch.Tensor] = {}
         self._bad_step: torch.Tensor | None = None  # the first whose gradient is not finite; 0 for none
@@ -55,13 +58,17 @@ class Watch(TrainerCallback):
 
     def checkpoint(self) -> dict[str, Any]:
         """What a training that goes on needs to know of its past."""
-        plain = {"losses": self.losses, "scores": [float(score) for score in self.scores]}
+        plain = {"losses": self.losses, "lines": self.lines, "scores": [float(score) for score in self.scores]}
         return {**plain, "best": self.best, "error": self.error, "kept": self._kept}
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Take what :meth:`checkpoint` returned."""
         self.losses, self.scores, self._kept = state["losses"], state["scores"], state["kept"]
-        self.best, self.error = state["best"], state["error"]
+        self.lines, self.best, self.error = state["lines"], state["best"], state["error"]
+
+    def values(self) -> dict[str, float]:
+        """What the loss watches."""
+        return dict(self.watched()) if self.watched else {}
 
     # ---- events -----------------------------------------------------------------------------------------------
 
@@ -88,7 +95,7 @@ class Watch(TrainerCallback):
         if self._bad_step is not None and self._bad_step.device.type == "cpu":
             self._check_gradient(state)
         recent = {"loss": self.losses[-1][1]} if self.losses else {}
-        recent |= self.watched() if self.watched else {}
+        recent |= self.values()
         self.plan.reporter.advance(state.global_step, state.max_steps, **recent)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
@@ -96,6 +103,7 @@ class Watch(TrainerCallback):
         self._check_gradient(state)
         if logs and "loss" in logs:
             self.losses.append((state.global_step, float(logs["loss"])))
+            self._line(state, loss=logs["loss"], learning_rate=logs["learning_rate"], **self.values())
         value = (logs or {}).get("loss", (logs or {}).get("train_loss", 0.0))
         if not math.isfinite(value):
             raise _diverged(f"The training loss is {value} at step {state.global_step}")
@@ -111,6 +119,9 @@ class Watch(TrainerCallback):
         score = Score.of(same_everywhere(self.plan.validate))
         self.module.train()
         self.scores.append(score)
+        self._line(state, validation=score, validation_error=score.error)
+        told = {"eval_ndcg@10": float(score), "eval_ndcg@10_error": score.error}
+        self.tell({name: value for name, value in told.items() if math.isfinite(value)})
         done, budget = len(self.scores), self.plan.train
         self.plan.reporter.message(
             f"epoch {done} of {budget.epochs}: step {state.global_step}, "
@@ -122,6 +133,12 @@ class Watch(TrainerCallback):
             self._kept = {n: p.detach().clone() for n, p in trained}
         if budget.patience and done - self.best >= budget.patience:
             control.should_training_stop = True
+        if self.plan.after_epoch is not None:
+            self.plan.after_epoch(self.scores)
+
+    def _line(self, state: Any, **values: float) -> None:
+        plain = {name: float(value) if math.isfinite(value) else None for name, value in values.items()}
+        self.lines.append({"step": state.global_step, "epoch": float(state.epoch), **plain})
 
     # ---- what must be finite ------------------------------------------------------------------------------------
 
@@ -129,7 +146,7 @@ class Watch(TrainerCallback):
         """Raise where a gradient or a weight is not finite: such a training is not worth a checkpoint.
 
         Raises:
-            RecbenchError: names the step.
+            Diverged: names the step.
         """
         self._check_gradient(state)
         self._check_weights(state)
@@ -145,5 +162,5 @@ class Watch(TrainerCallback):
                 raise _diverged(f"The weights ({name}) are not finite after step {state.global_step}")
 
 
-def _diverged(what: str) -> RecbenchError:
-    return RecbenchError(f"{what}: lower train.learning_rate (or use llm.precision=fp32).")
+def _diverged(what: str) -> Diverged:
+    return Diverged(f"{what}: lower train.learning_rate (or use llm.precision=fp32).")

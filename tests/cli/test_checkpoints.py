@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -21,21 +23,25 @@ from recbench.steps.store import CHECKPOINTS, Store
 
 
 def command(folder: Path, runs: str, *more: str) -> list[str]:
-    words = ["--model", "sasrec", "--dataset", "csv", "--data-dir", str(folder / "own.csv"), "--device", "cpu"]
+    model = "bigrec" if "llm.hidden=32" in more else "sasrec"
+    words = ["--model", model, "--dataset", "csv", "--data-dir", str(folder / "own.csv"), "--device", "cpu"]
     budget = ["train.patience=0", "train.checkpoint_minutes=0.001", "machine.threads=1", "evaluate.validation_cases=20"]
+    epochs = ["--epochs", "30"] if model == "sasrec" else []
     sets = [word for text in (*budget, *more) for word in ("--set", text)]
-    return [sys.executable, "-m", "recbench", "run", *words, "--epochs", "30", "--runs", str(folder / runs), *sets]
+    return [sys.executable, "-m", "recbench", "run", *words, *epochs, "--runs", str(folder / runs), *sets]
 
 
 def finished(folder: Path, runs: str, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(folder, runs, *more), capture_output=True, text=True, check=True, timeout=300)
 
 
-def stopped(folder: Path, runs: str, number: int) -> tuple[int, str]:
+def stopped(folder: Path, runs: str, number: int, file: str = "*/0.pt", *more: str) -> tuple[int, str]:
     """Begin, send a signal as soon as there is a checkpoint, and wait for the end: exit code and standard error."""
-    process = subprocess.Popen(command(folder, runs), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command(folder, runs, *more), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
     end = time.monotonic() + 240
-    while not list((folder / runs).glob(f"steps/{CHECKPOINTS}/*/0.pt")) and time.monotonic() < end:
+    while not list((folder / runs).glob(f"steps/{CHECKPOINTS}/{file}")) and time.monotonic() < end:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
     process.send_signal(number)
@@ -55,11 +61,55 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result(folder: Path, runs: str) -> dict[str, Any]:
     """What must be equal: everything but times."""
     record = json.loads(next((folder / runs).glob("own-*/record.json")).read_bytes())
+    logs = [file.read_bytes() for file in sorted((folder / runs).glob("steps/*/training.jsonl"))]
+    assert len(logs) == 1
     (seed,) = record["seeds"]
     steps = [(step["role"], step["folder"]) for step in seed.pop("steps")]
     for name in ("started", "environment", "peak_memory_bytes"):
         seed.pop(name, None)
-    return {"spec": record["spec_hash"], "steps": steps, **seed}
+    return {"spec": record["spec_hash"], "steps": steps, "logs": logs, **seed}
+
+
+@pytest.fixture(scope="module")
+def ranking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More test windows than a chunk has, for a language model that learns nothing."""
+    folder = tmp_path_factory.mktemp("ranking")
+    random = np.random.default_rng(0)
+    films = [(u, i, film) for u in range(90) for i, film in enumerate(random.permutation(90)[:80])]
+    rows = [f"{u},{film},{60 * i + u},The {film}th Film" for u, i, film in films]
+    (folder / "own.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
+    finished(folder, "undisturbed", *TEXT)
+    return folder
+
+
+TEXT = (
+    "llm.hidden=32",
+    "llm.layers=1",
+    "llm.vocabulary=300",
+    "train.samples=32",
+    "train.batch_size=32",
+    "train.epochs=1",
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_ranking_goes_on(number: int, ranking: Path) -> None:
+    runs = f"runs{number}"
+    code, said = stopped(ranking, runs, number, "ranking-*/*.npz", *TEXT)
+    (place,) = (ranking / runs / "steps" / CHECKPOINTS).iterdir()
+    assert place.name.startswith("ranking-")
+    if number == signal.SIGTERM:
+        assert code == 75, said
+        last = said.strip().splitlines()[-1]
+        assert re.fullmatch(
+            r"recbench: stopped after \d+ of \d+ cases were ranked: run the same command again to go on.", last
+        )
+        (entry,) = [one for one in inventory(ranking / runs) if one.path.parent.name == CHECKPOINTS]
+        assert (entry.title, entry.wanted) == ("checkpoint of an unfinished ranking", True)
+    again = finished(ranking, runs, *TEXT)
+    assert re.search(r"going on after (256|512|768) of \d+ cases were ranked", again.stderr), again.stderr
+    assert not list((ranking / runs / "steps" / CHECKPOINTS).glob("*"))
+    assert result(ranking, runs) == result(ranking, "undisturbed")
 
 
 def test_a_signal_ends_with_75_and_the_same_command_goes_on(place: Path) -> None:

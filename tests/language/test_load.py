@@ -263,3 +263,17 @@ def test_gguf_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"GGUF" + bytes(64))
     with pytest.raises(RecbenchError, match=r"model\.gguf cannot be read as a GGUF checkpoint"):
         load.convert_gguf(str(tmp_path / "model.gguf"), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "message"),
+    [
+        ("config.json", {"num_hidden_layers": 10**6}, "asks for 1,000,000 layers, and at most 1,000"),
+        ("config.json", {"attention_dropout": -1.0}, "attention_dropout=-1.0, which is not a share"),
+        ("tokenizer_config.json", {"model_max_length": {"a": 1}}, "No tokenizer could be loaded"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense(folder: Path, file: str, values: dict[str, Any], message: str) -> None:
+    configure(folder, file, **values)
+    with pytest.raises(RecbenchError, match=message):
+        load.load_tokenizer(str(folder)) if file.startswith("tok") else loaded(folder)

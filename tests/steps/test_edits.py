@@ -128,11 +128,11 @@ ROWS = [
         {"recbench_plugins/losses/msl.py": ('"""', '"""Reworded: ')},
     ),
     Row(
-        "`pages/dataset.py`, `cli/run.py`, `evaluation/metrics.py`, `{tuning,api,cells,inventory}.py`",
+        "`pages/dataset.py`, `cli/run.py`, `evaluation/metrics.py`, `{tuning/grid,api,cells,inventory}.py`",
         NOTHING,
         {
             f"recbench/{name}.py": CODE
-            for name in ("pages/dataset", "cli/run", "evaluation/metrics", "tuning", "api", "cells", "inventory")
+            for name in ("pages/dataset", "cli/run", "evaluation/metrics", "tuning/grid", "api", "cells", "inventory")
         },
     ),
     Row(

@@ -3,7 +3,7 @@
 Paper: Bao et al., "A Bi-Step Grounding Paradigm for Large Language Models in Recommendation Systems", section 3.2,
 https://arxiv.org/abs/2308.08434. Original code: github.com/SAI990323/BIGRec (``inference.py``, ``evaluate.py``).
 
-Every title is embedded once for all cases; above 100,000 items faiss searches, where it is installed
+Every title is embedded once for a ranking; above 100,000 items faiss searches, where it is installed
 (``recbench-toolkit[neighbours]``) and no fusion asks for all distances. The share of generated titles that are not in
 the catalogue is reported, of the best beams.
 
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recbench.language.textmodel import TextModel
+    from recbench.search.nearest import Nearest
     from recbench.types import Histories, Ranking
 
 
@@ -61,6 +62,8 @@ class GroundingOptions(Options):
 class Grounding(TextDecoder[GroundingOptions]):
     """Nearest titles to a freely generated one."""
 
+    _known: tuple[Any, Nearest] | None = None  # the weights, and the embeddings of the titles by them
+
     def rank(
         self, model: TextModel, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
@@ -73,12 +76,11 @@ class Grounding(TextDecoder[GroundingOptions]):
 
         from recbench.search import top
         from recbench.search.generate import generate
-        from recbench.search.nearest import Nearest
         from recbench.types import PAD, Ranking
 
         encoder, options = model.encoder, self.options
         size, kept = options.batch_size, options.beams if options.ground == "all" else 1
-        nearest = Nearest(self._embed(model, encoder.catalog.titles), reporter, few=options.fusion == "none")
+        nearest = self._nearest(model, reporter)
         prompts = encoder.prompts(cases)
         order = np.argsort([len(p) for p in prompts], kind="stable")
         items = np.full((len(cases), depth), PAD, np.int32)
@@ -100,7 +102,17 @@ class Grounding(TextDecoder[GroundingOptions]):
                 found = top(near, part, depth, exclude_history)
                 items[rows], scores[rows] = found.items, found.scores
             reporter.advance(min(start + size, len(order)), len(order))
-        return Ranking(items, scores, invalid_share=invalid / len(cases))
+        return Ranking(items, scores, invalid_share=invalid / len(cases), generated=len(cases))
+
+    def _nearest(self, model: TextModel, reporter: Reporter) -> Nearest:
+        """The catalogue's titles, embedded once for the weights as they are."""
+        from recbench.search.nearest import Nearest
+
+        weights = model.lm, model.encoder.catalog, _sums(model)
+        if self._known is None or self._known[0] != weights:
+            titles = self._embed(model, model.encoder.catalog.titles)
+            self._known = weights, Nearest(titles, reporter, few=self.options.fusion == "none")
+        return self._known[1]
 
     def _embed(self, model: TextModel, titles: Sequence[str]) -> npt.NDArray[np.float32]:
         """[titles, width] states of the chosen model."""
@@ -127,6 +139,14 @@ class Grounding(TextDecoder[GroundingOptions]):
             assert model.counts is not None
             return fused(far, model.counts, self.options.gamma)
         return fused(far, model.recommender.scores(cases), self.options.gamma)
+
+
+def _sums(model: TextModel) -> list[tuple[float, float]]:
+    """What tells trained weights from those that they were before another step of training."""
+    import torch
+
+    trained = [p.detach() for p in model.lm.parameters() if p.requires_grad]
+    return [(float(p.sum(dtype=torch.float64)), float(p.square().sum(dtype=torch.float64))) for p in trained]
 
 
 def fused(distance: npt.ArrayLike, evidence: npt.ArrayLike, gamma: float) -> npt.NDArray[np.float64]:

@@ -42,6 +42,8 @@ class HFBeamOptions(Options):
 class HFConstrainedBeam(TextDecoder[HFBeamOptions]):
     """``transformers.generate`` that may only write titles."""
 
+    _trie: TokenTrie | None = None  # made once for a ranking
+
     def rank(
         self, model: TextModel, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
@@ -57,7 +59,9 @@ class HFConstrainedBeam(TextDecoder[HFBeamOptions]):
             raise UsageError(objection)
         beams = self.options.beams + (cases.history.shape[1] if exclude_history else 0)
         item_of = {answer[:-1]: item for item, answer in enumerate(encoder.answers)}
-        trie = TokenTrie(encoder.answers)
+        if self._trie is None or self._trie.sequences is not encoder.answers:
+            self._trie = TokenTrie(encoder.answers)
+        trie = self._trie
         prompts = encoder.prompts(cases)
         order = np.argsort([len(p) for p in prompts], kind="stable")
         items = np.full((len(cases), depth), PAD, np.int32)
@@ -81,7 +85,7 @@ class HFConstrainedBeam(TextDecoder[HFBeamOptions]):
                 items[row, : len(kept)] = [item for item, _ in kept]
                 scores[row, : len(kept)] = [score for _, score in kept]
             reporter.advance(min(start + size, len(order)), len(order))
-        return Ranking(items, scores, invalid_share=invalid / answers if invalid else None)
+        return Ranking(items, scores, invalid / answers if invalid else None, generated=answers)
 
 
 class TokenTrie:
@@ -94,6 +98,7 @@ class TokenTrie:
     def __init__(self, sequences: Sequence[Sequence[int]]) -> None:
         import marisa_trie
 
+        self.sequences = sequences
         self.trie = marisa_trie.BinaryTrie([_encoded(tokens) for tokens in sequences])
         self.end = sequences[0][-1]
         self.known: dict[bytes, list[int]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -16,7 +17,7 @@ from recbench.description import run_id
 from recbench.documents import yaml_value
 from recbench.errors import UsageError
 from recbench.evaluation.ranks import ndcg, standard_error
-from recbench.experiment import STORE, ready, want
+from recbench.experiment import ready, want
 from recbench.files import digest, write_atomic
 from recbench.interfaces import Reporter, Score, SilentReporter
 from recbench.planning import Plan, plan
@@ -24,6 +25,7 @@ from recbench.spec.options import Tuning
 from recbench.spec.request import DECODER, Request
 from recbench.steps.executor import Serial
 from recbench.steps.graph import Graph, seeds_of, validation
+from recbench.steps.remote import store_of
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 from recbench.types import Floats, Ints
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 TRIALS = "trials.json"
 SEARCH = "search-"
 """How the folder of runs calls a search that has not ended; its list of steps keeps ``prune`` away from them."""
+MOST = 1000
+"""The most settings that a grid may have."""
 MEASURE = ("dataset", "evaluate", "machine")
 
 
@@ -86,16 +90,36 @@ def settings(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """All combinations of a grid's values.
 
     Raises:
-        UsageError: no option, or one with fewer than two different values.
+        UsageError: no option, or one with fewer than two different values, or too many settings.
     """
     if not grid:
-        raise UsageError("There is nothing to tune: name options as in --grid loss.tau=1,2,4.")
+        raise UsageError("There is nothing to tune: name options as in --grid loss.tau=1,2,4 (or see --space).")
     for target, values in grid.items():
-        if (group := target.partition(".")[0]) in MEASURE:
-            raise UsageError(f"--grid {target}: {group} is what settings are compared by, so it cannot be one of them.")
-        if len(values) < 2 or len({json.dumps(value) for value in values}) < len(values):
-            raise UsageError(f"--grid {target}={','.join(map(str, values))}: it takes two or more different values.")
+        check_target("--grid", target)
+        check_values("--grid", target, values)
+    if (number := math.prod(map(len, grid.values()))) > MOST:
+        raise UsageError(f"The grid has {number:,} settings, and each is a training: at most {MOST:,} can be compared.")
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def check_target(flag: str, target: str) -> None:
+    """Refuse what may not be chosen on validation.
+
+    Raises:
+        UsageError: the option belongs to data, evaluation or machine.
+    """
+    if (group := target.partition(".")[0]) in MEASURE:
+        raise UsageError(f"{flag} {target}: {group} is what settings are compared by, so it cannot be one of them.")
+
+
+def check_values(flag: str, target: str, values: Sequence[Any]) -> None:
+    """Refuse values between which there is nothing to choose.
+
+    Raises:
+        UsageError: fewer than two, or one of them twice.
+    """
+    if len(values) < 2 or len({json.dumps(value) for value in values}) < len(values):
+        raise UsageError(f"{flag} {target}={','.join(map(str, values))}: it takes two or more different values.")
 
 
 def trials_of(request: Request, grid: Mapping[str, Sequence[Any]]) -> list[tuple[dict[str, Any], Plan]]:
@@ -135,19 +159,20 @@ def tune(
         RecbenchError: of any step.
     """
     tried = trials_of(request, grid)  # all are checked before any is trained
-    steps = [step for _, setting in tried for step in _steps(setting, seed)]
+    store, targets = store_of(runs), [validated(setting, seed) for _, setting in tried]
+    if cluster is None:
+        ready(tried[0][1].spec, store, targets)
+    steps = [step for _, setting in tried for step in steps_of(setting, seed)]
     trials = []
     mine = runs / f"{SEARCH}{digest(sorted({step.folder for step in steps}))[:8]}"
     processes.once(lambda: want(steps, mine))
-    store = Store(runs / STORE)
     with store.using(steps) if processes.is_main() else nullcontext():
         if cluster is not None:
-            cluster.run(_steps(setting, seed).ranked for _, setting in tried)
+            cluster.run(targets)
         for number, (values, setting) in enumerate(tried, start=1):
             words = ", ".join(f"{name}={value}" for name, value in values.items())
             reporter.message(f"setting {number} of {len(tried)}: {words}")
-            ready(setting.spec, store, [_steps(setting, seed).ranked])
-            trials.append(_trial(values, setting, seed, Serial(store, reporter)))
+            trials.append(trial_of(values, setting, seed, Serial(store, reporter)))
             score = trials[-1].score
             reporter.message(f"{words}: validation NDCG@10 {score:.4f} ± {score.error:.4f}")
     best = _best(request, grid, seed, trials)
@@ -170,7 +195,7 @@ def chosen(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, store
         RecbenchError: one is not.
     """
     quiet = SilentReporter()
-    trials = [_trial(values, one, seed, Serial(store, quiet)) for values, one in trials_of(request, grid)]
+    trials = [trial_of(values, one, seed, Serial(store, quiet)) for values, one in trials_of(request, grid)]
     return _best(request, grid, seed, trials)
 
 
@@ -194,25 +219,27 @@ def choose(trials: Sequence[Trial]) -> Trial:
     return next(trial for trial in trials if trial is best or (lost := trial.behind(best)) <= lost.error)
 
 
-def _steps(found: Plan, seed: int) -> Graph:
+def steps_of(found: Plan, seed: int) -> Graph:
+    """What a trial builds: its last step ranks the validation sample."""
     return validation(found.spec, seeds_of(found.spec, [seed])[0])
 
 
 def validated(found: Plan, seed: int) -> Step:
     """The step of the ranked validation sample of one seed."""
-    return _steps(found, seed).ranked
+    return steps_of(found, seed).ranked
 
 
 def validation_score(found: Plan, seed: int, runs: Path, reporter: Reporter) -> Score:
     """NDCG@10 on the validation sample of one trained seed, under the experiment's own decoder; never the test set."""
-    store = Store(runs / STORE)
-    ready(found.spec, store, [_steps(found, seed).ranked])
-    with store.using(_steps(found, seed)) if processes.is_main() else nullcontext():
-        return _trial({}, found, seed, Serial(store, reporter)).score
+    store = store_of(runs)
+    ready(found.spec, store, [steps_of(found, seed).ranked])
+    with store.using(steps_of(found, seed)) if processes.is_main() else nullcontext():
+        return trial_of({}, found, seed, Serial(store, reporter)).score
 
 
-def _trial(values: Mapping[str, Any], found: Plan, seed: int, executor: Serial) -> Trial:
-    steps = _steps(found, seed)
+def trial_of(values: Mapping[str, Any], found: Plan, seed: int, executor: Serial) -> Trial:
+    """Train one setting, unless it is there, and rank the validation sample."""
+    steps = steps_of(found, seed)
     ranking = executor.value(steps.ranked)
     cases = steps.ranked.cases(executor.value(steps.prepared))
     return Trial(values, found, ndcg(ranking.target_ranks(cases.target)), cases.users)

@@ -1,0 +1,44 @@
+"""What a signal that asks to end does to a command: it leaves in good order and says so."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from recbench import processes
+from recbench.errors import Stopped
+from recbench.signals import numbers
+
+
+def leave() -> None:
+    """The result is known and the process about to end: a signal must not change its exit code any more."""
+    for number in numbers():
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """While the block runs, the first such signal raises :class:`Stopped`; a second one ends the process at once.
+
+    A training listens itself, since it writes a checkpoint first. What the caller ignores stays ignored (nohup), and
+    processes that share a run are left to their launcher: one of them may wait for the others where no signal is seen.
+    """
+    mine = []
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(f"stopped by {signal.Signals(number).name}: run the same command again to go on.")
+
+    if processes.world() == 1 and threading.current_thread() is threading.main_thread():
+        mine = [number for number in numbers() if signal.getsignal(number) == signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)

@@ -1,0 +1,148 @@
+"""Commands on Dask workers of this machine: the same records as without, also after kills and signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from recbench.steps.store import CHECKPOINTS, PARTIAL
+
+psutil = pytest.importorskip("psutil")
+pytest.importorskip("distributed")
+SUITE = """
+title: Small
+defaults:
+  dataset: csv
+  data_dir: own.csv
+  device: cpu
+  epochs: 40
+  seeds: 2
+  set:
+    machine: {threads: 1}
+    train: {patience: 0, checkpoint_minutes: 0.001}
+    evaluate: {validation_cases: 10, cases: 20}
+    backbone: {hidden: 8, layers: 1, heads: 1, inner: 8}
+cells:
+  - {model: popularity, name: popular}
+  - {model: sasrec, name: plain}
+  - {model: sasrec, name: tuned, seeds: 1, grid: {train.learning_rate: [0.001, 0.01]}}
+"""
+
+
+def records(runs: Path) -> dict[str, Any]:
+    """What must be equal: everything but times and places."""
+    found = {}
+    for path in sorted(runs.glob("own-*/record.json")):
+        record = json.loads(path.read_bytes())
+        for seed in record["seeds"]:
+            for name in ("started", "environment", "peak_memory_bytes"):
+                seed.pop(name, None)
+            seed["steps"] = [(step["role"], step["folder"]) for step in seed["steps"]]
+        found[record["run"]] = (record["spec_hash"], record["seeds"])
+    return found
+
+
+def leftovers(runs: Path) -> list[Path]:
+    return [path for name in (PARTIAL, CHECKPOINTS, ".live") for path in (runs / "steps" / name).glob("*")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, tools: SimpleNamespace) -> SimpleNamespace:
+    folder = tmp_path_factory.mktemp("workers")
+    tools.write_csv(folder / "own.csv")
+    (folder / "small.yaml").write_text(SUITE)
+    assert tools.invoke(folder, "suite", "run", "small.yaml", "--runs", "serial").exit_code == 0
+    plan = tools.invoke(folder, "suite", "plan", "small.yaml", "--runs", "serial").stdout
+    return SimpleNamespace(folder=folder, steps=int(plan.split(" distinct steps")[0].split()[-1]))
+
+
+def start(place: Any, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "recbench", *words, "--workers", "2"]
+    return subprocess.Popen(command, cwd=place.folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def until(there: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
+    end = time.monotonic() + 240
+    while not (found := there()):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
+
+
+def test_a_suite_on_workers_makes_the_same_records_from_as_many_steps(place: Any) -> None:
+    process = start(place, "suite", "run", "small.yaml", "--runs", "two")
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert records(place.folder / "two") == records(place.folder / "serial")
+    assert f"{place.steps} steps built" in said
+    assert leftovers(place.folder / "two") == []
+
+
+def test_a_killed_worker_and_a_stopped_client_lose_no_more_than_since_the_last_checkpoint(place: Any) -> None:
+    runs = place.folder / "killed"
+    words = ("run", "--model", "sasrec", "--dataset", "csv", "--data-dir", "own.csv", "--device", "cpu", "--seeds", "2")
+    options = (
+        "train.patience=0",
+        "train.checkpoint_minutes=0.001",
+        "machine.threads=1",
+        "evaluate.validation_cases=10",
+    )
+    options += (
+        "evaluate.validation_cases=10",
+        "evaluate.cases=20",
+        "backbone.hidden=8",
+        "backbone.layers=1",
+        "backbone.heads=1",
+        "backbone.inner=8",
+    )
+    words += ("--epochs", "40", "--runs", "killed", *(word for text in options for word in ("--set", text)))
+    process = start(place, *words)
+
+    def workers() -> list[Any]:
+        children = psutil.Process(process.pid).children(recursive=True)
+        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+    until(lambda: list(runs.glob(f"steps/{CHECKPOINTS}/*/0.pt")), process)
+    for child in workers():
+        child.kill()
+    assert process.stderr is not None
+    lines = iter(process.stderr.readline, "")
+    assert any("going on after step" in line for line in lines)
+    process.send_signal(signal.SIGTERM)
+    said = "".join(lines)
+    assert process.wait(timeout=240) in (0, 75), said  # what was left may have been finished by then
+    again = start(place, *words)
+    _, said = again.communicate(timeout=400)
+    assert again.returncode == 0, said
+    (run,) = records(runs)
+    assert records(runs)[run] == records(place.folder / "serial")[run]
+    assert leftovers(runs) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--model", "sasrec", "--workers", "2", "--scheduler", "tcp://x:1"], "choose one"),
+        (["run", "--model", "sasrec", "--gpus-per-worker", "1"], "--gpus-per-worker goes with --workers"),
+        (["run", "--model", "sasrec", "--workers", "0"], "--workers"),
+        (["run", "--model", "sasrec", "--workers", "1", "--again"], "--again computes seeds in this process"),
+        (["suite", "run", "smoke", "--workers", "1", "--step", "x"], "--step builds in this process"),
+        (["tune", "--model", "sasrec", "--workers", "1", "--space", "train.epochs=1..9"], "--space samples one trial"),
+        (["run", "--model", "sasrec", "--store", "nowhere://x"], "nowhere"),
+    ],
+)
+def test_flags_that_contradict_each_other(words: list[str], said: str, tmp_path: Path, tools: SimpleNamespace) -> None:
+    result = tools.invoke(tmp_path, *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert list(tmp_path.iterdir()) == []

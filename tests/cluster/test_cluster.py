@@ -1,0 +1,170 @@
+"""Steps on a Dask cluster whose workers are threads of this process: what runs, how often, and what fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from recbench.cluster import worker
+from recbench.cluster.client import Cluster
+from recbench.errors import RecbenchError, Stopped, UsageError
+from recbench.interfaces import SilentReporter
+from recbench.spec.options import MachineOptions
+from recbench.steps.code import Code
+from recbench.steps.step import Step, Work
+from recbench.steps.store import Store
+
+distributed = pytest.importorskip("distributed")
+BUILT: list[str] = []
+FAILURES: dict[str, int] = {}
+LOCK = threading.Lock()
+
+
+class Counted(Step):
+    """A step that notes when it is built, and fails as often as ``FAILURES`` says."""
+
+    kind = "counted"
+    phase = "data"
+    code = Code("0" * 16, {}, {})
+
+    def __init__(self, name: str, *needs: Step, machine: MachineOptions | None = None, error: Any = None) -> None:
+        self.name, self.before, self.wants, self.error = name, needs, machine, error
+
+    @property
+    def title(self) -> str:
+        return f"make {self.name}"
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return {"name": self.name}
+
+    @cached_property
+    def needs(self) -> Mapping[str, Step]:
+        return {step.name: step for step in self.before}
+
+    @property
+    def machine(self) -> MachineOptions | None:
+        return self.wants
+
+    def build(self, folder: Path, work: Work) -> None:
+        with LOCK:
+            BUILT.append(self.name)
+            FAILURES[self.name] = left = FAILURES.get(self.name, 0) - 1
+        if left >= 0:
+            raise self.error or RecbenchError(f"{self.name} failed")
+        (folder / "file").write_text(self.name)
+
+    def load(self, folder: Path, work: Work, made: Any = None) -> str:
+        return (folder / "file").read_text()
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    found = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, resources={"threads": 1}
+    )
+    with found, distributed.Client(found, set_as_default=False) as client:
+        yield client
+
+
+@pytest.fixture
+def own(client: Any, tmp_path: Path) -> SimpleNamespace:
+    BUILT.clear()
+    FAILURES.clear()
+    store = Store(tmp_path / "steps")
+    return SimpleNamespace(cluster=Cluster(client, store, SilentReporter()), store=store)
+
+
+def test_a_shared_step_runs_once_and_needs_come_first(own: Any, tmp_path: Path) -> None:
+    data = Counted(f"data of {tmp_path}")
+    middle = [Counted(f"{name} of {tmp_path}", data) for name in "ab"]
+    last = [Counted(f"{name} of {tmp_path}", *middle) for name in "cde"]
+    own.cluster.run(last)
+    assert sorted(BUILT) == sorted(step.name for step in (data, *middle, *last))
+    assert BUILT[0] == data.name
+    assert set(BUILT[1:3]) == {step.name for step in middle}
+    assert all(own.store.find(step) for step in (data, *middle, *last))
+    assert len(own.cluster.built) == 6
+    own.cluster.run(last)
+    assert len(BUILT) == 6
+
+
+def test_what_is_there_needs_nothing_before_it(own: Any, tmp_path: Path) -> None:
+    step = Counted(f"top of {tmp_path}", Counted(f"data of {tmp_path}"))
+    own.cluster.run([step])
+    (own.store.root / step.needs[f"data of {tmp_path}"].folder).rename(tmp_path / "gone")
+    other = Cluster(own.cluster.client, own.store, SilentReporter())
+    assert other.submit(Counted(f"top of {tmp_path}", Counted(f"data of {tmp_path}"))) is None
+
+
+def test_a_step_may_fail_once(own: Any, tmp_path: Path) -> None:
+    FAILURES[f"shaky of {tmp_path}"] = 1
+    own.cluster.run([Counted(f"shaky of {tmp_path}")])
+    assert [f"shaky of {tmp_path}"] * 2 == BUILT
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (None, "bad of .* failed"),
+        (ZeroDivisionError("in a plugin"), r"make bad of .* \[.{6}\]: ZeroDivisionError: in a plugin"),
+        (SystemExit(3), "called sys.exit"),
+    ],
+)
+def test_a_step_that_fails_twice_fails_what_needs_it_and_nothing_else(
+    own: Any, tmp_path: Path, error: Any, said: str
+) -> None:
+    FAILURES[f"bad of {tmp_path}"] = 9
+    bad = Counted(f"bad of {tmp_path}", error=error)
+    after, other = Counted(f"after of {tmp_path}", bad), Counted(f"other of {tmp_path}")
+    with pytest.raises(RecbenchError, match=said):
+        own.cluster.run([after, other])
+    assert BUILT.count(bad.name) == 2
+    assert after.name not in BUILT
+    assert own.store.find(other)
+    assert not list((own.store.root / ".partial").iterdir())
+
+
+def test_a_worker_with_other_code_says_so(own: Any, tmp_path: Path) -> None:
+    step = Counted("x")
+    with pytest.raises(RecbenchError, match="install the same version"):
+        worker.build(step, "counted-0000000000000000", (own.store.root, None), "client")
+
+
+def test_a_worker_that_does_not_see_the_store_says_so(own: Any, tmp_path: Path) -> None:
+    step = Counted("x", Counted("y"))
+    with pytest.raises(RecbenchError, match="every worker must see the same folder of runs"):
+        worker.build(step, step.folder, (tmp_path / "elsewhere", None), "client")
+
+
+def test_a_client_that_has_left_gets_nothing_built(own: Any) -> None:
+    worker.stop("gone")
+    step = Counted("x")
+    with pytest.raises(Stopped):
+        worker.build(step, step.folder, (own.store.root, None), "gone")
+    assert BUILT == []
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        (MachineOptions(device="cuda"), "needs a GPU, and no worker has one"),
+        (MachineOptions(threads=2), r"asks for threads 2, more than any worker has \(threads 1\)"),
+    ],
+)
+def test_what_no_worker_has_is_refused_at_once(own: Any, machine: MachineOptions, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        own.cluster.submit(Counted("x", machine=machine))
+
+
+def test_a_step_travels_without_what_was_computed(own: Any) -> None:
+    step = Counted("x", Counted("y"))
+    assert step.key
+    state: Callable[[], dict[str, Any]] = step.__getstate__
+    assert state().keys() == {"name", "before", "wants", "error"}
