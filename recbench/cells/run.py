@@ -10,15 +10,17 @@ from filelock import FileLock
 
 from recbench import processes
 from recbench.cells.planned import Planned, SuitePlan
-from recbench.description import command_of, shareable
-from recbench.errors import UsageError, did_you_mean
-from recbench.experiment import ready, run, want
+from recbench.description import command_of, run_id, shareable
+from recbench.errors import DataError, UsageError, did_you_mean
+from recbench.experiment import RECORD, ready, run, want
 from recbench.files import read_json, write_atomic
 from recbench.interfaces import Reporter
 from recbench.planning import plan
-from recbench.results import RunRecord
+from recbench.results import RunRecord, read
 from recbench.steps.executor import Serial
 from recbench.steps.remote import store_of
+from recbench.steps.step import Step
+from recbench.steps.store import Store
 from recbench.suites import Cell, Suite
 from recbench.tuning import tune
 
@@ -37,11 +39,20 @@ def build_steps(found: SuitePlan, names: Sequence[str], runs: Path, reporter: Re
         if name not in steps:
             raise UsageError(f"--step {name!r} is not a step of this plan: {did_you_mean(name, steps)}")
     store = store_of(runs)
-    processes.once(lambda: want((steps[name] for name in names), runs / FOLDER))
     for name in names:
-        ready(found.plans[name].spec, store, [steps[name]])
+        if processes.world() > 1 or any(step.machine for step in _missing(steps[name], store)):
+            ready(found.plans[name].spec, store, [steps[name]])
+        processes.once(lambda: want([steps[name]], runs / FOLDER))  # noqa: B023 - called at once
         with store.using(steps[name].closure()):
             Serial(store, reporter).run([steps[name]])
+
+
+def _missing(step: Step, store: Store) -> Iterator[Step]:
+    """What is built when a step is asked for."""
+    if store.find(step) is None:
+        yield step
+        for need in step.needs.values():
+            yield from _missing(need, store)
 
 
 def run_cell(suite: Suite, one: Planned, runs: Path, reporter: Reporter) -> RunRecord:
@@ -59,16 +70,37 @@ def run_cell(suite: Suite, one: Planned, runs: Path, reporter: Reporter) -> RunR
     return record
 
 
+def recorded(suite: Suite, one: Planned, runs: Path) -> bool:
+    """Whether the cell has the record that :func:`run_cell` would write: all seeds, made by today's steps."""
+    targets, more = one.targets(store_of(runs))
+    if more:
+        return False
+    found = targets[-1][0]
+    name = run_id(found.spec)
+    if _known(runs / FOLDER / f"{suite.name}-{found.spec.dataset.called}.json").get(one.cell.name) != name:
+        return False
+    try:
+        record = read(runs / name / RECORD)
+    except DataError:
+        return False
+    there = {step.folder for seed in record.seeds for step in seed.steps}
+    return all(step.folder in there for of, step in targets if of is found)
+
+
+def _known(path: Path) -> dict[str, str]:
+    """Cell -> run; nothing where the file is missing or damaged, which is then written anew from what runs."""
+    try:
+        return dict(read_json(path)["cells"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def _remember(suite: Suite, cell: Cell, record: RunRecord, runs: Path) -> None:
     """Which run the cell is, cell by cell: an interrupted suite can be reported on, and halves can run side by side."""
     path = runs / FOLDER / f"{suite.name}-{record.dataset.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
-        try:
-            known = read_json(path)["cells"] if path.is_file() else {}
-        except (ValueError, KeyError, TypeError):
-            known = {}  # it is written anew from what runs now
-        cells = {**known, cell.name: record.run}
+        cells = {**_known(path), cell.name: record.run}
         kept = {c.name: cells[c.name] for c in suite.cells if c.name in cells}
         write_atomic(path, (json.dumps({"suite": suite.name, "cells": kept}, indent=1) + "\n").encode())
 

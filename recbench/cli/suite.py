@@ -22,7 +22,7 @@ COMMANDS = {
     "list": ("recbench.cli.suite:list_", "The suites that come with recbench."),
     "run": ("recbench.cli.suite_run:run", "Run the cells of a suite; what is finished is not run again."),
     "plan": (
-        "recbench.cli.suite_run:plan",
+        "recbench.cli.suite_plan:plan",
         "Every distinct step of a suite, whether it is there, and how to build it alone.",
     ),
     "report": ("recbench.cli.suite:report", "Measured next to published, with tests."),

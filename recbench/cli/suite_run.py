@@ -1,9 +1,7 @@
-"""``recbench suite run`` and ``suite plan``: the cells of a suite, and the steps that they share."""
+"""``recbench suite run``: the cells of a suite, one after the other or on a cluster."""
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +16,11 @@ from recbench.errors import RecbenchError, UsageError
 from recbench.progress import duration, reporter
 
 if TYPE_CHECKING:
-    from recbench.cells import Planned, SuitePlan
+    from recbench.cells import Planned
     from recbench.cluster import Workers
     from recbench.results import RunRecord
     from recbench.suites import Suite
 
-LEFT = ("to do", "damaged")
 FLAGS = (
     click.argument("name", metavar="NAME|FILE.yaml"),
     click.option("--only", multiple=True, metavar="CELL", help="Only the cell of this name; repeatable."),
@@ -64,7 +61,7 @@ def run(ctx: click.Context, /, steps: tuple[str, ...], runs: Path, workers: Work
     from recbench.cells import build_steps, suite_plan
     from recbench.tidy import tidied
 
-    suite, cells = _cells(flags)
+    suite, cells = cells_of(flags)
     if workers is not None:
         if steps:
             raise UsageError("--step builds in this process: leave out --workers and --scheduler.")
@@ -79,81 +76,13 @@ def run(ctx: click.Context, /, steps: tuple[str, ...], runs: Path, workers: Work
     ctx.exit(1 if failed else 0)
 
 
-@click.command("plan")
-@suite_flags
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for job arrays and schedulers.")
-def plan(as_json: bool, runs: Path, **flags: Any) -> None:
-    """List every distinct step of a suite: whether it is there, an estimate, and the cells that need it.
-
-    With --json, each step also names the steps that it needs, and a command that builds it together with those of them
-    that are missing. A cell with a grid gets its last steps once its options are chosen: plan again then.
-    """
-    from recbench.cells import suite_plan
-
-    _, cells = _cells(flags)
-    found = suite_plan(cells, runs)
-    rows = [_row(look, found, _command(flags, runs)) for look in found.steps]
-    if as_json:
-        for row in rows:
-            click.echo(json.dumps(row, ensure_ascii=False))
-    else:
-        _print_plan(found, rows, len(cells))
-    for one in cells:
-        for note in one.notes:
-            click.echo(f"note: cell {one.cell.name!r}: {note}", err=as_json)
-    for name in found.open:
-        click.echo(f"note: cell {name!r}: more steps follow once its options are chosen on validation", err=as_json)
-    if not as_json and any(row["state"] in LEFT for row in rows):
-        click.echo(f"to build a single step: {_command(flags, runs)} --step STEP")
-
-
-def _print_plan(found: SuitePlan, rows: Sequence[Mapping[str, Any]], cells: int) -> None:
-    left = [look for look in found.steps if look.state in LEFT]
-    times = {look.step.folder: duration(look.seconds) for look in left}
-    table = [[r["step"], r["state"], times.get(r["step"], ""), r["title"], _few(r["cells"])] for r in rows]
-    click.echo(columns([["step", "state", "estimate", "what", "cells"], *table]))
-    counts = f"{_counted(len(rows), 'distinct step')} of {_counted(cells, 'cell')}"
-    total = f"{len(left)} to build, in about {duration(sum(look.seconds for look in left))}"
-    click.echo(f"\n{counts}; {total if left else 'all of them are there'}")
-
-
-def _few(names: list[str]) -> str:
-    """The first two names, and how many follow."""
-    more = len(names) - 2
-    return ", ".join(names[:2]) + (f" and {more} more" if more > 0 else "")
-
-
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """``3 cells``, ``1 cell``."""
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def _row(look: Any, found: SuitePlan, command: str) -> dict[str, Any]:
-    step = look.step
-    return {
-        "step": step.folder,
-        "kind": step.kind,
-        "title": step.title,
-        "needs": sorted({need.folder for need in step.needs.values()}),
-        "state": look.state,
-        "seconds": round(look.seconds, 1),
-        "measured": look.measured,
-        "cells": found.uses[step.folder],
-        "command": f"{command} --step {step.folder}",
-    }
-
-
-def _command(flags: Mapping[str, Any], runs: Path) -> str:
-    words = ["recbench", "suite", "run", flags["name"]]
-    for name, value in flags.items():
-        if name in ("name", "only") or not value:
-            continue
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [flag_of(name.removesuffix("s") if name == "sets" else name), str(one)]
-    words += ["--runs", str(runs)] if runs != Path("runs") else []
-    return shlex.join(words)
-
-
-def _cells(flags: Mapping[str, Any]) -> tuple[Suite, list[Planned]]:
+def cells_of(flags: Mapping[str, Any]) -> tuple[Suite, list[Planned]]:
+    """The suite that the flags name, and the cells of it that they choose."""
     from recbench.cells import planned, select
     from recbench.spec.request import Layer
     from recbench.suites import load
@@ -206,7 +135,7 @@ def _run_parallel(suite: Suite, cells: Sequence[Planned], runs: Path, workers: W
                 progress.message(f"note: cell {one.cell.name!r}: {note}")
         found = Parallel(suite, cells, runs, cluster, progress, progress.show).run()
         seconds = duration(sum(cluster.built.values()))
-        progress.message(f"{_counted(len(cluster.built), 'step')} built, {seconds} of work")
+        progress.message(f"{counted(len(cluster.built), 'step')} built, {seconds} of work")
     failed = [cell.one.cell.name for cell in found if cell.record is None]
     _end(cells, {cell.one.cell.name: cell.record for cell in found if cell.record is not None}, failed)
     return failed
