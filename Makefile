@@ -44,6 +44,7 @@ torture: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m torture tests/robustness
 	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/kills.py --kills $(KILLS)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/kills.py --kills $$(($(KILLS) / 2)) --signals TERM,INT,HUP,USR1
+	OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/kills.py --kills $$(($(KILLS) / 2)) --signals WORKER,CLIENT,KILL --suite
 
 leaderboard: $(VENV)/.installed
 	rm -rf runs/rerun

@@ -3,9 +3,12 @@
     python tests/robustness/kills.py --kills 100
     python tests/robustness/kills.py --kills 1000 --minutes 30 --signals KILL,KILL,TERM,INT,HUP,USR1
     python tests/robustness/kills.py --kills 20 -- suite run smoke --dataset csv --data-dir own.csv
+    python tests/robustness/kills.py --kills 50 --signals WORKER,CLIENT,KILL --suite
 
-What follows ``--`` are words of recbench, to which ``--runs`` is added; without them a small text model is run. SIGKILL
-goes to the command and all its children, any other signal to the command alone. Exit code 1 means that a restart lost
+What follows ``--`` are words of recbench, to which ``--runs`` is added; without them a small text model is run, with
+``--suite`` a small suite on two Dask workers. KILL goes to the command and all its children, CLIENT kills the command
+alone (a cluster's scheduler lives in it), WORKER kills one of its Dask workers, any other signal goes to the command
+alone. Exit code 1 means that a restart lost
 or changed something; the sentences above the table say what.
 """
 
@@ -29,6 +32,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from recbench.errors import RecbenchError
 from recbench.files import sha256_file
 from recbench.results import read
@@ -39,8 +44,25 @@ SETS = (
     *("llm.hidden=32", "llm.layers=1", "llm.vocabulary=300", "evaluate.validation_cases=8", "evaluate.cases=16"),
     *("machine.threads=1", "train.checkpoint_minutes=0.003", "train.warmup_share=0.1"),
 )
+SUITE = """
+title: Small
+defaults:
+  dataset: csv
+  device: cpu
+  epochs: 40
+  set:
+    machine: {threads: 1}
+    train: {patience: 0, checkpoint_minutes: 0.003}
+    evaluate: {validation_cases: 8, cases: 16}
+    backbone: {hidden: 8, layers: 1, heads: 1, inner: 8}
+cells:
+  - {model: popularity, name: popular}
+  - {model: sasrec, name: plain, seeds: 2}
+  - {model: sasrec, name: tuned, seeds: 1, grid: {train.learning_rate: [0.001, 0.01]}}
+"""
 GOING_ON = 75  # the exit code of what a signal stopped and the same command goes on with
 ENDS = {"KILL": {-9}, "TERM": {GOING_ON}, "HUP": {GOING_ON}, "USR1": {GOING_ON}, "INT": {130}}
+ENDS |= {"CLIENT": {-9}, "WORKER": {0, 1}}  # 1: a step's workers died twice
 TIMES = {"seconds", "started", "environment", "peak_memory_bytes", "reused", "command", "sha256"}
 DURABLE = ("steps/*/step.json", "steps/.checkpoints/*/*.pt", "*/record.json", "suites/*.json")
 
@@ -136,7 +158,7 @@ class Torture:
             if process.poll() is not None:
                 self._ended(process.returncode, {0}, "a restart")
                 return False
-            if spoke is None and name != "KILL":
+            if spoke is None and name not in ("KILL", "CLIENT"):
                 return True  # Python has only begun: nothing listens to signals yet
             self._send(process, name)
             now = time.time()
@@ -145,6 +167,9 @@ class Torture:
             except subprocess.TimeoutExpired:
                 self.tally.problems.append(f"SIG{name} {now - start:.1f} s after the start: it did not end")
                 return True
+            if name == "WORKER":
+                self._note(runs, name, code, now, spoke, start)
+                return code != 0
             if not self._alone(process):
                 self.tally.problems.append(f"SIG{name} {now - start:.1f} s after the start: its children go on")
             if code == 0:  # it was leaving anyway
@@ -153,12 +178,15 @@ class Torture:
         return True
 
     def _send(self, process: subprocess.Popen[bytes], name: str) -> None:
-        number = getattr(signal, f"SIG{name}")
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
             if name == "KILL":
-                os.killpg(process.pid, number)
+                os.killpg(process.pid, signal.SIGKILL)
+            elif name == "WORKER":
+                children = psutil.Process(process.pid).children(recursive=True)
+                if workers := [child for child in children if "spawn_main" in " ".join(child.cmdline())]:
+                    self.draws.choice(workers).kill()
             else:
-                process.send_signal(number)
+                process.send_signal(signal.SIGKILL if name == "CLIENT" else getattr(signal, f"SIG{name}"))
 
     def _alone(self, process: subprocess.Popen[bytes]) -> bool:
         """Whether the children of an ended command end soon too."""
@@ -180,7 +208,7 @@ class Torture:
         self.tally.ends[f"SIG{name} {code}"] += 1
         words = f"{self.tally.killed}: SIG{name} after {now - start:.1f} s, exit code {code}"
         print(words, file=sys.stderr, flush=True)
-        if name != "KILL":
+        if name not in ("KILL", "CLIENT"):
             last = (self.log.read_text().strip().splitlines() or [""])[-1]
             self.tally.last_words[" ".join("N" if word.strip(",:").isdigit() else word for word in last.split())] += 1
 
@@ -249,6 +277,13 @@ def small(place: Path) -> list[str]:
     return [*SMALL.split(), "--data-dir", str(place / "own.csv"), *(word for s in SETS for word in ("--set", s))]
 
 
+def suite(place: Path) -> list[str]:
+    """The words of a small suite on two workers."""
+    small(place)
+    (place / "small.yaml").write_text(SUITE)
+    return ["suite", "run", str(place / "small.yaml"), "--data-dir", str(place / "own.csv"), "--workers", "2"]
+
+
 def told(tally: Tally) -> dict[str, Any]:
     """The figures."""
     startup = tally.startup
@@ -271,14 +306,14 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop earlier")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--signals", default="KILL", help="of KILL,TERM,INT,HUP,USR1; one is drawn each time")
+    parser.add_argument("--signals", default="KILL", help="of KILL,TERM,INT,HUP,USR1,CLIENT,WORKER")
+    parser.add_argument("--suite", action="store_true", help="kill a small suite on two Dask workers")
     parser.add_argument("words", nargs="*", help="of recbench, after --")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         place = Path(name)
-        torture = Torture(
-            asked.words or small(place), place, random.Random(asked.seed), asked.signals.upper().split(",")
-        )
+        words = asked.words or (suite if asked.suite else small)(place)
+        torture = Torture(words, place, random.Random(asked.seed), asked.signals.upper().split(","))
         tally = torture.all(asked.kills, asked.minutes)
     for sentence in tally.problems:
         print(sentence)
