@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -130,7 +131,7 @@ def titles(found: Sequence[str]) -> Titles:
         duplicate=sum(times > 1 for times in Counter(found).values()),
         empty=sum(not title.strip() for title in found),
         # what a title begins comes directly behind it
-        beginning=sum(b.startswith(a) for a, b in zip(distinct[:-1], distinct[1:], strict=True)),
+        beginning=sum(b.startswith(a) for a, b in pairwise(distinct)),
     )
 
 
