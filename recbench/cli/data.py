@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,12 +88,11 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
     if len(words) > 1:
         raise UsageError(f"recbench data takes one data set, not {', '.join(words)}.")
     (word,) = words
-    path = Path(word)
-    if word in datasets() or word in registry.names("source") or not path.exists():
+    if word in datasets() or word in registry.names("source") or not os.path.exists(word):  # never an OSError
         return word, data_dir
     if data_dir is not None:
         raise UsageError(f"Name the data once: {word} is a folder or file, and --data-dir names another.")
-    return "prepared" if path.is_dir() else "csv", word
+    return "prepared" if os.path.isdir(word) else "csv", word
 
 
 def _text(found: Audited) -> str:
