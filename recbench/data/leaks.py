@@ -7,7 +7,6 @@ counted, so that whoever made the split can mend it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,13 @@ from recbench.data.protocols import WORDS
 from recbench.types import PAD, Longs, Sequences, Split
 
 Bools = npt.NDArray[np.bool_]
+
+HABIT = 10
+"""How many times as often as among training targets an item may come back among test targets.
+
+A test user's past is longer than that of a training window, so habits show more often there. In a random split of Book
+the test targets come back 34 times as often.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where one part ends and the next begins: for all users at once, under leave_one_out for each user.
+    """Where one part ends and a later one begins: for all users at once, under leave_one_out for each user.
 
     Attributes:
         earlier, later: the parts, in words.
@@ -69,7 +75,7 @@ class Leaks:
 
     Attributes:
         overlaps: training and validation, training and test, validation and test.
-        boundaries: training and validation, validation and test.
+        boundaries: of the same pairs.
         met: share of the test targets that their user had in a training window.
         met_in_training: share of the training targets that their user had in a training window of an earlier time, or
             that are in their own history: how often these users repeat themselves.
@@ -84,16 +90,16 @@ class Leaks:
         """What the protocol forbids, a sentence each; empty for a split without a leak.
 
         Histories overlap by design, so a history by itself is no leak. A window or target at the same time is. At
-        another time it is one where it cannot be a habit: beyond a share of :data:`recbench.data.audit.REPEATED`.
+        another time it is one where it cannot be a habit: see :data:`recbench.data.audit.REPEATED` and :data:`HABIT`.
 
         Args:
             repeats: users do repeat themselves (``dataset.repeated_windows=counted``): other times are no leak.
         """
         found = [text for overlap in self.overlaps for text in _told(overlap, repeats)]
-        if self.met > REPEATED >= self.met_in_training and not repeats:
+        if self.met > max(REPEATED, HABIT * self.met_in_training) and not repeats:
             found.append(
-                f"The users had {self.met:.1%} of the test targets in training, although only "
-                f"{self.met_in_training:.1%} of the training targets are repeats."
+                f"The users had {self.met:.1%} of the test targets in training, but repeat only "
+                f"{self.met_in_training:.1%} of the training targets."
             )
         found += [
             f"{b.late:,} {b.earlier} windows lie after the beginning of the {b.later} set."
@@ -115,7 +121,7 @@ def leaks(split: Split) -> Leaks:
     keys = _Keys(split)
     return Leaks(
         overlaps=tuple(_overlap(keys, a, b) for a, b in pairs),
-        boundaries=tuple(_boundary(a, parts[a], b, parts[b], own) for a, b in pairwise(parts)),
+        boundaries=tuple(_boundary(a, parts[a], b, parts[b], own) for a, b in pairs),
         met=float(np.isin(keys.targets["test"], keys.pairs["train"]).mean()),
         met_in_training=float(_repeated(keys, split.train).mean()),
     )
@@ -163,7 +169,9 @@ def _told(overlap: Overlap, repeats: bool) -> list[str]:
     if o.windows:
         found.append(f"{o.windows:,} of {o.size:,} {o.later} windows are {o.earlier} windows (same user, items, time).")
     if o.targets > o.windows:  # the others' windows have been named
-        found.append(f"{o.targets:,} of {o.size:,} {o.later} interactions are {o.earlier} targets (same user, time).")
+        found.append(
+            f"{o.targets:,} of {o.size:,} {o.later} interactions are {o.earlier} targets (same user, item, time)."
+        )
     if o.windows_again > REPEATED * o.size and not repeats:
         found.append(
             f"{o.windows_again:,} of {o.size:,} {o.later} windows are {o.earlier} windows at another time, more than "
