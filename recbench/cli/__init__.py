@@ -20,6 +20,7 @@ COMMANDS = {
     ),
     "list": ("recbench.cli.list:list_", "What is installed: backbones, losses, decoders, sources, data sets."),
     "describe": ("recbench.cli.describe:describe", "The options of a method, or of a group of --set."),
+    "llm": ("recbench.cli.llm:llm", "Pretrained language models by name; add one to this machine."),
     "data": ("recbench.cli.data:data", "Prepare a data set and print its facts."),
     "show": ("recbench.cli.show:show", "Single cases of a run: prompt, target, top ten, rank."),
     "recommend": ("recbench.cli.recommend:recommend", "What a trained model recommends after a history of your own."),

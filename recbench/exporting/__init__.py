@@ -51,8 +51,8 @@ def export(trained: Trained, folder: Path, merged: bool = False) -> Path:
             if merged or not _adapted(model):
                 _whole(model, tokenizer, trained.split.catalog.ids).save_pretrained(place)
             else:
-                for config in model.lm.peft_config.values():  # by name: its place is this machine's
-                    config.base_model_name_or_path = base.name
+                for config in model.lm.peft_config.values():  # a local one by name: its place is this machine's
+                    config.base_model_name_or_path = base.place if base.commit else base.name
                 model.lm.save_pretrained(place)
             tokenizer.save_pretrained(place)
             _catalogue(trained, place / CATALOGUE)
