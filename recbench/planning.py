@@ -14,7 +14,9 @@ from recbench.device import automatic
 from recbench.errors import UsageError
 from recbench.files import sha256_path
 from recbench.language.known import describe_named, placed
+from recbench.language.layers import check_layers
 from recbench.spec.layers import Origins
+from recbench.spec.llm import PretrainedOptions
 from recbench.spec.model import INNER, DataSet, Method, Recommender, Spec
 from recbench.spec.request import Request
 from recbench.spec.resolve import resolve
@@ -93,6 +95,8 @@ def _with_llm(recommender: Recommender) -> Recommender:
     if llm is None or llm.tiny:
         return recommender
     facts = describe_named(llm.place, getattr(llm.options, "revision", ""))
+    if isinstance(llm.options, PretrainedOptions):
+        check_layers(facts.place, llm.options)
     return recommender.with_llm(name=facts.name, place=facts.place, fingerprint=facts.fingerprint, commit=facts.commit)
 
 

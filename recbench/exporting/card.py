@@ -81,7 +81,7 @@ def card(trained: Trained, whole: bool) -> str:
         lines.append(f"base_model: {own.llm.place or own.llm.name}")
     lines += ["---", "", f"# {labels} on {record.dataset.name}", ""]
     lines.append(
-        f"A language model ({own.llm.name}) that recommends: its prompt lists what a user chose, and it writes the "
+        f"A language model ({own.llm.called}) that recommends: its prompt lists what a user chose, and it writes the "
         f"title of the next item. Seed {trained.result.seed} of the recbench run `{record.run}`."
     )
     lines += ["", *_figures(trained), "", "```bash", record.command, "```", "", "## Files", ""]
