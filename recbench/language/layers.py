@@ -29,17 +29,21 @@ def check_layers(place: str, options: PretrainedOptions) -> None:
 
 
 def check_count(options: PretrainedOptions, total: int) -> None:
-    """Refuse more layers than there are.
+    """Refuse options that need more layers than there are.
 
     Args:
-        options: which layers are kept.
+        options: how many layers are kept, and how many adapted.
         total: layers of the whole model.
 
     Raises:
         UsageError: names the option.
     """
-    if options.layers > total:
-        raise UsageError(f"llm.layers={options.layers} is more than the model has: {total} layers.")
+    for name, wanted, there in (
+        ("layers", options.layers, total),
+        ("adapt_last", options.adapt_last, options.layers or total),
+    ):
+        if wanted > there:
+            raise UsageError(f"llm.{name}={wanted} is more than the model has: {there} layers.")
 
 
 def keep_first(config: Any, options: PretrainedOptions) -> range:

@@ -235,6 +235,12 @@ def _refuse_not_finite(name: str, model: Any) -> None:
             raise RecbenchError(f"--llm {name}: {key} holds NaN or infinite numbers, so the files are damaged.")
 
 
+def _adapted_layers(model: Any, options: PretrainedOptions) -> list[int] | None:
+    """The numbers of the layers that get adapters; None for all."""
+    total = model.config.get_text_config().num_hidden_layers
+    return list(range(total - options.adapt_last, total)) if options.adapt_last else None
+
+
 def checkpoint(model: Any) -> None:
     """Compute activations again in the backward pass instead of keeping them."""
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -262,6 +268,7 @@ def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]
         lora_alpha=options.lora_alpha,
         lora_dropout=options.lora_dropout,
         target_modules=list(options.lora_targets),
+        layers_to_transform=_adapted_layers(model, options),
         modules_to_save=extra_modules or None,
         task_type="CAUSAL_LM",
     )
