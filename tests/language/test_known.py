@@ -14,11 +14,13 @@ import huggingface_hub
 import pytest
 from click.testing import CliRunner
 
-from recbench.cli import cli
+from recbench.cli import again, cli
 from recbench.errors import DataError, RecbenchError, UsageError
 from recbench.files import sha256_file
 from recbench.language import adding, known
 from recbench.language.facts import describe_llm
+from recbench.spec.llm import PretrainedOptions
+from recbench.spec.model import LanguageModel
 
 COMMIT, LATER = "a" * 40, "b" * 40
 
@@ -189,3 +191,22 @@ def test_a_folder_of_the_same_name(tools: SimpleNamespace) -> None:
     with pytest.raises(UsageError, match="not on this machine yet"):
         known.describe_named("small-1m")
     assert known.describe_named("./small-1m").name == "./small-1m"
+
+
+def test_a_record_is_run_again_by_name(
+    own: SimpleNamespace, pip: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record names no path: its model is found by name, a hub model's at the commit of the record."""
+    monkeypatch.setattr(again, "models", lambda: own.table)
+
+    def place(name: str, **facts: str) -> str | None:
+        model = LanguageModel(name=name, options=PretrainedOptions(), **facts)
+        return again._llm(SimpleNamespace(recommender=SimpleNamespace(language_model=model)), {})  # type: ignore[arg-type]
+
+    assert place("far-1b", commit=COMMIT) == "owner/far"
+    with pytest.raises(UsageError, match="not on this machine yet: run `recbench llm add small-1m`"):
+        place("small-1m", fingerprint="0" * 64)
+    call("add", "small-1m")
+    assert place("small-1m", fingerprint="0" * 64) == str(own.table["small-1m"].place)
+    with pytest.raises(UsageError, match="say where it is, as in --llm other=PATH"):
+        place("other", fingerprint="0" * 64)
