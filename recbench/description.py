@@ -45,7 +45,7 @@ def describe(plan: Plan, split: Split, cases: Sequences, command: str) -> Mappin
             method=_label(own.backbone, _teacher_words(own)),
             loss=_label(own.loss, _tuned_words(own.train, tuned)),
             decoder=_label(own.decoder),
-            llm=llm.name if llm else "",
+            llm=llm.called if llm else "",
         ),
         "budget": _budget(plan, split),
         "policies": _policies(spec, split),

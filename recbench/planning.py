@@ -13,8 +13,10 @@ from recbench.data.catalog import datasets, entry
 from recbench.device import automatic
 from recbench.errors import UsageError
 from recbench.files import sha256_path
-from recbench.language.facts import describe_llm
+from recbench.language.known import describe_named, placed
+from recbench.language.layers import check_layers
 from recbench.spec.layers import Origins
+from recbench.spec.llm import PretrainedOptions
 from recbench.spec.model import INNER, DataSet, Method, Recommender, Spec
 from recbench.spec.request import Request
 from recbench.spec.resolve import resolve
@@ -92,7 +94,9 @@ def _with_llm(recommender: Recommender) -> Recommender:
     llm = recommender.language_model
     if llm is None or llm.tiny:
         return recommender
-    facts = describe_llm(llm.place, getattr(llm.options, "revision", ""))
+    facts = describe_named(llm.place, getattr(llm.options, "revision", ""))
+    if isinstance(llm.options, PretrainedOptions):
+        check_layers(facts.place, llm.options)
     return recommender.with_llm(name=facts.name, place=facts.place, fingerprint=facts.fingerprint, commit=facts.commit)
 
 
@@ -107,7 +111,7 @@ def located(spec: Spec, paths: Mapping[str, Mapping[str, str]], llm: str | None)
     Args:
         spec: of a record.
         paths: by method (``dataset``, ``backbone``, ...) and option.
-        llm: where the language model is.
+        llm: where the language model is, or its name in models.yaml.
 
     Raises:
         UsageError: a file that an option named is not given, or is another one now.
@@ -115,9 +119,9 @@ def located(spec: Spec, paths: Mapping[str, Mapping[str, str]], llm: str | None)
     dataset = spec.dataset.model_copy(update={"paths": dict(paths.get("dataset", {}))})
     recommender = spec.recommender.with_paths(paths)
     if llm is not None:
-        recommender = recommender.with_llm(place=llm)
+        recommender = recommender.with_llm(place=placed(llm) or llm)
         model = recommender.language_model
-        if model and model.fingerprint and describe_llm(llm).fingerprint != model.fingerprint:
+        if model and model.fingerprint and describe_named(llm).fingerprint != model.fingerprint:
             raise UsageError(f"--llm {model.name}={llm} is not the model that the record was made from.")
     found = spec.model_copy(update={"dataset": dataset, "recommender": recommender})
     for name, part in found.recommender.named().items():

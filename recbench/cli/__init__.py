@@ -26,6 +26,7 @@ COMMANDS = {
     "export": ("recbench.cli.export:export", "A tuned language model as a plain transformers folder."),
     "table": ("recbench.cli.table:table", "The local runs of a data set, best first."),
     "compare": ("recbench.cli.compare:compare", "Test the difference between runs."),
+    "llm": ("recbench.cli.llm:llm", "Pretrained language models by name; add one to this machine."),
     "store": ("recbench.cli.store:store", "What is stored, and which runs need it; remove what none needs."),
     "leaderboard": ("recbench.cli.leaderboard:leaderboard", "The committed records and their pages."),
 }

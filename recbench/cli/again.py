@@ -10,6 +10,7 @@ import numpy as np
 
 from recbench.errors import UsageError
 from recbench.experiment import run
+from recbench.language.known import models, placed
 from recbench.planning import Plan, located, measured
 from recbench.progress import reporter
 from recbench.results import RunRecord, write
@@ -113,9 +114,11 @@ def _llm(spec: Spec, places: Mapping[str, str]) -> str | None:
     llm = spec.recommender.language_model
     if llm is None or llm.tiny:
         return None
-    place = places.get(llm.name)
+    place = places.get(llm.name) or placed(llm.name)
     if place is None and llm.fingerprint is None:  # from the hub, by the commit that the record names
         return llm.name
+    if place is None and llm.name in models():
+        raise UsageError(f"its language model is not on this machine yet: run `recbench llm add {llm.name}`.")
     if place is None:
         raise UsageError(f"its language model is a local one: say where it is, as in --llm {llm.name}=PATH.")
     return place

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 @click.argument("words", nargs=-1, required=True, metavar="[audit] NAME|DIR|FILE")
 @click.option("--data-dir", metavar="PATH", help="Folder or file of your own data.")
 @click.option(
-    "--llm", "llms", multiple=True, metavar="DIR|HUB_ID|FILE.gguf", help="Count under its tokenizer, too; repeatable."
+    "--llm",
+    "llms",
+    multiple=True,
+    metavar="NAME|DIR|HUB_ID|FILE.gguf",
+    help="Count under its tokenizer, too; repeatable.",
 )
 @click.option("--set", "sets", multiple=True, metavar="dataset.OPTION=VALUE", help="An option of the data set.")
 @click.option(

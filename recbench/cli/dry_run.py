@@ -104,7 +104,7 @@ class _Printed:
         return f"{group}\n{columns(rows, '  ')}"
 
     def _llm(self, llm: LanguageModel, within: str) -> str:
-        rows = [("name", llm.name, self.request.origin("llm"))]
+        rows = [("name", llm.called, self.request.origin("llm"))]
         rows += [("place", llm.place, self.request.origin("llm"))] if not llm.tiny else []
         rows += self._rows(f"{within}llm", llm.plain()["options"])
         facts = {"fingerprint": llm.fingerprint, "commit": llm.commit}

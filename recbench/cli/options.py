@@ -70,7 +70,9 @@ _OPTIONS = (
     ),
     click.option("--dataset", metavar="NAME", help="Data set.  [default: ml-100k]"),
     click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
-    click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="Language model.  [default: tiny]"),
+    click.option(
+        "--llm", metavar="tiny|NAME|DIR|HUB_ID|FILE.gguf", help="Language model: recbench llm list.  [default: tiny]"
+    ),
     click.option("--preset", metavar="cpu|paper", help="Budget.  [default: cpu without a GPU, else paper]"),
     click.option(
         "--seeds",

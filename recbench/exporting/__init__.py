@@ -38,7 +38,7 @@ def export(trained: Trained, folder: Path, merged: bool = False) -> Path:
 
     Raises:
         UsageError: the run has no language model, the folder is not empty, or a prompt needs more than the folder can
-            hold (A-LLMRec's token of each user; collaborative tokens next to unmerged adapters).
+            hold (A-LLMRec's token of each user; collaborative tokens or a cut model next to unmerged adapters).
         RecbenchError: something cannot be written; nothing is left then.
     """
     base = _refuse(trained, folder, merged)
@@ -51,8 +51,8 @@ def export(trained: Trained, folder: Path, merged: bool = False) -> Path:
             if merged or not _adapted(model):
                 _whole(model, tokenizer, trained.split.catalog.ids).save_pretrained(place)
             else:
-                for config in model.lm.peft_config.values():  # by name: its place is this machine's
-                    config.base_model_name_or_path = base.name
+                for config in model.lm.peft_config.values():  # a local one by name: its place is this machine's
+                    config.base_model_name_or_path = base.place if base.commit else base.name
                 model.lm.save_pretrained(place)
             tokenizer.save_pretrained(place)
             _catalogue(trained, place / CATALOGUE)
@@ -74,6 +74,8 @@ def _refuse(trained: Trained, folder: Path, merged: bool) -> LanguageModel:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already and not an empty folder: choose another.")
     model: TextModel = trained.model
+    if base.called != base.name and _adapted(model) and not merged:
+        raise UsageError(f"Adapters of {base.called} do not fit the whole model: export it with --merged.")
     embedding = model.collaborative
     if embedding is None:
         return base

@@ -78,10 +78,10 @@ def card(trained: Trained, whole: bool) -> str:
     labels = " + ".join(part for part in (record.labels.method, record.labels.loss) if part)
     lines = ["---", "library_name: transformers", "pipeline_tag: text-generation", "tags: [recommendation, recbench]"]
     if own.llm.commit:
-        lines.append(f"base_model: {own.llm.name}")
+        lines.append(f"base_model: {own.llm.place or own.llm.name}")
     lines += ["---", "", f"# {labels} on {record.dataset.name}", ""]
     lines.append(
-        f"A language model ({own.llm.name}) that recommends: its prompt lists what a user chose, and it writes the "
+        f"A language model ({own.llm.called}) that recommends: its prompt lists what a user chose, and it writes the "
         f"title of the next item. Seed {trained.result.seed} of the recbench run `{record.run}`."
     )
     lines += ["", *_figures(trained), "", "```bash", record.command, "```", "", "## Files", ""]

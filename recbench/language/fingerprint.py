@@ -77,11 +77,18 @@ def _content(file: Path) -> str:
     return found
 
 
-def _cache_place(file: Path) -> Path | None:
-    """Where the digest of a file is kept; None without a home."""
+def cache_folder() -> Path | None:
+    """The user's folder for what recbench keeps between runs, wherever they are; None without a home."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
         folder = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
     except RuntimeError:  # no HOME, and the user has no entry in the system's list
         return None
-    return folder / "recbench" / "fingerprints" / f"{sha256(os.fsencode(os.path.realpath(file))).hexdigest()[:32]}.json"
+    return folder / "recbench"
+
+
+def _cache_place(file: Path) -> Path | None:
+    """Where the digest of a file is kept; None without a home."""
+    folder = cache_folder()
+    name = f"{sha256(os.fsencode(os.path.realpath(file))).hexdigest()[:32]}.json"
+    return None if folder is None else folder / "fingerprints" / name

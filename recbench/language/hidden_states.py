@@ -36,7 +36,7 @@ class HiddenStates:
         """Whether rows of ``length`` tokens are read packed."""
         return self.packs and (not self.window or length <= self.window)
 
-    def rows(self, ids: Tensor, lengths: Tensor, shared: int, wanted: Tensor) -> Tensor:
+    def rows(self, ids: Tensor, lengths: Tensor, shared: int, wanted: Tensor, below: Tensor | None = None) -> Tensor:
         """[S, width] hidden states of packed rows.
 
         Args:
@@ -44,9 +44,28 @@ class HiddenStates:
             lengths: [B] tokens of each row behind the shared ones; at least 1.
             shared: how many tokens all rows begin with; 0 for none.
             wanted: [S] indices into ``ids``, ascending.
+            below: what :meth:`rows_below` gave for these rows, so that the layers below are not computed again.
         """
         if not self.packs_up_to(shared + int(lengths.max())):
+            assert below is None, "only packed rows can go on from a layer"
             return self._padded(ids, lengths, shared, wanted)
+        position, plan = self._plan(ids, lengths, shared, wanted)
+        plan.below = below
+        return packed.read(self.decoder, ids, position, plan, self.shortens)
+
+    def rows_below(self, ids: Tensor, lengths: Tensor, shared: int) -> Tensor:
+        """[T, width] hidden states of all tokens as they enter the layer of a split; see :meth:`rows`.
+
+        Rows must be short enough to be packed.
+        """
+        position, plan = self._plan(ids, lengths, shared, None)
+        plan.stops = True
+        return packed.read(self.decoder, ids, position, plan)
+
+    def _plan(
+        self, ids: Tensor, lengths: Tensor, shared: int, wanted: Tensor | None
+    ) -> tuple[Tensor, packed.AttentionPlan]:
+        """[T] positions of packed tokens, and how they attend."""
         device, width = ids.device, int(lengths.max())
         rows = len(lengths) + (shared > 0)
         own = torch.repeat_interleave(torch.arange(len(lengths), device=device), lengths) + (shared > 0)
@@ -68,10 +87,10 @@ class HiddenStates:
             seen = torch.arange(shared + width, device=device) <= last[..., None]
             return packed.Places.of(at, seen)
 
-        plan = packed.AttentionPlan(
-            places(torch.arange(len(ids), device=device)), keys, wanted=wanted, chosen=places(wanted)
+        chosen = None if wanted is None else places(wanted)
+        return position, packed.AttentionPlan(
+            places(torch.arange(len(ids), device=device)), keys, wanted=wanted, chosen=chosen
         )
-        return packed.read(self.decoder, ids, position, plan, self.shortens)
 
     def _padded(self, ids: Tensor, lengths: Tensor, shared: int, wanted: Tensor) -> Tensor:
         """The same by transformers' own means, every row with all its tokens."""

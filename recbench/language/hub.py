@@ -99,7 +99,7 @@ def _local_commit(said: str, name: str, revision: str, error: Exception) -> Comm
             found = [snapshots / (ref.read_text().strip() if ref.is_file() else revision)]
         else:
             found = sorted(snapshots.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-        found = [path for path in found if COMMIT.fullmatch(path.name) and _complete(path)]
+        found = [path for path in found if COMMIT.fullmatch(path.name) and complete(path)]
     wanted = f" of revision {revision}" if revision else ""
     if not found:
         raise RecbenchError(
@@ -110,7 +110,7 @@ def _local_commit(said: str, name: str, revision: str, error: Exception) -> Comm
     return Commit(commit, True, f"{said}: {why}: using {which}, commit {commit}")
 
 
-def _complete(snapshot: Path) -> bool:
+def complete(snapshot: Path) -> bool:
     """Whether a copy has a configuration and weights; a link whose file is gone counts as none."""
     return (snapshot / "config.json").is_file() and any(path.is_file() for path in snapshot.glob("*.safetensors"))
 

@@ -12,6 +12,7 @@ from recbench.files import scratch
 from recbench.language import hub
 from recbench.language.facts import CONFIGS, refuse_code
 from recbench.language.hub import first_line
+from recbench.language.layers import belongs, keep_first
 from recbench.spec.llm import PretrainedOptions
 
 MOST_LAYERS = 1000
@@ -86,11 +87,12 @@ def load_pretrained(place: str, commit: str | None, options: PretrainedOptions, 
     Args:
         place: a model folder or a hub identifier.
         commit: of a hub model; None for a folder.
-        options: precision and bits.
+        options: precision, bits, and how many of its layers are kept.
         device: cpu or cuda; quantised weights go there at once.
 
     Raises:
-        UsageError: 8 or 4 bits without CUDA, or a configuration that asks for code of its own.
+        UsageError: 8 or 4 bits without CUDA, fewer layers than are to be kept, or a configuration that asks for code of
+            its own.
         RecbenchError: the model cannot be loaded, its weights do not fit its configuration or are not finite, or it
             rescales its logits.
     """
@@ -103,6 +105,7 @@ def load_pretrained(place: str, commit: str | None, options: PretrainedOptions, 
     try:
         config = AutoConfig.from_pretrained(place, **where)
         _refuse_absurd(config)
+        gone = keep_first(config, options)
         model, info = AutoModelForCausalLM.from_pretrained(
             place,
             config=config,  # else what the file says about attention would win
@@ -114,9 +117,12 @@ def load_pretrained(place: str, commit: str | None, options: PretrainedOptions, 
             **where,
             **extra,
         )
+    except UsageError:
+        raise
     except Exception as error:  # see load_tokenizer
         raise RecbenchError(f"No language model could be loaded from {place!r}: {first_line(error)}.") from error
-    _refuse_unfit(place, info)
+    surplus = [key for key in info["unexpected_keys"] if not belongs(key, gone)]
+    _refuse_unfit(place, {**info, "unexpected_keys": surplus})
     _refuse_not_finite(place, model)
     for trait in ("final_logit_softcapping", "logit_scale", "logits_scaling"):
         if getattr(model.config, trait, None) not in (None, 1, 1.0):
@@ -229,6 +235,12 @@ def _refuse_not_finite(name: str, model: Any) -> None:
             raise RecbenchError(f"--llm {name}: {key} holds NaN or infinite numbers, so the files are damaged.")
 
 
+def _adapted_layers(model: Any, options: PretrainedOptions) -> list[int] | None:
+    """The numbers of the layers that get adapters; None for all."""
+    total = model.config.get_text_config().num_hidden_layers
+    return list(range(total - options.adapt_last, total)) if options.adapt_last else None
+
+
 def checkpoint(model: Any) -> None:
     """Compute activations again in the backward pass instead of keeping them."""
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -256,6 +268,7 @@ def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]
         lora_alpha=options.lora_alpha,
         lora_dropout=options.lora_dropout,
         target_modules=list(options.lora_targets),
+        layers_to_transform=_adapted_layers(model, options),
         modules_to_save=extra_modules or None,
         task_type="CAUSAL_LM",
     )

@@ -107,8 +107,8 @@ class KVCache:
         self._kept = {layer: (key[rows], value[rows]) for layer, (key, value) in self._kept.items()}
 
 
-class _Enough(Exception):
-    """Keys and values of the last layer are there; the rest of it is for the wanted tokens only."""
+class Enough(Exception):
+    """What a pass was for is there: keys and values of the last layer, or what enters the first trained one."""
 
 
 @dataclass
@@ -121,6 +121,8 @@ class AttentionPlan:
         cache, row, column: where keys and values are kept, and the place of each token there; or None.
         wanted: [S] tokens whose last hidden states are wanted, ascending; None wants all.
         chosen: places of the wanted tokens as queries of the last layer.
+        below: [T, width] hidden states that enter the first trained layer; given, the layers below do nothing.
+        stops: end the pass at that layer, with ``below``.
     """
 
     places: Places
@@ -130,6 +132,8 @@ class AttentionPlan:
     column: Tensor | None = None
     wanted: Tensor | None = None
     chosen: Places | None = None
+    below: Tensor | None = None
+    stops: bool = False
     _collecting: bool = field(default=False, repr=False)
     _collected: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
     _last: int = field(default=-1, repr=False)  # the layer that they belong to
@@ -140,7 +144,7 @@ class AttentionPlan:
         """[S, heads, d]; query, key and value are [T, heads, d], or of the wanted tokens only in the last layer."""
         if self._collecting:
             self._collected, self._last = (key, value), layer
-            raise _Enough
+            raise Enough
         places = self.places
         if layer == self._last:  # when a checkpointed layer runs again, too
             assert self._collected is not None
@@ -164,7 +168,7 @@ class AttentionPlan:
         self._collecting = True
         try:
             layer.forward(*args, **kwargs)
-        except _Enough:
+        except Enough:
             pass
         finally:
             self._collecting, layer.gradient_checkpointing = False, checkpointed
@@ -218,13 +222,18 @@ def install(causal: Any) -> bool:
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     decoder = causal.get_decoder()
-    layers = getattr(decoder, "layers", getattr(decoder, "h", None))
+    layers = layers_of(decoder)
     if layers is None or not getattr(causal, "_supports_attention_backend", False):
         return False
     causal.config._attn_implementation = NAME
     if _before_last_layer not in layers[-1]._forward_pre_hooks.values():
         layers[-1].register_forward_pre_hook(_before_last_layer, with_kwargs=True)
     return True
+
+
+def layers_of(decoder: Any) -> Any:
+    """The layers of a transformer, by the names that transformers gives them; None where it has others."""
+    return getattr(decoder, "layers", getattr(decoder, "h", None))
 
 
 def read(decoder: Any, ids: Tensor, position: Tensor, plan: AttentionPlan, shortens: bool = True) -> Tensor:
@@ -237,12 +246,16 @@ def read(decoder: Any, ids: Tensor, position: Tensor, plan: AttentionPlan, short
     wanted = plan.wanted
     if not shortens:
         plan.wanted = None
-    hidden: Tensor = decoder(
-        input_ids=ids[None],
-        position_ids=position[None],
-        # four dimensions: taken as it is, so that no mask over all pairs of tokens is made for nothing
-        attention_mask=torch.zeros(1, 1, 1, 1, dtype=torch.bool, device=ids.device),
-        use_cache=False,
-        packed=plan,
-    ).last_hidden_state
+    try:
+        hidden: Tensor = decoder(
+            input_ids=ids[None],
+            position_ids=position[None],
+            # four dimensions: taken as it is, so that no mask over all pairs of tokens is made for nothing
+            attention_mask=torch.zeros(1, 1, 1, 1, dtype=torch.bool, device=ids.device),
+            use_cache=False,
+            packed=plan,
+        ).last_hidden_state
+    except Enough:
+        assert plan.below is not None
+        return plan.below
     return hidden[0] if shortens or wanted is None else hidden[0, wanted]

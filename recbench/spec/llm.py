@@ -34,9 +34,17 @@ class PretrainedOptions(Options):
     """A pretrained causal LM, tuned through LoRA at the MSL paper's defaults (its code's ``train.py``)."""
 
     revision: str = Field("", description="branch, tag or commit of a hub model; empty: the newest")
+    layers: int = Field(
+        0, ge=0, description="keep only the first N transformer layers, which makes it another model; 0 keeps all"
+    )
     lora_rank: int = Field(8, ge=1, description="rank of the adapters")
     lora_alpha: int = Field(16, ge=1, description="scale of the adapters, times 1/rank")
     lora_dropout: float = Field(0.05, ge=0, lt=1, description="dropout before the adapters")
+    adapt_last: int = Field(
+        0,
+        ge=0,
+        description="adapters in the last N layers only; what enters them is computed once and kept; 0: in all layers",
+    )
     lora_targets: tuple[str, ...] = Field(
         ("q_proj", "v_proj"), description="names of the adapted modules, with commas between them"
     )

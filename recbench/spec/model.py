@@ -191,6 +191,12 @@ class LanguageModel(_Part):
         return values
 
     @property
+    def called(self) -> str:
+        """The name on pages; it says so where only the first layers of the model are kept."""
+        kept = self.options.layers if isinstance(self.options, PretrainedOptions) else 0
+        return f"{self.name} (first {kept} layer{'s' * (kept != 1)})" if kept else self.name
+
+    @property
     def tiny(self) -> bool:
         """Whether it is the small one that recbench trains from scratch."""
         return self.name == TINY

@@ -14,7 +14,7 @@ from recbench import registry
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 from recbench.interfaces import BackbonePlugin, Options
 from recbench.spec.layers import Layers, Origins
-from recbench.spec.llm import TINY, LanguageModelOptions, options_of
+from recbench.spec.llm import TINY, LanguageModelOptions, PretrainedOptions, options_of
 from recbench.spec.model import (
     Backbone,
     DataSet,
@@ -171,7 +171,14 @@ class _Resolver:
         name = self.request.llm
         bf16 = [("GPU", {"precision": "bf16"})] if self.device == "cuda" and name != TINY else []
         model: type[LanguageModelOptions] = options_of(name)
-        return LanguageModel(name=name, options=self.layers.options("llm", model, bf16), place=name)
+        options = self.layers.options("llm", model, bf16)
+        last = options.adapt_last if isinstance(options, PretrainedOptions) else 0
+        if last and "collaborative" in registry.get("backbone", self.request.model).requires:
+            raise UsageError(
+                f"llm.adapt_last={last} cannot be used with {self.request.model}: the projector of its tokens is "
+                "trained below the first layer."
+            )
+        return LanguageModel(name=name, options=options, place=name)
 
     def _collaborative(self, backbone: Method, mixed: Mapping[str, str], wanted: Mapping[str, str]) -> Recommender:
         """The collaborative model: trained exactly as if it were run by itself, so that both share their steps."""

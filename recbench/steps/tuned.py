@@ -102,7 +102,7 @@ def pace_of(recommender: Recommender, setting: Setting) -> tuple[Mapping[str, An
     """The pace of a training by backbone, loss, language model and machine."""
     assert recommender.llm is not None
     assert recommender.loss is not None
-    like = {"backbone": recommender.backbone.name, "loss": recommender.loss.name, "llm": recommender.llm.name}
+    like = {"backbone": recommender.backbone.name, "loss": recommender.loss.name, "llm": recommender.llm.called}
     like |= {
         "threads": str(setting.machine.threads),
         "batch": str(recommender.train.batch_size if recommender.train else 0),

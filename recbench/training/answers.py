@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recbench.language.collaborative import CONCEALED
+from recbench.language.frozen import Below
 from recbench.language.textmodel import TextModel
 from recbench.training.devices import global_mean
 from recbench.training.segments import union_of
@@ -112,6 +113,7 @@ class AnswerModel(nn.Module):
 
     Attributes:
         concealed: [B] rows of the batch to come whose collaborative tokens are not shown; None for none.
+        below: keeps what enters the first trained layer; None where everything is computed.
     """
 
     first: Tensor
@@ -121,6 +123,7 @@ class AnswerModel(nn.Module):
         super().__init__()
         self.lm, self.loss = model.lm, loss
         self.concealed: Tensor | None = None
+        self.below: Below | None = None
         self._model = model  # no module: its parameters are registered through ``lm``
         trie = model.encoder.trie
         self.register_buffer("first", torch.from_numpy(trie.first).long(), persistent=False)
@@ -142,6 +145,7 @@ class AnswerModel(nn.Module):
         depth: Tensor,
         titles: Tensor,
         dropped: int,
+        numbers: Tensor | None = None,
     ) -> AnswerBatch:
         """The batch of answer positions that the loss sees.
 
@@ -151,8 +155,10 @@ class AnswerModel(nn.Module):
             labels, nodes, depth: [N] what they predict, the trie node before it and its place in the title.
             titles: [titles] positions of each target, several of which a window may have.
             dropped: see :class:`AnswerBatch`.
+            numbers: [B] which examples these are, for ``below``.
         """
-        hidden = self._model.hidden_states.rows(self._shown(ids, lengths, shared), lengths, shared, asks)
+        known = None if self.below is None or numbers is None else self.below(numbers, ids, lengths, shared)
+        hidden = self._model.hidden_states.rows(self._shown(ids, lengths, shared), lengths, shared, asks, known)
         indptr = allowed = None
         if self.loss.positions != "all":
             fanout = self.first[nodes + 1] - self.first[nodes]

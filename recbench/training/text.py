@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from recbench.interfaces import Fit, FitReport, Loss, Resumable, TrainOptions
+from recbench.language.frozen import kept_below
 from recbench.language.hidden_states import pack
 from recbench.language.textmodel import TextModel
 from recbench.seeds import child
@@ -42,10 +43,12 @@ class Example:
     Attributes:
         tokens: those that are read: the prompt, and the last title without its last predicted token.
         targets: in the order of their tokens.
+        number: of the window.
     """
 
     tokens: list[int]
     targets: list[Target]
+    number: int = 0
 
 
 class Examples(Dataset[Example]):
@@ -77,7 +80,7 @@ class Examples(Dataset[Example]):
         if self.every:
             titles = zip(prompt.starts[1:], prompt.items[1:], strict=True)
             found = [*(self._target(start - 1, item) for start, item in titles), *found]
-        return Example([*prompt.ids, *self.answers[last][: len(self.nodes[last]) - 1]], found)
+        return Example([*prompt.ids, *self.answers[last][: len(self.nodes[last]) - 1]], found, index)
 
     def _target(self, ask: int, item: int) -> Target:
         return Target(ask, self.answers[item], self.nodes[item])
@@ -117,6 +120,7 @@ def collate(examples: Sequence[Example]) -> dict[str, Any]:
         "depth": torch.from_numpy(depth),
         "titles": torch.from_numpy(counts),
         "dropped": sum(len(target.labels) for target in targets) - int(counts.sum()),
+        "numbers": torch.tensor([example.number for example in examples]),
     }
 
 
@@ -137,7 +141,8 @@ def tune(
 
     A backbone with collaborative tokens decides before every step which rows of the batch show them (LLaRA section
     3.3): all, or each group of ``backbone.draw_rows`` rows by a draw of its own. Where the encoder keeps titles apart,
-    every title of a window but its first is a target.
+    every title of a window but its first is a target. Layers below the first trained one are computed once a window
+    where they can be (see :mod:`recbench.language.frozen`).
     """
     module = AnswerModel(model, loss)
     embedding = model.collaborative
@@ -152,18 +157,21 @@ def tune(
             probe(step, steps, module)
 
     examples = Examples(model, windows, choices=loss.positions == "choices", every=model.encoder.apart)
-    report = fit(
-        module,
-        examples,
-        lambda rows: {"batch": collate(rows)},
-        _validating_hybrid(plan, embedding),
-        purpose="language model",
-        precision=precision,
-        lengths=examples.lengths,
-        on_step=before,
-        watched=loss.state,
-        parts=None if probe is not None else {"loss": loss, "curriculum": curriculum},  # a probe keeps notes of its own
-    )
+    with kept_below(model, examples.lengths, plan.train.epochs, plan.reporter) as module.below:
+        report = fit(
+            module,
+            examples,
+            lambda rows: {"batch": collate(rows)},
+            _validating_hybrid(plan, embedding),
+            purpose="language model",
+            precision=precision,
+            lengths=examples.lengths,
+            on_step=before,
+            watched=loss.state,
+            # a probe keeps notes of its own
+            parts=None if probe is not None else {"loss": loss, "curriculum": curriculum},
+        )
+    module.below = None
     if embedding is not None:
         embedding.hybrid = True  # inference always shows the collaborative tokens
     return report

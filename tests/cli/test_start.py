@@ -25,6 +25,7 @@ COMMANDS = {  # words -> the libraries that it may load, and seconds of CPU on a
     "list": ({"numpy"}, 0.5),  # of the metrics
     "list losses": (set(), 0.5),
     "describe loss msl": (set(), 0.5),
+    "llm list": (set(), 0.5),
     "run --help": ({"numpy"}, 0.5),
     "run --dry-run --model sasrec --dataset csv --data-dir own.csv": (ARRAYS, 2.0),
     "suite plan two.yaml": (ARRAYS, 2.0),
