@@ -19,7 +19,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_every_entry_says_what_it_is():
-    assert list(catalog.datasets()) == ["ml-100k", "prepared", "csv"]
+    assert list(catalog.datasets()) == ["ml-100k", "prepared", "csv", "recbole"]
     for entry in catalog.datasets().values():
         assert entry.title
         assert entry.licence

@@ -31,6 +31,17 @@ class TestCsvWithTitlesApart(SourceTests):
         return {"file": str(folder / "mine.csv"), "titles": str(folder / "titles.csv")}
 
 
+class TestRecbole(SourceTests):
+    name = "recbole"
+
+    def files(self, folder: Path) -> dict[str, str]:
+        lines = ["user_id:token\titem_id:token\ttimestamp:float", *(f"{u}\t{i}\t{t}" for u, i, t, _ in rows())]
+        (folder / "mine.inter").write_text("\n".join(lines) + "\n")
+        titles = ["item_id:token\ttitle:token_seq", *(f"{i}\tFilm {i}" for i in range(12))]
+        (folder / "mine.item").write_text("\n".join(titles) + "\n")
+        return {"dir": str(folder)}
+
+
 class TestMl100k(SourceTests):
     name = "ml-100k"
 
