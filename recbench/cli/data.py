@@ -1,4 +1,4 @@
-"""``recbench data``: prepare a data set and print what is in it; stores nothing."""
+"""``recbench data NAME``: prepare a data set and print what is in it; stores nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recbench.cli.group import LazyGroup
 from recbench.cli.request import flag_of, set_layer
 from recbench.cli.text import columns
 from recbench.data.catalog import entry
@@ -19,14 +20,35 @@ if TYPE_CHECKING:
     from recbench.diagnose.valid import ValidTokens
 
 
-@click.command()
+COMMANDS = {
+    "facts": ("recbench.cli.data:facts", "Check a data set and print its facts; NAME alone means the same."),
+    "prepare": ("recbench.cli.data_prepare:prepare", "Raw files of a release to a folder that recbench reads."),
+}
+
+
+class _Data(LazyGroup):
+    """``recbench data NAME`` is ``recbench data facts NAME``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the first word for a data set unless it is a command."""
+        if args and args[0] not in (*self.lazy, *ctx.help_option_names):
+            args = ["facts", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Data, lazy=COMMANDS)
+def data() -> None:
+    """The facts of a data set, and the preparation of a release's raw files."""
+
+
+@click.command("facts")
 @click.argument("name")
 @click.option("--data-dir", metavar="PATH", help="Folder or file of your own data.")
 @click.option(
     "--llm", "llms", multiple=True, metavar="DIR|HUB_ID|FILE.gguf", help="Count under its tokenizer, too; repeatable."
 )
 @click.option("--set", "sets", multiple=True, metavar="dataset.OPTION=VALUE", help="An option of the data set.")
-def data(name: str, data_dir: str | None, llms: tuple[str, ...], sets: tuple[str, ...]) -> None:
+def facts(name: str, data_dir: str | None, llms: tuple[str, ...], sets: tuple[str, ...]) -> None:
     """Prepare the data set NAME, check it, and print its facts.
 
     Titles are counted in tokens of the tiny model's tokenizer, as a run makes it, and in those of every --llm. The exit

@@ -3,8 +3,8 @@
 ``NAME.inter`` holds the interactions and ``NAME.item`` the titles: tab-separated, with the type of each column in the
 header (``user_id:token``, ``timestamp:float``, ``title:token_seq``).
 
-Differences to RecBole: titles are required, so ``NAME.item`` is too; rows are filtered by the protocol's options and
-never by a YAML file; ``NAME.user``, ``NAME.kg`` and ready-made splits (``benchmark_filename``) are not read.
+Known differences to RecBole: titles are required, so ``NAME.item`` is too; rows are filtered by the protocol's options
+and never by a YAML file; ``NAME.user``, ``NAME.kg`` and ready-made splits (``benchmark_filename``) are not read.
 """
 
 from __future__ import annotations
