@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
-import uuid
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import recbench
 from recbench.data.raw.preparation import Result
 from recbench.errors import DataError, UsageError
-from recbench.files import explained, read_json, sha256_file, sync, write_atomic
+from recbench.files import alive, explained, read_json, sha256_file, sync, write_atomic
 
 INTERACTIONS, ITEMS, MANIFEST = "interactions.parquet", "items.parquet", "manifest.json"
 FORMAT = 1
+_SUFFIX = ".recbench-tmp"
 _GROUP = 1_000_000  # rows
 
 
@@ -45,9 +47,10 @@ def write_folder(out: Path, result: Result, about: Mapping[str, Any]) -> dict[st
     """
     check_place(out)
     out = out.resolve()
-    scratch = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}"
+    scratch = _beside(out, "new")
     with explained(f"writing {out}"):
         try:
+            _sweep(out)
             scratch.mkdir(parents=True)
             _write_tables(scratch, result)
             outputs = {name: _stated(scratch / name) for name in (INTERACTIONS, ITEMS)}
@@ -67,8 +70,22 @@ def write_folder(out: Path, result: Result, about: Mapping[str, Any]) -> dict[st
     return manifest
 
 
+def _beside(out: Path, kind: str) -> Path:
+    """A hidden folder next to ``out``; host and process in its name tell a dead process's from one in use."""
+    return out.parent / f".{out.name}.{socket.gethostname()}.{kind}.{os.getpid()}{_SUFFIX}"
+
+
+def _sweep(out: Path) -> None:
+    """Remove what killed preparations of this folder left next to it, and what this process may have left."""
+    for path in out.parent.glob(f".{glob.escape(out.name)}.*{_SUFFIX}"):
+        owner, _, process = path.name.removeprefix(f".{out.name}.").removesuffix(_SUFFIX).rpartition(".")
+        host = owner.rpartition(".")[0]
+        if process.isdigit() and (int(process) == os.getpid() or not alive(host, int(process))):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _take_place(scratch: Path, out: Path) -> None:
-    old = out.parent / f"{scratch.name}.old"
+    old = _beside(out, "old")
     if out.exists():
         os.replace(out, old)
     try:

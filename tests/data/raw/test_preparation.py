@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -120,3 +121,14 @@ def test_the_folder_is_byte_identical_and_whole_or_absent(raw, tmp_path, monkeyp
         with pytest.raises(RecbenchError, match="no space is left"):
             write_folder(tmp_path / name, raw.run("amazon-2014", paths), {"name": "toy"})
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_a_killed_preparation_left_is_removed(raw, tmp_path):
+    host, dead = socket.gethostname(), 2**22 + 1  # no process has such a number
+    names = [f".out.{host}.new.{dead}.recbench-tmp", f".out.elsewhere.new.{dead}.recbench-tmp", ".out.x", ".other.x"]
+    (tmp_path / "raw").mkdir()
+    result = raw.run("amazon-2014", raw.releases["amazon-2014"][0](tmp_path / "raw"))
+    for name in names:
+        (tmp_path / name).mkdir()
+    write_folder(tmp_path / "out", result, {"name": "toy"})
+    assert {path.name for path in tmp_path.iterdir()} == {"raw", "out", *names[1:]}
