@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,9 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
     from recbench.data.raw.layouts import LAYOUTS, layout
     from recbench.data.raw.preparation import prepared
 
+    for library in ("orjson", "pyarrow"):
+        if find_spec(library) is None:
+            raise RecbenchError(f"recbench data prepare needs {library}: pip install 'recbench-toolkit[data]'.")
     entry = datasets().get(name)
     if entry is None and name in LAYOUTS:
         entry = Entry(name, source="parquet", title=name, licence="", preparation="", layout=name)

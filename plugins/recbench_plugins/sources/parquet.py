@@ -84,4 +84,5 @@ plugin = SourcePlugin(
     implementation=Parquet,
     summary="a folder that recbench data prepare wrote",
     options=ParquetOptions,
+    extra="recbench-toolkit[data]",
 )

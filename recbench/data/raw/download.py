@@ -109,12 +109,20 @@ def _go_on(url: str, part: Path, reporter: Reporter) -> None:
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length and length.isdecimal() else None
         with part.open("ab" if have else "wb") as file:
-            while piece := answer.read(_PIECE):
+            while piece := _piece(answer):
                 file.write(piece)
                 have += len(piece)
                 reporter.advance(have, total)
     if total is not None and have < total:
         raise ConnectionError(f"the connection ended after {have:,} of {total:,} bytes")
+
+
+def _piece(answer: Any) -> bytes:
+    """The next bytes; whatever breaks here is the connection's fault, and not the disk's."""
+    try:
+        return bytes(answer.read(_PIECE))
+    except OSError as error:
+        raise ConnectionError(_said(error)) from error
 
 
 def _version(part: Path) -> Path:

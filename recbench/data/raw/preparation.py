@@ -65,14 +65,13 @@ def prepared(layout: Layout, paths: list[Path], steps: Steps, reporter: Reporter
         UsageError: the files are not those of the layout.
         DataError: a file is malformed or nothing is left; names file and line.
     """
-    rows, items = layout.files(paths)
+    rows, catalogues = layout.files(paths)
     data = coded(layout, rows, steps.minimum_rating, reporter)
-    titles, counts = _titles(layout, items, data, reporter)
+    titles, counts = _titles(layout, catalogues, data, reporter)
     counts = {**data.counts, **counts}
-    wanted = np.zeros(len(data.items), dtype=bool)
+    titled, wanted = np.zeros((2, len(data.items)), dtype=bool)
+    titled[list(titles)] = True
     wanted[_sample(data, sorted(titles), steps)] = True
-    keep = np.zeros(len(data.user), dtype=bool)
-    titled = np.isin(np.arange(len(data.items)), np.fromiter(titles, dtype=np.int64, count=len(titles)))
     counts["interactions_without_title_dropped"] = int((~titled[data.item]).sum())
     chosen = np.flatnonzero(wanted[data.item])
     new = distinct(data.user[chosen], data.item[chosen], data.time[chosen])
@@ -84,12 +83,18 @@ def prepared(layout: Layout, paths: list[Path], steps: Steps, reporter: Reporter
             f"{', '.join(map(str, rows))}: none of {len(chosen):,} interactions is left by the {steps.core}-core: add "
             "data or lower --core."
         )
-    user_ids, user = _ordered(data.users, data.user[keep])
-    item_ids, item = _ordered(data.items, data.item[keep])
-    code = {name: i for i, name in enumerate(data.items)}
-    counts |= {"users": len(user_ids), "items": len(item_ids), "interactions": len(keep)}
-    found = [titles[code[name]] for name in item_ids]
-    return Result(user_ids, item_ids, found, user, item, data.time[keep], counts)
+    users, user = _ordered(data.users, data.user[keep])
+    items, item = _ordered(data.items, data.item[keep])
+    counts |= {"users": len(users), "items": len(items), "interactions": len(keep)}
+    return Result(
+        users=[data.users[code] for code in users],
+        items=[data.items[code] for code in items],
+        titles=[titles[code] for code in items],
+        user=user,
+        item=item,
+        time=data.time[keep],
+        counts=counts,
+    )
 
 
 def _titles(layout: Layout, files: list[Raw], data: Coded, reporter: Reporter) -> tuple[dict[int, str], dict[str, int]]:
@@ -150,13 +155,12 @@ def _sample(data: Coded, titled: list[int], steps: Steps) -> Longs:
     return ordered[np.sort(drawn)]
 
 
-def _ordered(names: list[str], codes: Ints) -> tuple[list[str], Ints]:
-    """The ids that occur, in their order, and the codes among them."""
-    used = np.unique(codes)
-    used = np.array(sorted(used.tolist(), key=lambda code: id_order(names[code])), dtype=np.int64)
+def _ordered(names: list[str], codes: Ints) -> tuple[list[int], Ints]:
+    """The codes that occur, in the order of their ids, and each of ``codes`` as its place among them."""
+    used: list[int] = sorted(np.unique(codes).tolist(), key=lambda code: id_order(names[code]))
     place = np.zeros(len(names), dtype=np.int32)
     place[used] = np.arange(len(used), dtype=np.int32)
-    return [names[code] for code in used], place[codes]
+    return used, place[codes]
 
 
 def _longs(values: npt.NDArray[np.int32]) -> Longs:

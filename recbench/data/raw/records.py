@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from recbench.data.raw.files import Raw, lines, text
-from recbench.errors import DataError, RecbenchError, short
+from recbench.errors import DataError, short
 
 _BATCH = 65_536
 _BROKEN = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
@@ -107,10 +107,8 @@ def records(raw: Raw, columns: tuple[str, ...]) -> Iterator[Record]:
     if raw.name.endswith(".parquet"):
         yield from _rows(raw, columns)
         return
-    try:
-        from orjson import loads
-    except ImportError:
-        raise RecbenchError("Reading lines of JSON needs orjson: pip install 'recbench-toolkit[data]'.") from None
+    from orjson import loads
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a literal's invalid escapes
         for number, line in lines(raw):
