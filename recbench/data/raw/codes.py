@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,7 +38,7 @@ class Coded:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def coded(layout: Layout, files: Iterable[Raw], minimum_rating: float | None, reporter: Reporter) -> Coded:
+def coded(layout: Layout, files: list[Raw], minimum_rating: float | None, reporter: Reporter) -> Coded:
     """Read the files of interactions once; the memory grows with ids and interactions, not with the text of reviews.
 
     Raises:
@@ -73,6 +72,9 @@ def coded(layout: Layout, files: Iterable[Raw], minimum_rating: float | None, re
         reporter.end()
         if not read:
             raise DataError(f"{raw} has no interaction.")
+    if not len(user):
+        lines = f"each of {counts['raw_interactions']:,} lines is incomplete or has a lower rating"
+        raise DataError(f"{', '.join(map(str, files))}: no interaction is left, since {lines}.")
     return Coded(
         list(users),
         list(items),

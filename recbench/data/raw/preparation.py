@@ -68,6 +68,8 @@ def prepared(layout: Layout, paths: list[Path], steps: Steps, reporter: Reporter
     rows, catalogues = layout.files(paths)
     data = coded(layout, rows, steps.minimum_rating, reporter)
     titles, counts = _titles(layout, catalogues, data, reporter)
+    if not titles:
+        raise DataError(f"{', '.join(map(str, catalogues or rows))}: no item of the interactions has a title there.")
     counts = {**data.counts, **counts}
     titled, wanted = np.zeros((2, len(data.items)), dtype=bool)
     titled[list(titles)] = True
@@ -122,8 +124,6 @@ def _titles(layout: Layout, files: list[Raw], data: Coded, reporter: Reporter) -
                 else:
                     unusable += 1
             reporter.end()
-    if not titles:
-        raise DataError(f"{', '.join(map(str, files)) or 'the data'}: no item of the interactions has a title there.")
     return titles, {
         "raw_users": len(data.users),
         "raw_items": len(data.items),
