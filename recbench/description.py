@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from recbench import registry
+from recbench.data.first_words import sharing_first_word
 from recbench.data.split import training_sample
 from recbench.data.windows import targets_seen
 from recbench.planning import Plan
@@ -80,6 +81,7 @@ def _cases(spec: Spec, split: Split, cases: Sequences) -> Cases:
         popularity=counts[cases.target].astype(np.int32),
         item_popularity=counts.astype(np.int32),
         last=cases.history[:, -1],
+        sharing=sharing_first_word(split.catalog.titles)[cases.target],
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recbench.data.first_words import sharing_first_word
 from recbench.errors import UsageError, did_you_mean
 from recbench.results import KEPT
 from recbench.types import PAD, CaseResults, Ints, Ranking, Sequences, Split
@@ -42,6 +43,7 @@ def results_of(rankings: Sequence[Sequence[Any]], data: Split, cases: Sequences)
         top=items[None, :, :KEPT],
         item_popularity=counts.astype(np.int32),
         last=cases.history[:, -1],
+        sharing=sharing_first_word(data.catalog.titles)[cases.target],
     )
 
 

@@ -21,12 +21,12 @@ class Signals:
     """Notes a signal, so that whoever works can leave in good order."""
 
     def __init__(self) -> None:
-        self._came = False
+        self._came = self._listens = False
 
     @property
     def noted(self) -> bool:
-        """Whether one has come while the process was listening, or :data:`asked` is set."""
-        return self._came or asked.is_set()
+        """Whether one has come while the process was listening, or it is listening and :data:`asked` is set."""
+        return self._came or (self._listens and asked.is_set())
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -42,8 +42,10 @@ class Signals:
                 before[number] = signal.getsignal(number) or signal.SIG_DFL
                 if before[number] != signal.SIG_IGN:  # nohup's
                     signal.signal(number, note)
+        self._listens = True
         try:
             yield
         finally:
+            self._listens = False
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -191,6 +191,8 @@ class CaseResults:
         top: [S, N, K] the first 10 items of each list, ``PAD`` where there is none; None where they were not kept.
         item_popularity: [items] how often each item occurs in training; None where it was not kept.
         last: [N] the last item of each history; None where it was not kept.
+        sharing: [N] how many titles of the catalogue begin with the first word of the target's, itself included; None
+            where it was not kept.
     """
 
     users: Ints
@@ -203,6 +205,7 @@ class CaseResults:
     top: Ints | None = None
     item_popularity: Ints | None = None
     last: Ints | None = None
+    sharing: Ints | None = None
 
     def take(self, cases: npt.NDArray[np.bool_]) -> CaseResults:
         """The results of some of the cases, given as a [N] mask."""
@@ -215,4 +218,5 @@ class CaseResults:
             popularity=self.popularity[cases],
             top=None if self.top is None else self.top[:, cases],
             last=None if self.last is None else self.last[cases],
+            sharing=None if self.sharing is None else self.sharing[cases],
         )

@@ -1,79 +1,149 @@
-"""``recbench data NAME``: prepare a data set and print what is in it; stores nothing."""
+"""``recbench data``: prepare a data set, print what is in it and what is wrong with it; stores nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from recbench import registry
 from recbench.cli.group import LazyGroup
 from recbench.cli.request import flag_of, set_layer
 from recbench.cli.text import columns
-from recbench.data.catalog import entry
-from recbench.data.facts import fact_rows
-from recbench.errors import UsageError
+from recbench.data.catalog import datasets, entry
+from recbench.errors import DataError, UsageError
+from recbench.files import explained
 from recbench.progress import reporter
 from recbench.spec.request import SET, Layer, combine
 
 if TYPE_CHECKING:
+    from recbench.diagnose.audited import Audited
     from recbench.diagnose.valid import ValidTokens
+    from recbench.pages.blocks import Block
 
 
 COMMANDS = {
-    "facts": ("recbench.cli.data:facts", "Check a data set and print its facts; NAME alone means the same."),
+    "audit": ("recbench.cli.data:audit", "Print the facts of a data set and its leaks; NAME alone means the same."),
     "prepare": ("recbench.cli.data_prepare:prepare", "Raw files of a release to a folder that recbench reads."),
 }
 
 
 class _Data(LazyGroup):
-    """``recbench data NAME`` is ``recbench data facts NAME``."""
+    """``recbench data NAME`` is ``recbench data audit NAME``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the first word for a data set unless it is a command."""
         if args and args[0] not in (*self.lazy, *ctx.help_option_names):
-            args = ["facts", *args]
+            args = ["audit", *args]
         return super().parse_args(ctx, args)
 
 
 @click.group(cls=_Data, lazy=COMMANDS)
 def data() -> None:
-    """The facts of a data set, and the preparation of a release's raw files."""
+    """What is in a data set and wrong with it, and the preparation of a release's raw files."""
 
 
-@click.command("facts")
-@click.argument("name")
+@click.command("audit")
+@click.argument("words", nargs=-1, required=True, metavar="NAME|DIR|FILE")
 @click.option("--data-dir", metavar="PATH", help="Folder or file of your own data.")
 @click.option(
     "--llm", "llms", multiple=True, metavar="DIR|HUB_ID|FILE.gguf", help="Count under its tokenizer, too; repeatable."
 )
 @click.option("--set", "sets", multiple=True, metavar="dataset.OPTION=VALUE", help="An option of the data set.")
-def facts(name: str, data_dir: str | None, llms: tuple[str, ...], sets: tuple[str, ...]) -> None:
-    """Prepare the data set NAME, check it, and print its facts.
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print it.",
+)
+@click.option(
+    "--card", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Write NAME.md and NAME.png there."
+)
+def audit(
+    words: tuple[str, ...],
+    data_dir: str | None,
+    llms: tuple[str, ...],
+    sets: tuple[str, ...],
+    form: str,
+    card: Path | None,
+) -> None:
+    """Prepare the data set NAME, audit it, and print its facts; "data audit NAME" and "data NAME" are the same.
+
+    A folder in the format of the MSL release, one that "data prepare" wrote, or a file of interactions may stand in
+    place of NAME.
 
     Titles are counted in tokens of the tiny model's tokenizer, as a run makes it, and in those of every --llm. The exit
-    status is 1 where the data is malformed or its split is refused.
+    status is 1 where the data is malformed, or where its training shows a model what the test asks.
     """
-    from recbench.diagnose.valid import tokenized
+    from recbench.diagnose.audited import audited
+    from recbench.diagnose.card import audit_blocks, write_card
+    from recbench.pages.markdown import blocks_as_markdown
 
-    found = entry(name)
+    name, data_dir = _named(words, data_dir)
+    entry(name)
     flags = {"model": "bigrec", "dataset": name, **({"data_dir": data_dir} if data_dir is not None else {})}
     said = [Layer(flags, flag_of), _of_data(sets)]
     requests = {llm: combine([*said, Layer({"llm": llm}, flag_of)]) for llm in ("tiny", *llms)}
     with reporter() as progress:
-        split, counts = tokenized(requests, progress)
-    rows = [("data set", f"{name}: {found.title}"), ("source", found.source), ("licence", found.licence)]
-    rows += [("preparation", " ".join(found.preparation.split())), *fact_rows(split.facts), *_density(split.facts)]
-    for llm, (valid, seconds) in counts.items():
-        rows += _valid_rows(llm, valid, seconds)
-    rows += [(f"sha256 of {file}", digest) for file, digest in split.sources.items()]
-    click.echo(columns(rows))
+        found = audited(requests, progress)
+    if form == "json":
+        click.echo(json.dumps(found.plain(), ensure_ascii=False, indent=1))
+    else:
+        click.echo(_text(found) if form == "text" else blocks_as_markdown(audit_blocks(found)))
+    if card is not None:
+        with explained(f"Writing the card to {card}"):
+            written = write_card(found, card)
+        click.echo(f"card: {written[0]}, {written[1]}", err=True)
+    if found.found:
+        more = f" ({len(found.found) - 1} more above)" if len(found.found) > 1 else ""
+        raise DataError(found.found[0] + more)
 
 
-def _density(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Interactions over users times items, as in the MSL paper's Table 4; nothing where one of them is not known."""
-    n, users, items = (facts.get(key) for key in ("interactions", "users", "items"))
-    return [("density", f"{n / (users * items):.4%}")] if n and users and items else []
+def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]:
+    """The data set and its folder or file."""
+    words = words[1:] if len(words) > 1 and words[0] == "audit" else words
+    if len(words) > 1:
+        raise UsageError(f"recbench data takes one data set, not {', '.join(words)}.")
+    (word,) = words
+    if word in datasets() or word in registry.names("source") or not os.path.exists(word):  # never an OSError
+        return word, data_dir
+    if data_dir is not None:
+        raise UsageError(f"Name the data once: {word} is a folder or file, and --data-dir names another.")
+    if os.path.exists(os.path.join(word, "interactions.parquet")):
+        return "parquet", word
+    return "prepared" if os.path.isdir(word) else "csv", word
+
+
+def _text(found: Audited) -> str:
+    """For a terminal: facts in two columns, then the tables."""
+    from recbench.diagnose.card import counts_blocks, preparation_rows
+
+    rows = [("data set", f"{found.entry.name}: {found.entry.title}"), *preparation_rows(found)]
+    rows.append(("density", f"{found.profile.density:.4%}"))
+    for llm, valid in found.tokens.items():
+        rows += _valid_rows(llm, valid, found.seconds[llm])
+    rows += [(f"sha256 of {file}", digest) for file, digest in found.split.sources.items()]
+    leaks = ["", f"leaks: {'none' if not found.found else len(found.found)}", *(f"  {text}" for text in found.found)]
+    return "\n".join([columns(rows), *(text for block in counts_blocks(found) for text in _lines(block)), *leaks])
+
+
+def _lines(block: Block) -> list[str]:
+    from recbench.pages.blocks import Heading, Paragraph, Table
+
+    match block:
+        case Heading(_, text):
+            return ["", text]
+        case Table(header, rows, _):
+            return [columns([header, *rows] if len(header) > 2 else rows, "  ")]
+        case Paragraph(_):  # for the page
+            return []
+    raise AssertionError(block)
 
 
 def _valid_rows(llm: str, valid: ValidTokens, seconds: float) -> list[tuple[str, str]]:

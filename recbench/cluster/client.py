@@ -49,6 +49,8 @@ class Cluster:
     def __init__(self, client: Any, store: Store, reporter: Reporter) -> None:
         from distributed import as_completed
 
+        from recbench.cluster.leaving import Leaving
+
         self.client, self.store, self.reporter = client, store, reporter
         self.built: dict[str, float] = {}
         self.known: set[str] = set()
@@ -57,6 +59,7 @@ class Cluster:
         self._steps: dict[str, Step] = {}
         self._waiting = as_completed([], loop=client.loop)
         client.subscribe_topic(TOPIC, self._said)
+        client.register_plugin(Leaving())
 
     def submit(self, step: Step) -> str | None:
         """Have a step built, what it needs first; returns its key, or None if it is there.
@@ -112,10 +115,13 @@ class Cluster:
         if future.status == "finished":
             return None
         for need in self._steps[key].needs.values():
-            if need.folder in self._futures and (found := self.problem(need.folder)) is not None:
-                return found
+            before = self._futures.get(need.folder)
+            if before is not None and before.status == "error":
+                return self.problem(need.folder)
         if future.status != "error":
-            return RecbenchError(f"{named(self._steps[key])}: the cluster lost it: run again to go on.")
+            return RecbenchError(
+                f"{named(self._steps[key])}: the scheduler is gone or has lost it: run the same command again."
+            )
         error = future.exception()
         if type(error).__name__ == "KilledWorker":
             return RecbenchError(
@@ -180,7 +186,7 @@ def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Clus
     import dask
     from distributed import Client
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    _silence()
     with dask.config.set(_CONFIG), _scheduler(workers) as address:
         try:
             client = Client(address, timeout=10, set_as_default=False)
@@ -194,6 +200,13 @@ def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Clus
             except (Stopped, KeyboardInterrupt):
                 found.stop()
                 raise
+
+
+def _silence() -> None:
+    """Dask logs tracebacks of what this module turns into sentences; each of its loggers has a level of its own."""
+    for name in ["distributed", *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -77,6 +78,11 @@ def stop(client: str) -> None:
         asked.set()
 
 
+def building() -> bool:
+    """Whether this worker is at a step."""
+    return bool(_clients)
+
+
 def busy(client: str) -> bool:
     """Whether this worker is at a step of this client's."""
     return client in _clients
@@ -149,7 +155,8 @@ class Events:
         self._send(text=text)
 
     def _send(self, **event: Any) -> None:
-        self._worker.log_event(TOPIC, {"step": self._step.folder, "title": named(self._step), **event})
+        with contextlib.suppress(Exception):  # the scheduler may be gone; the step goes on, or is asked to stop
+            self._worker.log_event(TOPIC, {"step": self._step.folder, "title": named(self._step), **event})
 
 
 _: type[Reporter] = Events

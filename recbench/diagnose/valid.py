@@ -31,12 +31,16 @@ class ValidTokens:
         choices: share of the instances with more than one.
         at_choices: valid tokens of such an instance; NaN without one.
         first: valid tokens at the beginning of a title.
+        tokens: of a title, end-of-title token included.
+        branching: choices of a title, its tokens where more than one is valid.
     """
 
     average: float
     choices: float
     at_choices: float
     first: int
+    tokens: float
+    branching: float
 
 
 def valid_tokens(trie: Trie, targets: Ints) -> ValidTokens:
@@ -62,6 +66,8 @@ def valid_tokens(trie: Trie, targets: Ints) -> ValidTokens:
         choices=float(weight[choice].sum() / weight.sum()),
         at_choices=at_choices,
         first=int(trie.first[1]),
+        tokens=float(weight.sum() / len(targets)),
+        branching=float(weight[choice].sum() / len(targets)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from recbench.evaluation.metrics import Metric, available, evaluate, metric, metrics, seed_means
 from recbench.evaluation.ranks import mean_of_items, ndcg, within
-from recbench.evaluation.slices import Slice, masks, slices
+from recbench.evaluation.slices import Slice, masks, parts_of, slice_names, slices
 
 __all__ = [
     "Metric",
@@ -14,7 +14,9 @@ __all__ = [
     "metric",
     "metrics",
     "ndcg",
+    "parts_of",
     "seed_means",
+    "slice_names",
     "slices",
     "within",
 ]

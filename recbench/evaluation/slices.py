@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recbench import registry
-from recbench.errors import RecbenchError
+from recbench.errors import RecbenchError, UsageError, did_you_mean
 from recbench.evaluation.metrics import Metric, available
 from recbench.types import CaseResults
 
@@ -24,20 +24,45 @@ def masks(results: CaseResults) -> dict[str, npt.NDArray[np.bool_]]:
     """Part's name -> [N] its cases, for every installed slice that these results allow, in the order of tables.
 
     Raises:
-        RecbenchError: a slice's own code fails or returns something else; names it.
+        RecbenchError: a slice's own code fails or returns something else, or two slices give a part the same name;
+            names the slice.
     """
-    plugins = [(registry.get("slice", name), name) for name in registry.names("slice")]
     found: dict[str, npt.NDArray[np.bool_]] = {}
-    for plugin, name in sorted(plugins, key=lambda p: (p[0].order, p[1])):
-        try:
-            parts = dict(plugin.implementation(plugin.options()).masks(results))
-        except Exception as error:
-            raise RecbenchError(f"{_who(name)} failed: {type(error).__name__}: {error}") from error
-        for part, mask in parts.items():
-            if np.asarray(mask).dtype != np.bool_ or np.shape(mask) != results.users.shape or part in found:
-                raise RecbenchError(f"{_who(name)} must return boolean masks over the cases under names of their own.")
-            found[part] = np.asarray(mask)
+    for name in slice_names():
+        parts = parts_of(name, results)
+        if set(parts) & set(found):
+            raise RecbenchError(_refused(name))
+        found |= parts
     return found
+
+
+def slice_names() -> list[str]:
+    """Every installed slice, in the order of tables."""
+    return sorted(registry.names("slice"), key=lambda name: (registry.get("slice", name).order, name))
+
+
+def parts_of(name: str, results: CaseResults) -> dict[str, npt.NDArray[np.bool_]]:
+    """Part's name -> [N] its cases, for one slice; empty where the results do not hold what it needs.
+
+    Raises:
+        UsageError: there is no slice of that name; suggests the nearest.
+        RecbenchError: its own code fails or returns something else; names it.
+    """
+    if name not in registry.names("slice"):
+        raise UsageError(f"There is no slice {name!r}; {did_you_mean(name, slice_names())}")
+    plugin = registry.get("slice", name)
+    try:
+        parts = dict(plugin.implementation(plugin.options()).masks(results))
+    except Exception as error:
+        raise RecbenchError(f"{_who(name)} failed: {type(error).__name__}: {error}") from error
+    for mask in parts.values():
+        if np.asarray(mask).dtype != np.bool_ or np.shape(mask) != results.users.shape:
+            raise RecbenchError(_refused(name))
+    return {part: np.asarray(mask) for part, mask in parts.items()}
+
+
+def _refused(name: str) -> str:
+    return f"{_who(name)} must return boolean masks over the cases under names of their own."
 
 
 def _who(name: str) -> str:

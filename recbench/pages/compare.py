@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from recbench.errors import UsageError
+from recbench.evaluation import Metric
 from recbench.evaluation import metric as metric_of
 from recbench.results import RunRecord
 from recbench.stats import Comparison, compare_all, holm
+from recbench.types import CaseResults
 
 Pair = tuple[int, int]
 
@@ -75,6 +77,21 @@ def every_pair(records: Sequence[RunRecord], shown: Sequence[Pair] = (), metric:
 
 
 def _compared(records: Sequence[RunRecord], pairs: Sequence[Pair], metric: str) -> list[Comparison]:
+    chosen, results = checked(records, pairs, metric)
+    return compare_all(results, chosen.values, metric, pairs) if pairs else []
+
+
+def checked(records: Sequence[RunRecord], pairs: Sequence[Pair], metric: str) -> tuple[Metric, list[CaseResults]]:
+    """The metric and the records' results, once each pair is known to be comparable on it.
+
+    Args:
+        records: all that are compared.
+        pairs: (A, B) as positions in ``records``.
+        metric: its name.
+
+    Raises:
+        UsageError: as :func:`compare_records`.
+    """
     chosen, results = metric_of(metric), [record.case_results() for record in records]
     for i, j in pairs:
         a, b = records[i], records[j]
@@ -86,7 +103,7 @@ def _compared(records: Sequence[RunRecord], pairs: Sequence[Pair], metric: str) 
         for place in (i, j):
             if objection := chosen.objection(results[place]):
                 raise UsageError(f"{records[place].run}: {objection}.")
-    return compare_all(results, chosen.values, metric, pairs) if pairs else []
+    return chosen, results
 
 
 def rows_of(

@@ -167,7 +167,7 @@ def _cells(row: Row, name: str) -> list[str]:
 def _parts(section: Section) -> list[Block]:
     if not section.parts:
         return []
-    cold = " Cold: the target is in no training window (rows trained on a sample see fewer items still)."
+    cold = " A row that is trained on a sample of the training windows sees fewer items still."
     header = ("#", "Method", *(f"{name} ({n:,})" for name, n in section.parts.items()))
     rows = tuple(
         (str(row.rank), name_of(row), *(_number(row.parts.get(name)) for name in section.parts)) for row in section.rows
@@ -178,6 +178,7 @@ def _parts(section: Section) -> list[Block]:
             f"{METRIC} on the cases of each part, averaged over seeds; in brackets, how many cases it has."
             + cold * ("cold" in section.parts)
         ),
+        Bullets(tuple(f"{name}: {summary}" for name, summary in section.slices.items())),
         Table(header, rows, words=2),
     ]
 

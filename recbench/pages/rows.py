@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from recbench.evaluation import available, masks, metric
+from recbench import registry
+from recbench.evaluation import available, masks, metric, parts_of, slice_names
 from recbench.pages.compare import Tested, every_pair
 from recbench.results import RunRecord
 from recbench.stats import Stability, places, resolution, stability, user_sums
@@ -53,6 +54,7 @@ class Section:
         n_cases, n_users: its size.
         label: how the cases were chosen.
         parts: part of the test set -> its number of cases; those that hold no case or all of them are left out.
+        slices: name -> what it is, for every slice with a part in ``parts``.
         rows: the runs.
         pairs: of rows, all tested as one family.
         resolution: :func:`recbench.stats.resolution`; NaN with one row or one user.
@@ -63,6 +65,7 @@ class Section:
     n_users: int
     label: str
     parts: dict[str, int]
+    slices: dict[str, str]
     rows: tuple[Row, ...]
     pairs: int
     resolution: float
@@ -114,11 +117,17 @@ def _section(records: list[RunRecord]) -> Section:
     )
     sizes = {name: int(mask.sum()) for r in ranked for name, mask in masks(r.case_results()).items()}
     n_cases = len(ranked[0].cases.users)
+    parts = {name: n for name, n in sizes.items() if 0 < n < n_cases}
     return Section(
         n_cases=n_cases,
         n_users=sums.n_users,
         label=ranked[0].cases.label,
-        parts={name: n for name, n in sizes.items() if 0 < n < n_cases},
+        parts=parts,
+        slices={
+            name: registry.get("slice", name).summary
+            for name in slice_names()
+            if any(parts.keys() & parts_of(name, record.case_results()).keys() for record in ranked)
+        },
         rows=rows,
         pairs=len(ranked) * (len(ranked) - 1) // 2,
         resolution=resolution(sums),

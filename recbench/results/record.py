@@ -90,6 +90,7 @@ class Cases(_Part):
         target: [N] item index; empty in a record of format 1.
         item_popularity: [items] how often each item occurs in training; empty in a record of format 1.
         last: [N] the last item of the history; empty in a record of recbench 0.4 or older.
+        sharing: [N] how many titles begin with the first word of the target's; empty in a record of 0.6 or older.
     """
 
     digest: Annotated[str, Field(min_length=8)]
@@ -101,6 +102,7 @@ class Cases(_Part):
     target: PackedInts = Field(default_factory=_none)
     item_popularity: PackedInts = Field(default_factory=_none)
     last: PackedInts = Field(default_factory=_none)
+    sharing: PackedInts = Field(default_factory=_none)
 
 
 class StepRecord(_Part):
@@ -253,4 +255,5 @@ class RunRecord(_Part):
             top=np.stack(kept) if len(kept) == len(self.seeds) else None,
             item_popularity=self.cases.item_popularity if len(self.cases.item_popularity) else None,
             last=self.cases.last if len(self.cases.last) else None,
+            sharing=self.cases.sharing if len(self.cases.sharing) else None,
         )

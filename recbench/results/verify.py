@@ -46,6 +46,10 @@ def _of_cases(record: RunRecord) -> Iterator[str]:
         yield f"last has {len(cases.last)} cases but users has {n}"
     elif len(cases.last) and (cases.last.min() < 0 or cases.last.max() >= items):
         yield f"a history ends with an item that is not among the {items} items"
+    if len(cases.sharing) not in (0, n):
+        yield f"sharing has {len(cases.sharing)} cases but users has {n}"
+    elif len(cases.sharing) and (cases.sharing.min() < 1 or cases.sharing.max() > items):
+        yield f"a title shares its first word with none or with more than the {items} items"
     if len(cases.target) != n:
         yield f"target has {len(cases.target)} cases but users has {n}"
     elif cases.target.min() < 0 or cases.target.max() >= items:

@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,7 +32,7 @@ from recbench.results import environment
 from recbench.steps.step import IDENTITY, Step, key_of
 
 META = "step.json"
-FORMAT = 2
+FORMAT = 3
 PARTIAL, LOCKS, LIVE, CHECKPOINTS, OLD = ".partial", ".locks", ".live", ".checkpoints", ".old"
 _REMEDY = "remove the folder and run again"
 
@@ -59,14 +59,13 @@ class Built:
     path: Path
     reused: bool
     seconds: float
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    peak_memory_bytes: int = 0
+    environment: Mapping[str, Any]
+    peak_memory_bytes: int
 
     @classmethod
     def of(cls, path: Path, meta: Mapping[str, Any], reused: bool) -> Built:
         """What a finished step says about itself."""
-        more = {"environment": meta.get("environment", {}), "peak_memory_bytes": meta.get("peak_memory_bytes", 0)}
-        return cls(path, reused, float(meta["seconds"]), **more)
+        return cls(path, reused, float(meta["seconds"]), meta["environment"], meta["peak_memory_bytes"])
 
 
 class Store:
@@ -277,6 +276,8 @@ def read_meta(path: Path) -> dict[str, Any]:
         key = key_of({name: meta[name] for name in IDENTITY})
         if float(meta["seconds"]) < 0 or not isinstance(meta["files"], dict):
             raise ValueError(meta["seconds"])
+        if not isinstance(meta["environment"], dict) or not isinstance(meta["peak_memory_bytes"], int):
+            raise ValueError(meta["environment"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"the stored step {path} has no readable {META}; {_REMEDY}.") from error
     if path.name != f"{meta['kind']}-{key}":

@@ -120,6 +120,19 @@ def test_compare_two_and_more(done) -> None:
     assert max(map(len, three.splitlines())) <= 100
 
 
+def test_compare_within_the_parts_of_a_slice(done) -> None:
+    a, b = done.ids["text"], done.ids["few"]
+    out = done.call("compare", a, b, b, "--slice", "head").stdout
+    for letter in "BC":
+        assert f"NDCG@10 of A and {letter} by head (Holm over 4 comparisons)" in out
+    rows = [line.split() for line in out.splitlines() if line.startswith(("head ", "tail "))]
+    assert sum(int(row[1]) for row in rows) == 2 * 8
+    assert max(map(len, out.splitlines())) <= 110
+    refused = done.call("compare", a, b, "--slice", "haed")
+    assert refused.exit_code == 2
+    assert "There is no slice 'haed'; did you mean 'head'?" in refused.stderr
+
+
 def differences(text: str) -> dict[str, str]:
     """``A minus B`` and so on -> the number."""
     return {line.rsplit(maxsplit=1)[0]: line.rsplit(maxsplit=1)[1] for line in text.splitlines() if " minus " in line}

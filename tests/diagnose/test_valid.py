@@ -29,3 +29,5 @@ def test_every_token_of_every_target_counts_once(rows: list[list[int]], seed: in
     assert found.choices == pytest.approx(len(choices) / len(counts))
     assert found.at_choices == pytest.approx(np.mean(choices) if choices else np.nan, nan_ok=True)
     assert found.first == len({title[0] for title in titles})
+    assert found.tokens == pytest.approx(np.mean([len(titles[t]) for t in targets]))
+    assert found.branching == pytest.approx(len(choices) / len(targets))

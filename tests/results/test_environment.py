@@ -13,7 +13,7 @@ from recbench.results import environment
 def test_environment_is_json_and_names_what_matters() -> None:
     found = environment("cpu", 2)
     assert json.loads(json.dumps(found)) == found
-    assert found["device"] == "cpu"
+    assert found["device"] == "CPU, 2 threads"
     assert found["recbench"] == recbench.__version__
     assert "numpy" in found["versions"]
     assert "nonexistent" not in found["versions"]

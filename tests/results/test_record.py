@@ -75,6 +75,7 @@ def make_record(n: int = 6, seeds: tuple[int, ...] = (1, 2), depth: int = 10, **
             target=target,
             item_popularity=popularity,
             last=(target + 1) % ITEMS,
+            sharing=target % 3 + 1,
         ),
         "plugins": (PluginCode(kind="loss", name="msl", distribution="x", version="1", code="ab12"),),
         "seeds": tuple(
@@ -200,6 +201,7 @@ def test_case_results_stack_the_seeds(tmp_path: Path) -> None:
     assert results.top.shape == (2, 6, 10)
     assert results.depth == 10
     assert np.array_equal(results.last, record.cases.last)
+    assert np.array_equal(results.sharing, record.cases.sharing)
     assert record.seeds[0].seconds("training") == 13.0
     assert record.seeds[0].seconds("data") == 0
     assert record.language_model == {"name": "tiny", "options": {}}
@@ -290,6 +292,8 @@ def column(values: Any) -> dict[str, Any]:
         (lambda c: c["cases"].update(target=column([])), "target has 0 cases but users has 6"),
         (lambda c: c["cases"].update(last=column([0] * 5)), "last has 5 cases but users has 6"),
         (lambda c: c["cases"].update(last=column([30] * 6)), "a history ends with an item that is not among the 30"),
+        (lambda c: c["cases"].update(sharing=column([1] * 5)), "sharing has 5 cases but users has 6"),
+        (lambda c: c["cases"].update(sharing=column([0] * 6)), "a title shares its first word with none"),
         (lambda c: c["cases"].update(users=column([-1] * 6)), "negative"),
         (lambda c: c["dataset"].update(name="../../etc"), "dataset.name"),
         (lambda c: c.update(run="../../x"), "run"),

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -167,7 +168,11 @@ def test_a_pair_is_the_same_alone_and_among_others() -> None:
     runs = [cases(who, np.where(rng.random((s, 200)) < 0.3, rng.integers(1, 11, (s, 200)), 0)) for s in (5, 1, 3)]
     together = compare_all(runs, NDCG)
     alone = [compare(runs[a], runs[b], NDCG) for a, b in ((0, 1), (0, 2), (1, 2))]
-    assert together == alone
+    for one, other in zip(together, alone, strict=True):  # but for how BLAS rounds matrices of other shapes
+        for name, value in asdict(one).items():
+            theirs = asdict(other)[name]
+            numbers = isinstance(value, float | tuple)
+            assert value == (pytest.approx(theirs, rel=1e-9, abs=1e-12) if numbers else theirs), name
     assert compare_all(runs, NDCG, pairs=[]) == []
 
 

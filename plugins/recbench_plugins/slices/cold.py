@@ -21,5 +21,5 @@ class Cold(Slicer[Options]):
 
 
 plugin = SlicePlugin(
-    summary="cold: the target is in no training window; warm: the others", implementation=Cold, order=10
+    summary="by whether the target is in no training window (cold) or in one (warm)", implementation=Cold, order=10
 )

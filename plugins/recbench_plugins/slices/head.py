@@ -48,7 +48,7 @@ def threshold(counts: npt.NDArray[np.integer], share: float) -> int:
 
 
 plugin = SlicePlugin(
-    summary="head: the target is among the most popular fifth of the items; tail: the others",
+    summary="by whether the target is among the most popular fifth of the items (head) or not (tail)",
     implementation=Head,
     options=HeadOptions,
     order=20,
