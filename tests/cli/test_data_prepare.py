@@ -47,8 +47,10 @@ def test_prepared_twice_and_run(call, raw, tmp_path):
     assert str(tmp_path) not in json.dumps(manifest)
     run = call("run", "--model", "popularity", "--dataset", "toy", "--data-dir", "one", "--device", "cpu")
     assert run.exit_code == 0, run.output
-    facts = call("data", "parquet", "--data-dir", "one")
-    assert facts.exit_code == 0, facts.output
+    for words in (["parquet", "--data-dir", "one"], ["audit", "one"], ["one"]):
+        facts = call("data", *words)
+        assert facts.exit_code == 0, facts.output
+        assert "prepared interactions without title dropped" in facts.stdout
     assert {path.name for path in tmp_path.iterdir()} == {"own.csv", "raw", "one", "two", "runs"}
 
 
