@@ -85,7 +85,9 @@ def measured(dataset: DataSet) -> DataSet:
     if place is not None:
         place = place.resolve()
         label = re.sub(r"[^A-Za-z0-9._-]+", "-", place.name if place.is_dir() else place.stem).strip("-._") or "own"
-        label = label if label not in datasets() else f"own-{label}"
+        taken = datasets().get(label)
+        if taken and not taken.layout:  # a folder called toy may well be what recbench data prepare toy wrote
+            label = f"own-{label}"
     return dataset.model_copy(update={"files": files, "label": label})
 
 

@@ -20,7 +20,7 @@ COMMANDS = {
     ),
     "list": ("recbench.cli.list:list_", "What is installed: backbones, losses, decoders, sources, data sets."),
     "describe": ("recbench.cli.describe:describe", "The options of a method, or of a group of --set."),
-    "data": ("recbench.cli.data:data", "Prepare a data set, audit it and print its facts."),
+    "data": ("recbench.cli.data:data", "Audit a data set and print its facts; prepare a release's raw files."),
     "show": ("recbench.cli.show:show", "Single cases of a run: prompt, target, top ten, rank."),
     "recommend": ("recbench.cli.recommend:recommend", "What a trained model recommends after a history of your own."),
     "export": ("recbench.cli.export:export", "A tuned language model as a plain transformers folder."),

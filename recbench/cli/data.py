@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recbench import registry
+from recbench.cli.group import LazyGroup
 from recbench.cli.request import flag_of, set_layer
 from recbench.cli.text import columns
 from recbench.data.catalog import datasets, entry
@@ -25,8 +26,29 @@ if TYPE_CHECKING:
     from recbench.pages.blocks import Block
 
 
-@click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[audit] NAME|DIR|FILE")
+COMMANDS = {
+    "audit": ("recbench.cli.data:audit", "Print the facts of a data set and its leaks; NAME alone means the same."),
+    "prepare": ("recbench.cli.data_prepare:prepare", "Raw files of a release to a folder that recbench reads."),
+}
+
+
+class _Data(LazyGroup):
+    """``recbench data NAME`` is ``recbench data audit NAME``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the first word for a data set unless it is a command."""
+        if args and args[0] not in (*self.lazy, *ctx.help_option_names):
+            args = ["audit", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Data, lazy=COMMANDS)
+def data() -> None:
+    """What is in a data set and wrong with it, and the preparation of a release's raw files."""
+
+
+@click.command("audit")
+@click.argument("words", nargs=-1, required=True, metavar="NAME|DIR|FILE")
 @click.option("--data-dir", metavar="PATH", help="Folder or file of your own data.")
 @click.option(
     "--llm",
@@ -47,7 +69,7 @@ if TYPE_CHECKING:
 @click.option(
     "--card", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Write NAME.md and NAME.png there."
 )
-def data(
+def audit(
     words: tuple[str, ...],
     data_dir: str | None,
     llms: tuple[str, ...],
@@ -57,7 +79,8 @@ def data(
 ) -> None:
     """Prepare the data set NAME, audit it, and print its facts; "data audit NAME" and "data NAME" are the same.
 
-    A folder in the format of the MSL release, or a file of interactions, may stand in place of NAME.
+    A folder in the format of the MSL release, one that "data prepare" wrote, or a file of interactions may stand in
+    place of NAME.
 
     Titles are counted in tokens of the tiny model's tokenizer, as a run makes it, and in those of every --llm. The exit
     status is 1 where the data is malformed, or where its training shows a model what the test asks.
@@ -96,6 +119,8 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
         return word, data_dir
     if data_dir is not None:
         raise UsageError(f"Name the data once: {word} is a folder or file, and --data-dir names another.")
+    if os.path.exists(os.path.join(word, "interactions.parquet")):
+        return "parquet", word
     return "prepared" if os.path.isdir(word) else "csv", word
 
 

@@ -59,7 +59,7 @@ def _datasets(indent: str, width: int) -> str:
 
     rows = []
     for name, entry in datasets().items():
-        size = f"{entry.size / 1e6:.1f} MB" if entry.size else "your own"
+        size = f"{entry.size / 1e6:.1f} MB" if entry.size else "to prepare" if entry.raw else "your own"
         rows.append([name, f"source {entry.source}", size, entry.title])
     return "\n".join(_table(rows, indent, width))
 

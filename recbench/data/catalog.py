@@ -17,6 +17,20 @@ from recbench.interfaces import DataSource
 
 
 @dataclass(frozen=True)
+class RawFile:
+    """A raw file of a release.
+
+    Attributes:
+        url: where it is fetched from.
+        size, sha256: bytes and checksum; None where they are not known, and then not checked.
+    """
+
+    url: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Entry:
     """One data set of datasets.yaml.
 
@@ -27,6 +41,9 @@ class Entry:
         size: bytes of all files together, None for your own data.
         sha256: by file name; empty for your own data.
         options: defaults for the source's options.
+        layout: of the raw files that ``recbench data prepare`` reads; empty where there are none.
+        raw: those files by name.
+        prepare: defaults for the steps of that preparation.
     """
 
     name: str
@@ -37,6 +54,9 @@ class Entry:
     size: int | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    layout: str = ""
+    raw: Mapping[str, RawFile] = field(default_factory=dict)
+    prepare: Mapping[str, Any] = field(default_factory=dict)
 
 
 def registry_file() -> Path:
@@ -64,9 +84,14 @@ def datasets() -> dict[str, Entry]:
         table = read_yaml(path).value
         if not isinstance(table, dict):
             raise ValueError("it must map a data set's name to its entry")
-        return {str(name): Entry(name=str(name), **values) for name, values in table.items()}
+        return {str(name): _entry(str(name), values) for name, values in table.items()}
     except (UsageError, ValueError, TypeError) as error:
         raise DataError(f"{path} cannot be used: {str(error).rstrip('.')}.") from error
+
+
+def _entry(name: str, values: Mapping[str, Any]) -> Entry:
+    raw = {str(file): RawFile(**about) for file, about in (values.get("raw") or {}).items()}
+    return Entry(name=name, **{**values, "raw": raw})
 
 
 def dataset(name: str) -> Entry:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
+
 import pytest
 
 from recbench.data import catalog
+from recbench.data.raw.layouts import layout
+from recbench.data.raw.preparation import Steps
 from recbench.errors import DataError, UsageError
+
+RAW = ["toy", "book", "clothing", "office", "ml-1m", "ml-20m", "ml-32m", "lastfm", "steam"]
 
 
 @pytest.fixture
@@ -19,12 +25,25 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_every_entry_says_what_it_is():
-    assert list(catalog.datasets()) == ["ml-100k", "prepared", "csv"]
+    assert list(catalog.datasets()) == ["ml-100k", "prepared", "csv", "recbole", "parquet", *RAW]
     for entry in catalog.datasets().values():
         assert entry.title
         assert entry.licence
         assert entry.preparation
     assert set(catalog.dataset("ml-100k").sha256) == {"ml-100k.inter", "ml-100k.item"}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_every_release_can_be_prepared(name):
+    entry = catalog.dataset(name)
+    assert Steps(**entry.prepare).core == entry.options["core"] == 5
+    reads = layout(entry.layout)
+    for file in entry.raw:
+        assert file.endswith(".zip") or any(
+            fnmatch.fnmatch(file, pattern) for pattern in (*reads.interactions, *reads.items)
+        )
+    assert all(file.url.startswith("https://") and file.url.endswith(name) for name, file in entry.raw.items())
+    assert entry.source == "parquet"
 
 
 def test_an_unknown_name_suggests_the_nearest():

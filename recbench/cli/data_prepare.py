@@ -1,0 +1,127 @@
+"""``recbench data prepare``: a public release's raw files to one folder that recbench reads."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from recbench.cli.options import Place, folder_option
+from recbench.cli.text import columns
+from recbench.data.catalog import Entry, datasets
+from recbench.data.facts import fact_rows
+from recbench.errors import RecbenchError, UsageError, did_you_mean
+from recbench.files import sha256_file
+from recbench.progress import reporter
+
+if TYPE_CHECKING:
+    from recbench.data.raw.layouts import Layout
+    from recbench.data.raw.preparation import Steps
+    from recbench.interfaces import Reporter
+
+
+@click.command()
+@click.argument("name")
+@click.argument("more", nargs=-1, type=Place(), metavar="[FILE]...")
+@click.option("--raw", "raws", multiple=True, type=Place(), metavar="FILE...", help="Raw files that you have.")
+@click.option("--out", type=Place(), required=True, metavar="DIR", help="The prepared folder.")
+@click.option("--core", type=click.IntRange(min=1), help="Fewest interactions of a user or item.")
+@click.option("--items", type=click.IntRange(min=0), help="Items to draw before the k-core; 0: all.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of that draw.")
+@click.option("--minimum-rating", type=float, help="Leave out lower ratings.")
+@folder_option("--downloads", "downloads", "Where fetched files are kept.")
+def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path, downloads: Path, **said: Any) -> None:
+    """Prepare the raw files of NAME, a data set of datasets.yaml or the layout of a release, into a folder.
+
+    \b
+    recbench data prepare toy --out toy
+    recbench data prepare toy --raw reviews_Toys_and_Games.json.gz meta_Toys_and_Games.json.gz --out toy
+    recbench run --model sasrec --dataset toy --data-dir toy
+
+    Without --raw the files are fetched, and a broken transfer goes on where it was. The folder holds the interactions
+    and titles as Parquet, and a manifest; preparing the same files again gives the same bytes.
+    """
+    from recbench.data.raw.folder import check_place, write_folder
+    from recbench.data.raw.layouts import LAYOUTS, layout
+    from recbench.data.raw.preparation import prepared
+
+    for library in ("orjson", "pyarrow"):
+        if find_spec(library) is None:
+            raise RecbenchError(f"recbench data prepare needs {library}: pip install 'recbench-toolkit[data]'.")
+    entry = datasets().get(name)
+    if entry is None and name in LAYOUTS:
+        entry = Entry(name, source="parquet", title=name, licence="", preparation="", layout=name)
+    if entry is None or not entry.layout:
+        known = [*LAYOUTS, *(other for other, found in datasets().items() if found.layout)]
+        raise UsageError(f"{name!r} is not a data set with raw files: {did_you_mean(name, known)}")
+    steps = _steps(entry, said)
+    check_place(out)
+    with reporter() as progress:
+        paths = [*raws, *more] or _fetched(entry, downloads, progress)
+        reads = layout(entry.layout)
+        inputs = _inputs(entry, reads, paths)
+        result = prepared(reads, paths, steps, progress)
+        if _inputs(entry, reads, paths) != inputs:
+            raise RecbenchError("A raw file changed while it was read: run it again.")
+        about = {"name": name, "layout": entry.layout, "options": steps.model_dump(), "inputs": inputs}
+        manifest = write_folder(out, result, about)
+    rows = [("data set", f"{name}, layout {entry.layout}"), *fact_rows(manifest["counts"])]
+    rows += [(f"sha256 of {file}", stated["sha256"]) for file, stated in manifest["outputs"].items()]
+    unchecked = [file for file in inputs if not (entry.raw.get(file) and entry.raw[file].sha256)]
+    if unchecked:
+        rows.append(("not checked", f"{', '.join(unchecked)}: datasets.yaml knows no sha256"))
+    dataset = name if name in datasets() else "parquet"
+    click.echo(columns([*rows, ("use it by", f"--dataset {dataset} --data-dir {out}")]))
+
+
+def _steps(entry: Entry, said: dict[str, Any]) -> Steps:
+    from pydantic import ValidationError
+
+    from recbench.data.raw.preparation import Steps
+
+    try:
+        return Steps(**{**entry.prepare, **{key: value for key, value in said.items() if value is not None}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = "--" + ".".join(map(str, first["loc"])).replace("_", "-")
+        raise UsageError(f"{flag}: {first['msg']}, got {first['input']!r}.") from None
+
+
+def _inputs(entry: Entry, layout: Layout, paths: list[Path]) -> dict[str, dict[str, Any]]:
+    """Size and sha256 of every raw file, by name.
+
+    Raises:
+        UsageError: two files have one name, or they are not those of the layout.
+        DataError: a file is missing or not the one that datasets.yaml describes.
+    """
+    from recbench.data.raw.download import check
+
+    layout.files(paths)
+    found: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        if path.name in found:
+            raise UsageError(f"--raw names two files {path.name}: rename one of them.")
+        if path.name in entry.raw:
+            check(path, entry.raw[path.name], path.name)
+        found[path.name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
+    return dict(sorted(found.items()))
+
+
+def _fetched(entry: Entry, folder: Path, progress: Reporter) -> list[Path]:
+    from recbench.data.raw.download import fetched
+
+    if not entry.raw:
+        raise UsageError(f"{entry.name} has no address in datasets.yaml: give its raw files by --raw.")
+    try:
+        return [fetched(name, file, folder, progress) for name, file in entry.raw.items()]
+    except RecbenchError as error:
+        if type(error) is not RecbenchError:
+            raise
+        addresses = " and ".join(file.url for file in entry.raw.values())
+        files = " ".join(entry.raw)
+        raise RecbenchError(
+            f"{str(error).rstrip('.')}: run it again to go on, or fetch {addresses} elsewhere and give the files by "
+            f"--raw {files}."
+        ) from error

@@ -1,0 +1,1 @@
+"""Raw releases (reviews, ratings, plays) to one prepared folder of Parquet files."""
