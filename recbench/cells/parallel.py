@@ -81,6 +81,9 @@ class Parallel:
                     if not cell.waiting:
                         self._go_on(cell)
                 self.show(self.cells)
+            for cell in self.cells:
+                if cell.state == "running":
+                    self._fail(cell, RecbenchError("the cluster ended before its steps: run the same command again."))
         return self.cells
 
     def _waiting_for(self, key: str) -> Iterator[Progress]:

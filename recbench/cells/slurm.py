@@ -119,11 +119,10 @@ def jobs(found: SuitePlan, cells: Iterable[tuple[int, Planned]], command: Sequen
 
 def _steps(found: SuitePlan, left: dict[str, Step], command: Sequence[str]) -> Iterator[Job]:
     for folder, step in left.items():
-        machine = found.plans[folder].spec.machine
         needs = tuple(sorted({need.folder for need in step.needs.values()} & left.keys()))
         more = ("--only", found.uses[folder][0], "--step", folder)
         cpus, gpus = _resources(step.machine)
-        yield Job(folder, needs, cpus, gpus, (*_launch(machine), *command, *more))
+        yield Job(folder, needs, cpus, gpus, (*_launch(step.machine), *command, *more))
 
 
 def _cells(
@@ -135,8 +134,8 @@ def _cells(
         steps = [step for folder, step in left.items() if name in found.uses[folder]]
         inner = {need.folder for step in steps for need in step.needs.values()}
         last = tuple(step.folder for step in steps if step.folder not in inner)
-        machine = one.plan.spec.machine
-        cpus, gpus = _resources(machine if name in found.open else None)
+        machine = one.plan.spec.machine if name in found.open else None
+        cpus, gpus = _resources(machine)
         letters = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-")[:60]
         yield Job(f"cell-{number}-{letters}", last, cpus, gpus, (*_launch(machine), *command, "--only", name))
 
@@ -147,9 +146,9 @@ def _resources(machine: MachineOptions | None) -> tuple[int, int]:
     return machine.threads, machine.processes if machine.device == "cuda" else 0
 
 
-def _launch(machine: MachineOptions) -> list[str]:
+def _launch(machine: MachineOptions | None) -> list[str]:
     """What starts the processes of a training that several share."""
-    if machine.processes == 1:
+    if machine is None or machine.processes == 1:
         return []
     return ["torchrun", "--standalone", "--nproc_per_node", str(machine.processes), "-m"]
 

@@ -59,13 +59,15 @@ class Board:
 
     def _counted(self, cell: Progress) -> str:
         assert self.cluster is not None
-        there = sum(name in self.cluster.known for name in cell.steps)
+        there = sum(name in self.cluster.known for name in list(cell.steps))
         return f"{there} of {len(cell.steps)}"
 
     def _now(self, cell: Progress) -> str:
         """What is being built of a cell, and how far it is."""
         assert self.cluster is not None
-        running = [f"{title}: {done}" for name, (title, done) in self.cluster.running.items() if name in cell.steps]
+        running = [
+            f"{title}: {done}" for name, (title, done) in list(self.cluster.running.items()) if name in cell.steps
+        ]
         return "; ".join(running[:2]) if cell.state == "running" else cell.words
 
 

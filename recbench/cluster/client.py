@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -15,13 +16,14 @@ from recbench import processes
 from recbench.cluster import Workers
 from recbench.cluster.worker import TOPIC, build, busy, named, stop
 from recbench.errors import RecbenchError, Stopped, UsageError
-from recbench.files import scratch
+from recbench.files import digest, scratch
 from recbench.interfaces import Reporter
 from recbench.progress import duration
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 
 PATIENCE = 60.0  # seconds for the checkpoints when a client is asked to stop
+ARRIVAL = 120.0  # seconds for a first worker
 TRIES = 2  # of a step, on different workers where there are several
 _CONFIG = {
     "logging": {"distributed": "critical"},
@@ -57,6 +59,8 @@ class Cluster:
         self.running: dict[str, tuple[str, str]] = {}
         self._futures: dict[str, Any] = {}
         self._steps: dict[str, Step] = {}
+        self._told: set[str] = set()  # that finished() has yielded
+        self._unseen: set[str] = set()  # that a worker built where this process does not find it
         self._waiting = as_completed([], loop=client.loop)
         client.subscribe_topic(TOPIC, self._said)
         client.register_plugin(Leaving())
@@ -67,19 +71,25 @@ class Cluster:
         Raises:
             UsageError: no worker has what the step computes on.
         """
-        future = self._submit(step)
-        return None if future is None else str(future.key)
+        return None if self._submit(step) is None else step.folder
 
     def _submit(self, step: Step) -> Any:
         if (known := self._futures.get(step.folder)) is not None:
-            return None if known.status == "finished" else known
+            if known.status == "finished" and step.folder not in self._unseen:
+                return None
+            if step.folder in self._told:  # whoever asks now hears of it too
+                self._told.discard(step.folder)
+                self._waiting.add(known)
+            return known
         if self.store.find(step) is not None:
             self.known |= {one.folder for one in step.closure()}
             return None
         needs = [future for need in step.needs.values() if (future := self._submit(need)) is not None]
         place = (self.store.root.resolve(), getattr(self.store, "address", None))
         more = {"retries": TRIES - 1, "resources": self._resources(step)}
-        future = self.client.submit(build, step, step.folder, place, self.client.id, *needs, key=step.folder, **more)
+        future = self.client.submit(
+            build, step, step.folder, place, self.client.id, *needs, key=self._key(step), **more
+        )
         self._futures[step.folder], self._steps[step.folder] = future, step
         self._waiting.add(future)
         return future
@@ -87,14 +97,31 @@ class Cluster:
     def finished(self) -> Iterator[str]:
         """The keys of all steps given to :meth:`submit`, each when it is finished or has failed."""
         for future in self._waiting:
-            self.running.pop(future.key, None)
+            folder = future.key.partition("@")[0]
+            self._told.add(folder)
+            self.running.pop(folder, None)
             if future.status == "finished":
                 seconds, reused = future.result()
-                self.known.add(future.key)
-                if not reused:
-                    self.built[future.key] = seconds
-                    self.reporter.message(f"{named(self._steps[future.key])}: {duration(seconds)}")
-            yield future.key
+                if not self._seen(folder):
+                    self._unseen.add(folder)
+                elif not reused:
+                    self.built[folder] = seconds
+                    self.reporter.message(f"{named(self._steps[folder])}: {duration(seconds)}")
+                self.known.add(folder)
+            yield folder
+
+    def _key(self, step: Step) -> str:
+        """A task's key: the step's, with the store and the client, which others of the same scheduler may not share."""
+        mine = [str(self.store.root.resolve()), getattr(self.store, "address", None), self.client.id]
+        return f"{step.folder}@{digest(mine)[:8]}"
+
+    def _seen(self, folder: str) -> bool:
+        """Whether this process sees what a worker has built; a network's file system may take a while."""
+        for _ in range(50):
+            if self.store.find(self._steps[folder]) is not None:
+                return True
+            time.sleep(0.2)
+        return False
 
     def run(self, steps: Iterable[Step]) -> None:
         """Build what is missing of some steps.
@@ -112,6 +139,11 @@ class Cluster:
     def problem(self, key: str) -> RecbenchError | None:
         """Why a step failed, twice; None if it did not."""
         future = self._futures[key]
+        if key in self._unseen:
+            return RecbenchError(
+                f"{named(self._steps[key])}: a worker has built it, but not in {self.store.root}: every worker must "
+                "see the same folder of runs, or use --store."
+            )
         if future.status == "finished":
             return None
         for need in self._steps[key].needs.values():
@@ -133,10 +165,11 @@ class Cluster:
 
     def stop(self) -> None:
         """Have the workers write checkpoints of what they are at, and wait for that."""
-        self.client.run(stop, self.client.id, on_error="ignore")
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and True in self.client.run(busy, self.client.id, on_error="ignore").values():
-            time.sleep(0.1)
+        with contextlib.suppress(Exception):  # a scheduler that is gone
+            self.client.run(stop, self.client.id, on_error="ignore")
+            while time.monotonic() < end and True in self.client.run(busy, self.client.id, on_error="ignore").values():
+                time.sleep(0.1)
 
     def _resources(self, step: Step) -> Mapping[str, float]:
         """What the step asks of a worker, as far as workers say what they have."""
@@ -193,6 +226,10 @@ def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Clus
         except (OSError, TimeoutError, ValueError) as error:
             raise UsageError(f"--scheduler {workers.scheduler}: no scheduler answers there.") from error
         with client:
+            try:
+                client.wait_for_workers(1, timeout=ARRIVAL)
+            except TimeoutError:
+                raise UsageError(f"no worker has joined the cluster within {ARRIVAL:.0f} seconds.") from None
             reporter.message(f"cluster: {_words(client)}")
             found = Cluster(client, store, reporter)
             try:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +50,19 @@ def build(step: Step, folder: str, store: tuple[Path, str | None], client: str, 
         RecbenchError: of the step; or this worker runs other code, or sees another store.
         Stopped: the client leaves; what is under way has written a checkpoint.
     """
-    if client in _ended:
-        raise Stopped("the client has left")
-    asked.clear()
-    _clients.add(client)
     place = f"worker on {socket.gethostname()}"
     try:
+        asked.clear()
+        _clients.add(client)
+        if client in _ended:  # after it is known who is at work: an order to stop may come at any moment
+            raise Stopped("the client has left")
+        _alone(place)
         if step.folder != folder:
             raise RecbenchError(
                 f"the {place} would build {step.folder} in the place of {folder}: install the same version of "
                 "recbench, its plugins and its libraries everywhere."
             )
-        found = opened(*store)
+        found = _store(*store)
         for need in step.needs.values():
             if found.find(need) is None:
                 raise RecbenchError(
@@ -67,8 +72,37 @@ def build(step: Step, folder: str, store: tuple[Path, str | None], client: str, 
         return _torchrun(step, store) if step.machine and step.machine.processes > 1 else _here(step, found)
     except SystemExit as error:  # of a plugin; Dask would take it for an order to leave
         raise RecbenchError(f"{step.title}: its code called sys.exit({error.code!r}).") from None
+    except Stopped:
+        if client in _ended:
+            raise
+        raise _elsewhere() from None  # this worker leaves: not a failure of the step's
     finally:
         _clients.discard(client)
+
+
+@cache
+def _store(root: Path, address: str | None) -> Store:
+    """One a process: it remembers which files it has checked."""
+    return opened(root, address)
+
+
+def _alone(place: str) -> None:
+    """Refuse a worker that runs several tasks at once: they would share the generators and torch's settings."""
+    from distributed import get_worker
+
+    with contextlib.suppress(ValueError):  # outside a worker
+        if (threads := get_worker().state.nthreads) > 1:
+            raise RecbenchError(
+                f"the {place} runs {threads} tasks at once, and a step needs its own process: start Dask's workers "
+                "with --nthreads 1 --resources threads=N."
+            )
+
+
+def _elsewhere() -> Exception:
+    """What tells the scheduler to give a task to another worker, without counting it as a failure."""
+    from distributed import Reschedule
+
+    return Reschedule()
 
 
 def stop(client: str) -> None:
@@ -105,23 +139,52 @@ def _torchrun(step: Step, store: tuple[Path, str | None]) -> tuple[float, bool]:
     import cloudpickle
 
     assert step.machine is not None
+    _last.clear()  # what this process has on a GPU
     with scratch() as folder:
         (place := folder / "step").write_bytes(cloudpickle.dumps((step, store)))
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
         command += [str(step.machine.processes), "-m", "recbench.cluster.processes", str(place)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        events, said = Events(step), ""
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith(SAYS):
-                events.message(line.removeprefix(SAYS).strip())
-            elif line.startswith("recbench: "):
-                said = line.removeprefix("recbench: ").strip()
-        code = process.wait()
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        watcher = threading.Thread(target=_pass_on, args=(process,), daemon=True)
+        watcher.start()
+        try:
+            said = _listened(process, Events(step))
+            code = process.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     built = opened(*store).find(step)
+    if built is None and asked.is_set():
+        raise Stopped(said or "stopped")
     if built is None:
         raise RecbenchError(said or f"{step.title}: torchrun ended with exit code {code}.")
     return built.seconds, False
+
+
+def _pass_on(process: subprocess.Popen[str]) -> None:
+    """Once this worker is asked to stop, ask torchrun's processes; torchrun itself would kill them."""
+    import psutil
+
+    while process.poll() is None:
+        if asked.wait(0.2):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(process.pid).children():
+                    child.send_signal(signal.SIGUSR1)
+            return
+
+
+def _listened(process: subprocess.Popen[str], events: Events) -> str:
+    """Pass on what the processes say; returns the sentence with which they failed, empty if there is none."""
+    said = ""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith(SAYS):
+            events.message(line.removeprefix(SAYS).strip())
+        elif line.startswith("recbench: "):
+            said = line.removeprefix("recbench: ").strip()
+    return said
 
 
 def named(step: Step) -> str:

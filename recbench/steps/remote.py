@@ -47,6 +47,7 @@ class RemoteStore(Store):
     def __init__(self, root: Path, address: str) -> None:
         super().__init__(root)
         self.address = address.rstrip("/")
+        self._there: set[str] = set()  # what is known to be at the address
         if importlib.util.find_spec("fsspec") is None:
             raise UsageError(f"--store {address} needs fsspec: pip install fsspec, and s3fs for s3://.")
         if "@" in address.partition("://")[2].partition("/")[0]:
@@ -62,8 +63,11 @@ class RemoteStore(Store):
 
     def opened(self, folder: str) -> Built | None:
         """As in a plain store; what is only at the address is fetched."""
-        if (found := super().opened(folder)) is not None or not self._fetch(folder):
+        if (found := super().opened(folder)) is not None:
+            self._send(folder)
             return found
+        if not self._fetch(folder):
+            return None
         try:
             return super().opened(folder)
         except DataError as error:
@@ -90,13 +94,20 @@ class RemoteStore(Store):
         return True
 
     def _send(self, folder: str) -> None:
+        """Copy a finished step to the address, unless it is there: another host's must not change under its readers."""
         place, here = f"{self._base}/{folder}", self.root / folder
+        if folder in self._there:
+            return
         with _refusals(f"writing {self.address}"):
+            if self._files.exists(f"{place}/{META}"):
+                self._there.add(folder)
+                return
             for path in sorted(here.rglob("*"), key=lambda path: path.name == META):
                 if path.is_file():
                     there = f"{place}/{path.relative_to(here).as_posix()}"
                     self._files.makedirs(there.rpartition("/")[0], exist_ok=True)
                     self._files.put_file(str(path), there)
+        self._there.add(folder)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from recbench.cluster import worker
 from recbench.cluster.client import Cluster
 from recbench.errors import RecbenchError, Stopped, UsageError
 from recbench.interfaces import SilentReporter
+from recbench.signals import asked
 from recbench.spec.options import MachineOptions
 from recbench.steps.code import Code
 from recbench.steps.step import Step, Work
@@ -33,8 +35,10 @@ class Counted(Step):
     phase = "data"
     code = Code("0" * 16, {}, {})
 
-    def __init__(self, name: str, *needs: Step, machine: MachineOptions | None = None, error: Any = None) -> None:
-        self.name, self.before, self.wants, self.error = name, needs, machine, error
+    def __init__(
+        self, name: str, *needs: Step, machine: MachineOptions | None = None, error: Any = None, seconds: float = 0
+    ) -> None:
+        self.name, self.before, self.wants, self.error, self.seconds = name, needs, machine, error, seconds
 
     @property
     def title(self) -> str:
@@ -56,6 +60,7 @@ class Counted(Step):
         with LOCK:
             BUILT.append(self.name)
             FAILURES[self.name] = left = FAILURES.get(self.name, 0) - 1
+        time.sleep(self.seconds)
         if left >= 0:
             raise self.error or RecbenchError(f"{self.name} failed")
         (folder / "file").write_text(self.name)
@@ -143,6 +148,47 @@ def test_a_worker_that_does_not_see_the_store_says_so(own: Any, tmp_path: Path) 
         worker.build(step, step.folder, (tmp_path / "elsewhere", None), "client")
 
 
+def test_a_second_client_disturbs_nobody_and_shares_what_is_built(own: Any, tmp_path: Path) -> None:
+    step = Counted(f"slow of {tmp_path}", seconds=1.0)
+    assert own.cluster.submit(step) == step.folder
+    time.sleep(0.3)
+    with distributed.Client(own.cluster.client.cluster, set_as_default=False) as second:
+        other = Cluster(second, own.store, SilentReporter())
+        assert not asked.is_set()
+        other.run([step])
+        own.cluster.run([step])
+    assert [step.name] == BUILT
+
+
+def test_a_step_that_was_stopped_goes_to_another_worker_and_has_not_failed(own: Any, tmp_path: Path) -> None:
+    FAILURES[f"moved of {tmp_path}"] = 3  # more than a step may fail
+    own.cluster.run([Counted(f"moved of {tmp_path}", error=Stopped("this worker leaves"))])
+    assert [f"moved of {tmp_path}"] * 4 == BUILT
+
+
+def test_a_worker_of_several_threads_is_refused(tmp_path: Path) -> None:
+    several = distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None)
+    with several, distributed.Client(several, set_as_default=False) as client:
+        alone = Cluster(client, Store(tmp_path / "steps"), SilentReporter())
+        with pytest.raises(RecbenchError, match="--nthreads 1"):
+            alone.run([Counted("x")])
+
+
+def test_a_step_built_in_another_place_is_no_result(own: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cluster, "_seen", lambda self, folder: False)
+    with pytest.raises(RecbenchError, match="every worker must see the same folder of runs"):
+        own.cluster.run([Counted(f"elsewhere of {tmp_path}")])
+
+
+def test_a_step_that_failed_for_one_cell_is_told_to_the_next(own: Any, tmp_path: Path) -> None:
+    FAILURES[f"bad of {tmp_path}"] = 9
+    bad = Counted(f"bad of {tmp_path}")
+    for last in (bad, Counted(f"after of {tmp_path}", bad)):
+        with pytest.raises(RecbenchError, match=r"bad of .* failed"):
+            own.cluster.run([last])
+    assert BUILT.count(bad.name) == 2
+
+
 def test_a_client_that_has_left_gets_nothing_built(own: Any) -> None:
     worker.stop("gone")
     step = Counted("x")
@@ -167,4 +213,4 @@ def test_a_step_travels_without_what_was_computed(own: Any) -> None:
     step = Counted("x", Counted("y"))
     assert step.key
     state: Callable[[], dict[str, Any]] = step.__getstate__
-    assert state().keys() == {"name", "before", "wants", "error"}
+    assert state().keys() == {"name", "before", "wants", "error", "seconds"}

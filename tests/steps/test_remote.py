@@ -53,6 +53,15 @@ def test_a_step_counts_only_when_all_of_it_was_sent(address: str, tmp_path: Path
     assert RemoteStore(tmp_path / "b", address).find(step) is None
 
 
+def test_what_only_the_cache_has_is_sent_when_it_is_next_looked_for(
+    address: str, tmp_path: Path, plain: Callable[..., Any]
+) -> None:
+    step = plain({"name": "x"})
+    Serial(Store(tmp_path / "a"), SilentReporter()).run([step])
+    assert RemoteStore(tmp_path / "a", address).find(step)
+    assert RemoteStore(tmp_path / "b", address).find(step)
+
+
 def test_a_damaged_step_is_not_taken(address: str, tmp_path: Path, plain: Callable[..., Any]) -> None:
     step = plain({"name": "x"})
     Serial(RemoteStore(tmp_path / "a", address), SilentReporter()).run([step])
