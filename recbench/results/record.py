@@ -90,7 +90,7 @@ class Cases(_Part):
         target: [N] item index; empty in a record of format 1.
         item_popularity: [items] how often each item occurs in training; empty in a record of format 1.
         last: [N] the last item of the history; empty in a record of recbench 0.4 or older.
-        sharing: [N] how many titles begin with the first word of the target's; empty in a record of 0.6 or older.
+        sharing: [N] how many titles begin with the first word of the target's; empty in a record of 0.5 or older.
     """
 
     digest: Annotated[str, Field(min_length=8)]

@@ -43,6 +43,7 @@ def make(method: str, head: float, tail: float, seeds: int = 2, **cases) -> RunR
         "history_length": np.array([3, 6, 12])[np.arange(N) % 3],
         "popularity": popularity[target],
         "target": target,
+        "sharing": np.array([1, 4, 12])[target % 3],
         "item_popularity": popularity,
         "last": np.where(np.arange(N) == 0, 0, (target + 1) % ITEMS),  # one cold target behind a cold item
     }
