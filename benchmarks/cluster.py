@@ -1,7 +1,7 @@
 """What a cluster costs: seconds a task, and how long the client takes to hand over thousands of steps.
 
     python benchmarks/cluster.py               200 cells of 5 seeds, then 1,000 cells, of steps that take no time
-    python benchmarks/cluster.py --suite 0.1   Table 5's grid at a tenth of its budget on 1 and on 2 workers
+    python benchmarks/cluster.py --suite smoke a suite on 1 and on 2 workers, and whether their records are the same
 
 Steps without work are what shows the cost of everything else: the store, the scheduler, and the events.
 """
@@ -21,6 +21,7 @@ from typing import Any
 from recbench.cluster import Workers
 from recbench.cluster.client import cluster
 from recbench.interfaces import SilentReporter
+from recbench.results import read
 from recbench.steps.code import Code
 from recbench.steps.executor import Serial
 from recbench.steps.step import Step, Work
@@ -78,25 +79,28 @@ def timed(last: list[Step], workers: int | None) -> dict[str, float]:
             return {"handed over": submitted, "all": time.perf_counter() - begun}
 
 
-def suite(share: float) -> None:
-    """Table 5's grid at a share of its budget, on 1 and 2 workers."""
-    sets = [f"train.epochs={max(int(3 * share), 1)}", f"train.samples={int(20_000 * share)}"]
+def suite(name: str) -> None:
+    """A suite on 1 and 2 workers, and the ranks of both."""
+    ranks = []
     for workers in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "recbench", "suite", "run", "table5", "--seeds", "1"]
-            command += [word for text in sets for word in ("--set", text)]
-            command += ["--runs", folder, "--workers", str(workers)]
+            command = [sys.executable, "-m", "recbench", "suite", "run", name, "--set", "machine.threads=1"]
             begun = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            seconds = time.perf_counter() - begun
-            built = next(line for line in done.stderr.splitlines() if "steps built" in line)
-            print(json.dumps({"workers": workers, "seconds": round(seconds), "said": built.strip()}), flush=True)
+            done = subprocess.run(
+                [*command, "--runs", folder, "--workers", str(workers)], capture_output=True, text=True, check=True
+            )
+            row = {"what": f"suite {name}", "workers": workers, "seconds": round(time.perf_counter() - begun)}
+            row["said"] = next(line[8:].strip() for line in done.stderr.splitlines() if "steps built" in line)
+            print(json.dumps(row), flush=True)
+            records = sorted(Path(folder).glob("*/record.json"))
+            ranks.append({read(path).run: [seed.ranks.tolist() for seed in read(path).seeds] for path in records})
+    print(json.dumps({"what": f"suite {name}", "same ranks": ranks[0] == ranks[1], "cells": len(ranks[0])}))
 
 
 def main() -> None:
     """Print a JSON object a line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", type=float, metavar="SHARE")
+    parser.add_argument("--suite", metavar="NAME")
     if (asked := parser.parse_args()).suite:
         suite(asked.suite)
         return

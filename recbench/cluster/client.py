@@ -24,10 +24,11 @@ from recbench.steps.store import Store
 
 PATIENCE = 60.0  # seconds for the checkpoints when a client is asked to stop
 ARRIVAL = 120.0  # seconds for a first worker
+DEATHS = 4  # of workers that build a step: a host that dies takes several with it, and the step is at no fault
 TRIES = 2  # of a step, on different workers where there are several
 _CONFIG = {
     "logging": {"distributed": "critical"},
-    "distributed.scheduler.allowed-failures": TRIES - 1,
+    "distributed.scheduler.allowed-failures": DEATHS - 1,
     "distributed.worker.memory.terminate": False,
     "distributed.admin.tick.limit": "1h",  # importing torch holds the interpreter for seconds
     "distributed.comm.timeouts.connect": "20s",
@@ -157,7 +158,7 @@ class Cluster:
         error = future.exception()
         if type(error).__name__ == "KilledWorker":
             return RecbenchError(
-                f"{named(self._steps[key])}: {TRIES} workers died while they built it, perhaps for want of memory."
+                f"{named(self._steps[key])}: {error.allowed_failures + 1} workers died while they built it, perhaps for want of memory."
             )
         if isinstance(error, RecbenchError):
             return error

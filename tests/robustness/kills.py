@@ -62,7 +62,7 @@ cells:
 """
 GOING_ON = 75  # the exit code of what a signal stopped and the same command goes on with
 ENDS = {"KILL": {-9}, "TERM": {GOING_ON}, "HUP": {GOING_ON}, "USR1": {GOING_ON}, "INT": {130}}
-ENDS |= {"CLIENT": {-9}, "WORKER": {0, 1}}  # 1: a step's workers died twice
+ENDS |= {"CLIENT": {-9}, "WORKER": {0, 1}}  # 1: a step took too many workers down
 TIMES = {"seconds", "started", "environment", "peak_memory_bytes", "reused", "command", "sha256"}
 DURABLE = ("steps/*/step.json", "steps/.checkpoints/*/*.pt", "*/record.json", "suites/*.json")
 
