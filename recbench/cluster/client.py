@@ -158,7 +158,8 @@ class Cluster:
         error = future.exception()
         if type(error).__name__ == "KilledWorker":
             return RecbenchError(
-                f"{named(self._steps[key])}: {error.allowed_failures + 1} workers died while they built it, perhaps for want of memory."
+                f"{named(self._steps[key])}: {error.allowed_failures + 1} workers died while they built it, perhaps "
+                "for want of memory."
             )
         if isinstance(error, RecbenchError):
             return error
