@@ -10,7 +10,7 @@ set -eu -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(realpath -m "${1:-/dev/stdout}")
 python=$(head -1 "$(command -v recbench)" | cut -c3-)
-base=$(mktemp -d /tmp/recbench-slurm-XXXX)
+base=$(mktemp -d -t recbench-slurm-XXXX)
 chmod 755 "$base"
 daemons=()
 

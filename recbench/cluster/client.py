@@ -14,11 +14,12 @@ from typing import Any
 
 from recbench import processes
 from recbench.cluster import Workers
-from recbench.cluster.worker import TOPIC, build, busy, named, stop
+from recbench.cluster.worker import build, busy, named, stop, topic
 from recbench.errors import RecbenchError, Stopped, UsageError
 from recbench.files import digest, scratch
 from recbench.interfaces import Reporter
 from recbench.progress import duration
+from recbench.spec.options import MachineOptions
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 
@@ -60,10 +61,11 @@ class Cluster:
         self.running: dict[str, tuple[str, str]] = {}
         self._futures: dict[str, Any] = {}
         self._steps: dict[str, Step] = {}
+        self._asked: dict[MachineOptions, Mapping[str, float]] = {}
         self._told: set[str] = set()  # that finished() has yielded
         self._unseen: set[str] = set()  # that a worker built where this process does not find it
         self._waiting = as_completed([], loop=client.loop)
-        client.subscribe_topic(TOPIC, self._said)
+        client.subscribe_topic(topic(client.id), self._said)
         client.register_plugin(Leaving())
 
     def submit(self, step: Step) -> str | None:
@@ -119,7 +121,7 @@ class Cluster:
     def _seen(self, folder: str) -> bool:
         """Whether this process sees what a worker has built; a network's file system may take a while."""
         for _ in range(50):
-            if self.store.find(self._steps[folder]) is not None:
+            if self.store.has(folder):
                 return True
             time.sleep(0.2)
         return False
@@ -174,12 +176,17 @@ class Cluster:
                 time.sleep(0.1)
 
     def _resources(self, step: Step) -> Mapping[str, float]:
-        """What the step asks of a worker, as far as workers say what they have."""
+        """What the step asks of a worker, as far as workers say what they have: asked once for steps that are alike."""
         if step.machine is None:
             return {}
-        asked = {"threads": float(step.machine.threads)}
-        if step.machine.device == "cuda":
-            asked["GPU"] = float(step.machine.processes)
+        if step.machine not in self._asked:
+            self._asked[step.machine] = self._offered(step, step.machine)
+        return self._asked[step.machine]
+
+    def _offered(self, step: Step, machine: MachineOptions) -> Mapping[str, float]:
+        asked = {"threads": float(machine.threads)}
+        if machine.device == "cuda":
+            asked["GPU"] = float(machine.processes)
         offered = [worker.get("resources", {}) for worker in self.client.scheduler_info(-1)["workers"].values()]
         named = {name for one in offered for name in one}
         if "GPU" in asked and "GPU" not in named:

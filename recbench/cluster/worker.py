@@ -16,7 +16,6 @@ from typing import Any
 
 from recbench.errors import RecbenchError, Stopped
 from recbench.files import scratch
-from recbench.interfaces import Reporter
 from recbench.process import begin
 from recbench.signals import asked
 from recbench.steps.executor import Serial
@@ -24,7 +23,6 @@ from recbench.steps.remote import opened
 from recbench.steps.step import Step
 from recbench.steps.store import Store
 
-TOPIC = "recbench"
 SAYS = "recbench says: "
 """Begins the lines of progress of several processes that build a step together."""
 EVERY = 2.0  # seconds between two events about what is done
@@ -69,7 +67,9 @@ def build(step: Step, folder: str, store: tuple[Path, str | None], client: str, 
                     f"the {place} does not find {need.folder} in {found.root}: every worker must see the same folder "
                     "of runs, or use --store."
                 )
-        return _torchrun(step, store) if step.machine and step.machine.processes > 1 else _here(step, found)
+        events = Events(step, client)
+        several = step.machine is not None and step.machine.processes > 1
+        return _torchrun(step, store, events) if several else _here(step, found, events)
     except SystemExit as error:  # of a plugin; Dask would take it for an order to leave
         raise RecbenchError(f"{step.title}: its code called sys.exit({error.code!r}).") from None
     except Stopped:
@@ -122,10 +122,10 @@ def busy(client: str) -> bool:
     return client in _clients
 
 
-def _here(step: Step, store: Store) -> tuple[float, bool]:
+def _here(step: Step, store: Store, events: Events) -> tuple[float, bool]:
     if step.machine is not None:
         begin(step.machine)
-    executor = Serial(store, Events(step))
+    executor = Serial(store, events)
     if _last:
         executor.adopt(_last.pop(), step)
     with store.using([step, *step.needs.values()]):
@@ -134,7 +134,7 @@ def _here(step: Step, store: Store) -> tuple[float, bool]:
     return built.seconds, built.reused
 
 
-def _torchrun(step: Step, store: tuple[Path, str | None]) -> tuple[float, bool]:
+def _torchrun(step: Step, store: tuple[Path, str | None], events: Events) -> tuple[float, bool]:
     """Build it by several processes on this host, as torchrun starts them."""
     import cloudpickle
 
@@ -150,12 +150,12 @@ def _torchrun(step: Step, store: tuple[Path, str | None]) -> tuple[float, bool]:
         watcher = threading.Thread(target=_pass_on, args=(process,), daemon=True)
         watcher.start()
         try:
-            said = _listened(process, Events(step))
+            said = _listened(process, events)
             code = process.wait()
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    built = opened(*store).find(step)
+    built = _store(*store).find(step)
     if built is None and asked.is_set():
         raise Stopped(said or "stopped")
     if built is None:
@@ -187,6 +187,11 @@ def _listened(process: subprocess.Popen[str], events: Events) -> str:
     return said
 
 
+def topic(client: str) -> str:
+    """Under which a client hears of its steps; others of the same scheduler have their own."""
+    return f"recbench {client}"
+
+
 def named(step: Step) -> str:
     """A step's title with the beginning of its key: two cells may have steps of one title."""
     return f"{step.title} [{step.key[:6]}]"
@@ -195,10 +200,10 @@ def named(step: Step) -> str:
 class Events:
     """Sends a step's progress to the client, as events of the cluster."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, client: str) -> None:
         from distributed import get_worker
 
-        self._worker, self._step, self._sent = get_worker(), step, 0.0
+        self._worker, self._step, self._topic, self._sent = get_worker(), step, topic(client), 0.0
 
     def begin(self, name: str, total: int | None = None) -> None:
         """Something new begins."""
@@ -219,7 +224,4 @@ class Events:
 
     def _send(self, **event: Any) -> None:
         with contextlib.suppress(Exception):  # the scheduler may be gone; the step goes on, or is asked to stop
-            self._worker.log_event(TOPIC, {"step": self._step.folder, "title": named(self._step), **event})
-
-
-_: type[Reporter] = Events
+            self._worker.log_event(self._topic, {"step": self._step.folder, "title": named(self._step), **event})

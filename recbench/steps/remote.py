@@ -74,6 +74,13 @@ class RemoteStore(Store):
             shutil.rmtree(self.root / folder, ignore_errors=True)
             raise DataError(f"{self.address}/{folder} is damaged: remove it there and run again.") from error
 
+    def has(self, folder: str) -> bool:
+        """As in a plain store, or at the address; fetches nothing."""
+        if super().has(folder):
+            return True
+        with _refusals(f"reading {self.address}"):
+            return bool(self._files.exists(f"{self._base}/{folder}/{META}"))
+
     def _build(self, step: Step, fill: Callable[[Path], None], before: Callable[[], float]) -> Built:
         built = super()._build(step, fill, before)
         self._send(step.folder)

@@ -98,6 +98,10 @@ class Store:
         self._check_files(path, meta)
         return Built.of(path, meta, True)
 
+    def has(self, folder: str) -> bool:
+        """Whether a finished step is there, by its folder's name; reads none of it."""
+        return (self.root / folder).is_dir()
+
     def build(
         self,
         step: Step,

@@ -36,9 +36,16 @@ class Counted(Step):
     code = Code("0" * 16, {}, {})
 
     def __init__(
-        self, name: str, *needs: Step, machine: MachineOptions | None = None, error: Any = None, seconds: float = 0
+        self,
+        name: str,
+        *needs: Step,
+        machine: MachineOptions | None = None,
+        error: Any = None,
+        seconds: float = 0,
+        words: str = "",
     ) -> None:
         self.name, self.before, self.wants, self.error, self.seconds = name, needs, machine, error, seconds
+        self.words = words
 
     @property
     def title(self) -> str:
@@ -60,6 +67,7 @@ class Counted(Step):
         with LOCK:
             BUILT.append(self.name)
             FAILURES[self.name] = left = FAILURES.get(self.name, 0) - 1
+        work.reporter.message(self.words)
         time.sleep(self.seconds)
         if left >= 0:
             raise self.error or RecbenchError(f"{self.name} failed")
@@ -160,6 +168,21 @@ def test_a_second_client_disturbs_nobody_and_shares_what_is_built(own: Any, tmp_
     assert [step.name] == BUILT
 
 
+def test_a_client_hears_of_its_own_steps_alone(own: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+    reporter = SilentReporter()
+    reporter.message = said.append  # type: ignore[method-assign]
+    with distributed.Client(own.cluster.client.cluster, set_as_default=False) as second:
+        mine = Cluster(second, own.store, reporter)
+        own.cluster.run([Counted(f"theirs of {tmp_path}", words="of theirs")])
+        mine.run([Counted(f"mine of {tmp_path}", words="of mine")])
+        end = time.monotonic() + 10
+        while not any("of mine" in text for text in said) and time.monotonic() < end:
+            time.sleep(0.02)
+    assert any("of mine" in text for text in said)
+    assert not any("of theirs" in text for text in said)
+
+
 def test_a_step_that_was_stopped_goes_to_another_worker_and_has_not_failed(own: Any, tmp_path: Path) -> None:
     FAILURES[f"moved of {tmp_path}"] = 3  # more than a step may fail
     own.cluster.run([Counted(f"moved of {tmp_path}", error=Stopped("this worker leaves"))])
@@ -213,4 +236,4 @@ def test_a_step_travels_without_what_was_computed(own: Any) -> None:
     step = Counted("x", Counted("y"))
     assert step.key
     state: Callable[[], dict[str, Any]] = step.__getstate__
-    assert state().keys() == {"name", "before", "wants", "error", "seconds"}
+    assert state().keys() == {"name", "before", "wants", "error", "seconds", "words"}

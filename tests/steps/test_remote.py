@@ -32,10 +32,13 @@ def address(request: Any, tmp_path: Path) -> str:
 def test_another_cache_finds_what_one_has_built(address: str, tmp_path: Path, plain: Callable[..., Any]) -> None:
     log: list[str] = []
     top = plain({"name": "top"}, {"data": plain({"name": "data"}, {}, log)}, log)
+    assert not RemoteStore(tmp_path / "c", address).has(top.folder)
     first = Serial(RemoteStore(tmp_path / "a", address), SilentReporter())
     assert first.value(top) == ["{'name': 'top'}", "{'name': 'data'}"]
     before = [line for line in log if line.startswith("build")]
     other = RemoteStore(tmp_path / "b", f"{address}/")
+    assert other.has(top.folder)
+    assert not (tmp_path / "b" / top.folder).exists()
     second = Serial(other, SilentReporter())
     assert second.value(top) == first.value(top)
     assert [line for line in log if line.startswith("build")] == before
