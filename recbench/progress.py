@@ -40,7 +40,13 @@ def reporter() -> Iterator[Reporter]:
 
 def _shows_bars() -> bool:
     """Whether a bar can be drawn: on a terminal, and in a notebook."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    """Whether a notebook's kernel runs this process; that a library has imported ipykernel does not make it one."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
 
 
 class LogReporter:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,3 +72,10 @@ def test_other_processes_are_silent(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_text() -> None:
     assert columns([("a", "bb"), ("ccc", "d")], " ") == " a    bb\n ccc  d"
     assert [duration(s) for s in (2.04, 40, 120, 7200)] == ["2.0 s", "40 s", "2 min", "2.0 h"]
+
+
+def test_a_notebook_is_one_only_where_a_kernel_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())  # jupyter_client imports it anywhere
+    for shell, there in ((None, False), (SimpleNamespace(), False), (SimpleNamespace(kernel=object()), True)):
+        monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda shell=shell: shell))
+        assert progress._in_notebook() is there
