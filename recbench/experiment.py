@@ -171,12 +171,14 @@ class _Run:
         split = self.executor.value(steps.prepared)
         cases = steps.ranked.cases(split)
         # in every process: looking into the store is a matter for all of them
-        built = {role: self.executor.built(step) for role, step in steps.steps.items()}
+        built = {role: self.executor.told(step) for role, step in steps.steps.items()}
         report = load_report(self.executor.path(steps.ranked))
         trained = f": {report.steps:,} training step{'s' * (report.steps != 1)}, best epoch {report.best_epoch}"
         spent = f"seed {steps.seed} done in {time.perf_counter() - before:.0f} s"
         self.reporter.message(spent + trained * bool(report.steps))
-        processes.once(lambda: self._keep_texts(steps.seed, built))
+        for step in steps.steps.values():
+            if (told := self.executor.told(step)) is not None and TEXTS in told.files:
+                self._keep_texts(steps.seed, step)
         kept = [one for one in built.values() if one is not None]
         ranked = built["rank"]
         assert ranked is not None
@@ -197,13 +199,12 @@ class _Run:
             environment=dict(ranked.environment),
         )
 
-    def _keep_texts(self, seed: int, steps: Mapping[str, Built | None]) -> None:
+    def _keep_texts(self, seed: int, step: Step) -> None:
         """Texts that a step wrote (LLM-CF's chains of thought) where a person looks for them."""
-        for built in steps.values():
-            if built and (texts := built.path / TEXTS).is_file():
-                place = self.folder / f"seed{seed}-{TEXTS}"
-                write_atomic(place, texts.read_bytes())
-                self.reporter.message(f"texts to read: {place}")
+        texts = self.executor.run([step])[step.folder].path / TEXTS
+        place = self.folder / f"seed{seed}-{TEXTS}"
+        processes.once(lambda: write_atomic(place, texts.read_bytes()))
+        self.reporter.message(f"texts to read: {place}")
 
     # ---- the record -------------------------------------------------------------------------------------------
 

@@ -76,6 +76,10 @@ class Serial:
                 self.done[step.folder] = found
         return self.done.get(step.folder)
 
+    def told(self, step: Step) -> Built | None:
+        """The step as this executor found or built it, or as it speaks of itself in the store; reads no other file."""
+        return self.done.get(step.folder) or processes.once(lambda: self.store.told(step.folder))
+
     # ---- what steps see ---------------------------------------------------------------------------------------
 
     def path(self, step: Step) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from recbench.errors import DataError, RecbenchError, UsageError
 from recbench.steps.step import Step
-from recbench.steps.store import META, Built, Store
+from recbench.steps.store import META, Built, Store, read_meta
 
 VARIABLE = "RECBENCH_STORE"
 FOLDER = "steps"
@@ -73,6 +73,23 @@ class RemoteStore(Store):
         except DataError as error:
             shutil.rmtree(self.root / folder, ignore_errors=True)
             raise DataError(f"{self.address}/{folder} is damaged: remove it there and run again.") from error
+
+    def told(self, folder: str) -> Built | None:
+        """As in a plain store; of what is only at the address, no more than this is fetched."""
+        if (found := super().told(folder)) is not None:
+            self._send(folder)
+            return found
+        if not self.has(folder):
+            return None
+        with self.scratch(f"told-{folder}") as scratch:
+            copy = scratch / folder
+            copy.mkdir()
+            with _refusals(f"reading {self.address}"):
+                self._files.get_file(f"{self._base}/{folder}/{META}", str(copy / META))
+            try:
+                return Built.of(self.root / folder, read_meta(copy), True)
+            except DataError as error:
+                raise DataError(f"{self.address}/{folder} is damaged: remove it there and run again.") from error
 
     def has(self, folder: str) -> bool:
         """As in a plain store, or at the address; fetches nothing."""

@@ -54,6 +54,7 @@ class Built:
         seconds: what building it took, then or now.
         environment: what it was built on; see :func:`recbench.results.environment`.
         peak_memory_bytes: the most memory that the process had used when it was finished.
+        files: the names of its files, relative to its folder.
     """
 
     path: Path
@@ -61,11 +62,13 @@ class Built:
     seconds: float
     environment: Mapping[str, Any]
     peak_memory_bytes: int
+    files: frozenset[str]
 
     @classmethod
     def of(cls, path: Path, meta: Mapping[str, Any], reused: bool) -> Built:
         """What a finished step says about itself."""
-        return cls(path, reused, float(meta["seconds"]), meta["environment"], meta["peak_memory_bytes"])
+        files = frozenset(meta["files"])
+        return cls(path, reused, float(meta["seconds"]), meta["environment"], meta["peak_memory_bytes"], files)
 
 
 class Store:
@@ -97,6 +100,15 @@ class Store:
         meta = read_meta(path)
         self._check_files(path, meta)
         return Built.of(path, meta, True)
+
+    def told(self, folder: str) -> Built | None:
+        """What a finished step says about itself, by its folder's name; its other files are neither read nor checked.
+
+        Raises:
+            DataError: what it says is damaged.
+        """
+        path = self.root / folder
+        return Built.of(path, read_meta(path), True) if path.is_dir() else None
 
     def has(self, folder: str) -> bool:
         """Whether a finished step is there, by its folder's name; reads none of it."""

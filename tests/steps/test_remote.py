@@ -56,6 +56,19 @@ def test_a_step_counts_only_when_all_of_it_was_sent(address: str, tmp_path: Path
     assert RemoteStore(tmp_path / "b", address).find(step) is None
 
 
+def test_what_a_step_says_about_itself_costs_no_more_than_that(
+    address: str, tmp_path: Path, plain: Callable[..., Any]
+) -> None:
+    step = plain({"name": "x"})
+    built = Serial(RemoteStore(tmp_path / "a", address), SilentReporter()).run([step])[step.folder]
+    other = RemoteStore(tmp_path / "b", address)
+    told = other.told(step.folder)
+    assert told is not None
+    assert (told.seconds, told.files, told.environment) == (built.seconds, {"file"}, built.environment)
+    assert not (tmp_path / "b" / step.folder).exists()
+    assert other.told(plain({"name": "y"}).folder) is None
+
+
 def test_what_only_the_cache_has_is_sent_when_it_is_next_looked_for(
     address: str, tmp_path: Path, plain: Callable[..., Any]
 ) -> None:
