@@ -88,10 +88,9 @@ class Cluster:
             self.known |= {one.folder for one in step.closure()}
             return None
         needs = [future for need in step.needs.values() if (future := self._submit(need)) is not None]
-        place = (self.store.root.resolve(), getattr(self.store, "address", None))
         more = {"retries": TRIES - 1, "resources": self._resources(step)}
         future = self.client.submit(
-            build, step, step.folder, place, self.client.id, *needs, key=self._key(step), **more
+            build, step, step.folder, self.store.place, self.client.id, *needs, key=self._key(step), **more
         )
         self._futures[step.folder], self._steps[step.folder] = future, step
         self._waiting.add(future)
@@ -115,8 +114,8 @@ class Cluster:
 
     def _key(self, step: Step) -> str:
         """A task's key: the step's, with the store and the client, which others of the same scheduler may not share."""
-        mine = [str(self.store.root.resolve()), getattr(self.store, "address", None), self.client.id]
-        return f"{step.folder}@{digest(mine)[:8]}"
+        root, address = self.store.place
+        return f"{step.folder}@{digest([str(root), address, self.client.id])[:8]}"
 
     def _seen(self, folder: str) -> bool:
         """Whether this process sees what a worker has built; a network's file system may take a while."""

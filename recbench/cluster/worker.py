@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from recbench.errors import RecbenchError, Stopped
-from recbench.files import scratch
+from recbench.files import digest, scratch
+from recbench.language.fingerprint import cache_folder
 from recbench.process import begin
 from recbench.signals import asked
 from recbench.steps.executor import Serial
@@ -37,7 +38,8 @@ def build(step: Step, folder: str, store: tuple[Path, str | None], client: str, 
     Args:
         step: what to build; its needs are in the store.
         folder: its folder's name as the client knows it.
-        store: its folder, the same on every host; or any folder on each of them, and the address behind it.
+        store: its folder, the same on every host; or the client's folder and the address behind it, in which case a
+            host without the folder keeps a cache of its own.
         client: whose task it is.
         needs: results of the tasks that had to come first.
 
@@ -82,7 +84,19 @@ def build(step: Step, folder: str, store: tuple[Path, str | None], client: str, 
 
 @cache
 def _store(root: Path, address: str | None) -> Store:
-    """One a process: it remembers which files it has checked."""
+    """One a process: it remembers which files it has checked.
+
+    Raises:
+        RecbenchError: this host has neither the folder nor a home, and needs a cache for an address.
+    """
+    if address is not None and not root.is_dir():
+        own = cache_folder()
+        if own is None:
+            raise RecbenchError(
+                f"the worker on {socket.gethostname()} has no place for steps fetched from {address}: set "
+                "XDG_CACHE_HOME there."
+            )
+        root = own / "steps" / digest(address)[:16]
     return opened(root, address)
 
 
@@ -141,7 +155,7 @@ def _torchrun(step: Step, store: tuple[Path, str | None], events: Events) -> tup
     assert step.machine is not None
     _last.clear()  # what this process has on a GPU
     with scratch() as folder:
-        (place := folder / "step").write_bytes(cloudpickle.dumps((step, store)))
+        (place := folder / "step").write_bytes(cloudpickle.dumps((step, _store(*store).place, os.getpid())))
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
         command += [str(step.machine.processes), "-m", "recbench.cluster.processes", str(place)]
         process = subprocess.Popen(

@@ -61,6 +61,11 @@ class RemoteStore(Store):
         except (ImportError, ValueError) as error:
             raise UsageError(f"--store {address}: {' '.join(str(error).split())}") from error
 
+    @property
+    def place(self) -> tuple[Path, str | None]:
+        """See :class:`recbench.steps.store.Store`."""
+        return self.root.resolve(), self.address
+
     def opened(self, folder: str) -> Built | None:
         """As in a plain store; what is only at the address is fetched."""
         if (found := super().opened(folder)) is not None:

@@ -82,6 +82,11 @@ class Store:
         self.root = Path(root)
         self._checked: dict[Path, tuple[tuple[int, int], ...]] = {}
 
+    @property
+    def place(self) -> tuple[Path, str | None]:
+        """What opens it in another process: its folder, and the address behind it if there is one."""
+        return self.root.resolve(), None
+
     def find(self, step: Step) -> Built | None:
         """The step, if it is there and finished.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,9 +19,11 @@ from recbench.cluster import worker
 from recbench.cluster.client import Cluster
 from recbench.errors import RecbenchError, Stopped, UsageError
 from recbench.interfaces import SilentReporter
-from recbench.signals import asked
+from recbench.signals import Signals, asked
 from recbench.spec.options import MachineOptions
 from recbench.steps.code import Code
+from recbench.steps.executor import Serial
+from recbench.steps.remote import RemoteStore
 from recbench.steps.step import Step, Work
 from recbench.steps.store import Store
 
@@ -218,6 +223,45 @@ def test_a_client_that_has_left_gets_nothing_built(own: Any) -> None:
     with pytest.raises(Stopped):
         worker.build(step, step.folder, (own.store.root, None), "gone")
     assert BUILT == []
+
+
+def test_a_host_without_the_clients_folder_has_a_cache_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    address, step = f"file://{tmp_path}/remote", Counted("x")
+    found = worker._store(Path("/proc/not/here"), address)
+    Serial(found, SilentReporter()).run([step])
+    assert found.root.is_relative_to(tmp_path / "cache")
+    assert RemoteStore(tmp_path / "client", address).find(step)
+
+
+class Endless(Counted):
+    """A step that is at work until it is asked to stop."""
+
+    def build(self, folder: Path, work: Work) -> None:
+        signals = Signals()
+        with signals.listening():
+            while not signals.noted:
+                time.sleep(0.05)
+        raise Stopped("stopped")
+
+
+def test_processes_whose_worker_is_killed_stop_themselves(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    step, store = Endless("x", machine=MachineOptions(device="cpu", threads=1)), Store(tmp_path / "steps")
+    (file := tmp_path / "step").write_bytes(pickle.dumps((step, store.place, parent.pid)))
+    command = [sys.executable, "-m", "recbench.cluster.processes", str(file)]
+    child = subprocess.Popen(command, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE)
+    try:
+        while not list(store.root.glob(".partial/*")):
+            assert child.poll() is None
+            time.sleep(0.05)
+        parent.kill()
+        parent.wait()
+        assert child.wait(timeout=30) == Stopped.exit_code
+    finally:
+        child.kill()
 
 
 @pytest.mark.parametrize(
