@@ -86,10 +86,11 @@ def _begin(origin: str) -> str:
 
 def _refused(group: str, values: Mapping[str, Any], origins: Mapping[str, str], error: ValidationError) -> UsageError:
     first = error.errors(include_url=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    message += "." * (not message.endswith("?"))
     if not first["loc"]:  # options that are fine alone and not together
-        return UsageError(f"The options of {group} do not fit together: {message}.")
+        return UsageError(f"The options of {group} do not fit together: {message}")
     option = str(first["loc"][0])
     where = origins.get(option, "default")
     message = message[:1].lower() + message[1:]
-    return UsageError(f"{_begin(where)}{group}.{option}={values.get(option)!r} is not valid: {message}.")
+    return UsageError(f"{_begin(where)}{group}.{option}={values.get(option)!r} is not valid: {message}")

@@ -1,0 +1,108 @@
+"""Any sequential model of RecBole behind the interface of a backbone; imports torch.
+
+Every model is RecBole's own class with its own settings, loss and scores. The bench gives it windows and the training
+loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import recbole.model.sequential_recommender as models
+import torch
+from torch import Tensor, nn
+
+import recbench.sequential.network  # noqa: F401 - undoes what importing RecBole's models does to torch
+
+USERS = ("user_embedding", "user_lambda", "UI_emb")
+"""The names that RecBole's models give to a table with a row for each user."""
+_FIELDS = {
+    "USER_ID_FIELD": "user",
+    "ITEM_ID_FIELD": "item",
+    "LIST_SUFFIX": "_list",
+    "ITEM_LIST_LENGTH_FIELD": "length",
+    "NEG_PREFIX": "negative_",
+    "INVERSE_ITEM_SEQ": "right_aligned",
+    "device": "cpu",
+}
+
+
+class RecBoleModule(nn.Module):
+    """One of RecBole's models behind ``forward(batch) -> {"loss"}``.
+
+    Args:
+        name: of the class in ``recbole.model.sequential_recommender``.
+        settings: under RecBole's names.
+        users: [U] the users that have training windows, sorted.
+        items: size of the catalogue.
+        longest: items in a history at most.
+    """
+
+    known: Tensor
+
+    def __init__(self, name: str, settings: Mapping[str, Any], users: Tensor, items: int, longest: int) -> None:
+        super().__init__()
+        sizes = {"user": len(users) + 1, "item": items + 1}
+        data = SimpleNamespace(
+            num=sizes.__getitem__,
+            user_num=sizes["user"],
+            item_num=sizes["item"],
+            field2seqlen={"item_list": longest},
+        )
+        config = _Config({**settings, **_FIELDS, "MAX_ITEM_LIST_LENGTH": longest})
+        self.model: Any = getattr(models, name)(config, data)
+        self.items = items
+        self.register_buffer("known", users)
+
+    def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The model's own loss of a batch of ``user``, ``items``, ``lengths`` and ``target``, a mean over its rows."""
+        from recbench.training.devices import global_mean
+
+        target = batch["target"]
+        draws = torch.randint(self.items - 1, target.shape, device=target.device)
+        negatives = draws + (draws >= target)
+        loss = self.model.calculate_loss(self._columns(batch) | {"item": target + 1, "negative_item": negatives + 1})
+        if isinstance(loss, tuple):
+            loss = sum(loss)
+        # with a penalty on embeddings the loss is a vector of one number
+        return {"loss": global_mean(loss.reshape(()) * len(target), float(len(target)))}
+
+    def score(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """[B, items] the model's scores."""
+        # two models read the column of targets here too, and make nothing of it
+        nothing = torch.zeros_like(batch["lengths"])
+        return self.model.full_sort_predict(self._columns(batch) | {"item": nothing}).view(len(batch["lengths"]), -1)[
+            :, 1 : self.items + 1
+        ]
+
+    def place(self, device: str) -> None:
+        """Tell the parts that make tensors of their own where to make them."""
+        part: Any
+        for part in self.modules():
+            if isinstance(getattr(part, "device", None), str | torch.device):
+                part.device = torch.device(device)
+
+    def average(self) -> None:
+        """Give a user without training windows, RecBole's user 0, the mean of the others; training reads no row 0."""
+        with torch.no_grad():
+            for name in USERS:
+                if (table := getattr(self.model, name, None)) is not None:
+                    table.weight[0] = table.weight[1:].mean(0)
+
+    def _columns(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A batch under RecBole's names: items from 1, and users from 1, 0 being an unknown one."""
+        user, items, lengths = batch["user"], batch["items"], batch["lengths"]
+        place = torch.searchsorted(self.known, user).clamp(max=len(self.known) - 1)
+        user = torch.where(self.known[place] == user, place + 1, 0)
+        width = items.shape[1]
+        shift = (torch.arange(width, device=items.device) - (width - lengths)[:, None]) % width
+        return {"user": user, "item_list": items, "length": lengths, "right_aligned": items.gather(1, shift)}
+
+
+class _Config(dict[str, Any]):
+    """RecBole's configuration as its models read it: a setting that nobody made is None."""
+
+    def __missing__(self, name: str) -> None:
+        return None

@@ -1,0 +1,118 @@
+"""RecBole's sequential models: which fit, and that they are RecBole's: same settings, loss and scores."""
+
+from __future__ import annotations
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recbench.errors import UsageError
+from recbench.spec.layers import Layers
+from recbench.spec.request import Request
+from recbench.testing import ScoringBackboneTests, tiny_split
+from recbench.types import PAD
+from recbench_plugins.backbones.recbole import FITS, REFUSED, RecBole, RecBoleOptions, published
+
+pytest.importorskip("recbole", reason="RecBole is not installed")
+SMALL = {"embedding_size": 8, "hidden_size": 8, "n_layers": 1, "n_heads": 1, "inner_size": 8, "num_layers": 1}
+SMALL |= {"block_num": 1, "dropout_prob": 0.2, "reranker_CAN_NUM": "5"}
+
+
+def small(model: str) -> dict[str, Any]:
+    return {"model": model, "settings": {k: v for k, v in SMALL.items() if k in published(model)}}
+
+
+class _Contract(ScoringBackboneTests):
+    name = "recbole"
+
+
+for _model in FITS:  # a contract test each
+    globals()[f"Test{_model}"] = type(f"Test{_model}", (_Contract,), {"options": small(_model)})
+del _Contract
+
+
+def test_every_sequential_model_of_recbole_fits_or_is_refused() -> None:
+    from recbole.model import sequential_recommender as models
+    from recbole.model.abstract_recommender import SequentialRecommender
+
+    found = {name for name, value in inspect.getmembers(models, inspect.isclass)}
+    assert all(issubclass(getattr(models, name), SequentialRecommender) for name in found)
+    assert found == {*FITS, *REFUSED}
+
+
+@pytest.mark.parametrize("model", ["GRU4Rec", "HGN", "TransRec"])
+def test_loss_and_scores_equal_those_of_recboles_own_class(model: str) -> None:
+    from recbole.model import sequential_recommender as models
+
+    split = tiny_split()
+    mine = RecBole(RecBoleOptions(**small(model)))
+    torch.manual_seed(0)
+    mine.build(split)
+    mine.module.average()
+    numbers = {user: number for number, user in enumerate(np.unique(split.train.users).tolist(), start=1)}
+    sizes = {"u": len(numbers) + 1, "i": len(split.catalog) + 1}
+    names = {"USER_ID_FIELD": "u", "ITEM_ID_FIELD": "i", "LIST_SUFFIX": "_s", "ITEM_LIST_LENGTH_FIELD": "n"}
+    width = split.train.history.shape[1]
+    more = {"NEG_PREFIX": "not_", "MAX_ITEM_LIST_LENGTH": width, "device": "cpu"}
+    data = SimpleNamespace(num=sizes.__getitem__, user_num=sizes["u"])
+    theirs = getattr(models, model)({**published(model), **small(model)["settings"], **names, **more}, data)
+    theirs.load_state_dict(mine.module.model.state_dict())
+    rows = [[int(i) + 1 for i in row if i != PAD] for row in split.test.history]
+    batch = {
+        "u": torch.tensor([numbers.get(int(user), 0) for user in split.test.users]),
+        "i_s": torch.tensor([row + [0] * (width - len(row)) for row in rows]),
+        "n": torch.tensor([len(row) for row in rows]),
+        "i": torch.from_numpy(split.test.target).long() + 1,
+    }
+    theirs.eval()
+    with torch.no_grad():
+        expected = theirs.full_sort_predict(batch)[:, 1:]
+    assert mine.scores(split.test.histories()) == pytest.approx(expected.numpy(), abs=1e-6)
+
+    mine.module.eval()  # without dropout
+    columns = mine.inputs(split.test.histories()) | {"target": torch.from_numpy(split.test.target).long()}
+    torch.manual_seed(1)
+    loss = mine.module(columns)["loss"]
+    torch.manual_seed(1)
+    draws = torch.randint(len(split.catalog) - 1, columns["target"].shape)
+    negative = torch.tensor([n + (n >= t) for n, t in zip(draws.tolist(), columns["target"].tolist(), strict=True)])
+    assert float(loss) == pytest.approx(float(theirs.calculate_loss(batch | {"not_i": negative + 1})), rel=1e-6)
+
+
+def test_a_user_without_training_windows_has_the_mean_of_the_others() -> None:
+    split = tiny_split()
+    model = RecBole(RecBoleOptions(**small("HGN")))
+    torch.manual_seed(0)
+    model.build(split)
+    cases = split.test.histories()
+    strangers = type(cases)(np.full_like(cases.users, 10_000), cases.history, cases.time)
+    before = model.module.model.user_embedding.weight[1:].clone()
+    scores = model.scores(strangers)
+    table = model.module.model.user_embedding.weight
+    assert torch.equal(table[1:], before)
+    assert torch.allclose(table[0], before.mean(0))
+    assert not np.allclose(scores, model.scores(cases))
+
+
+def test_settings_are_recboles_own() -> None:
+    settings = published("SASRecCPR")
+    assert settings["layer_norm_eps"] == 1e-12  # PyYAML alone reads a text
+    assert {*map(str.lower, FITS)} == {name.lower() for name in FITS if published(name)}
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ({"model": "DIN"}, "the bench cannot run DIN: it scores one item at a time"),
+        ({"model": "GRU4Recc"}, "did you mean 'GRU4Rec'"),
+        ({"model": "narm", "settings": {"hidden": 3}}, "NARM has no setting 'hidden': did you mean 'hidden_size'?"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_reason(said: dict[str, Any], answer: str) -> None:
+    request = Request.model_validate({"model": "recbole", "set": {"backbone": said}})
+    with pytest.raises(UsageError, match=answer.replace("?", r"\?")):
+        Layers(request).options("backbone", RecBoleOptions)
