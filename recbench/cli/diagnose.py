@@ -16,6 +16,7 @@ from recbench.progress import reporter
 
 if TYPE_CHECKING:
     from recbench.cluster import Workers
+    from recbench.spec.request import Request
 
 TAUS = "0.5,1,1.5,2,4"
 
@@ -25,13 +26,19 @@ TAUS = "0.5,1,1.5,2,4"
 @worker_options
 @click.option("--figures", metavar="N,...", help="Which of the paper's figures.  [default: all that fit the loss]")
 @click.option("--taus", default=TAUS, show_default=True, metavar="A,B,...", help="Temperatures of figure 6.")
-@click.option("--out", type=Place(), metavar="DIR", help="Folder of the figures.  [default: one of its own in RUNS]")
+@click.option(
+    "--probe",
+    type=click.Choice(["contamination"]),
+    help="Train nothing; ask what the pretrained --llm has seen of the data set.",
+)
+@click.option("--out", type=Place(), metavar="DIR", help="Where the figures go.  [default: a folder in RUNS]")
 def diagnose(
     sets: tuple[str, ...],
     config: Path | None,
     runs: Path,
     figures: str | None,
     taus: str,
+    probe: str | None,
     out: Path | None,
     workers: Workers | None,
     **flags: Any,
@@ -45,8 +52,14 @@ def diagnose(
     6  validation NDCG@10 over temperatures, over all seeds
     8  valid logits next to a Gaussian
 
-    The other figures watch the first seed. Each study has a folder of its own, so that nothing is overwritten.
+    The other figures watch the first seed. Each study has its own folder, so that nothing is overwritten.
+
+    With --probe contamination it asks the untuned language model three questions about the data set: does it complete
+    titles, does it prefer the order of the data, does it name the next item.
     """
+    if probe is not None:
+        _contamination(ask(flags, sets, config), figures, workers, runs, out)
+        return
     temperatures = _numbers("--taus", taus, float)
     from recbench.diagnose.study import FIGURES, study
     from recbench.tidy import tidied
@@ -67,6 +80,21 @@ def diagnose(
         claims, place = study(request, request.seeds, wanted, temperatures, runs, out, progress, cluster)
     click.echo(columns(_rows(claims)))
     click.echo(f"figures: {place}")
+
+
+def _contamination(
+    request: Request, figures: str | None, workers: Workers | None, runs: Path, out: Path | None
+) -> None:
+    from recbench.diagnose.contamination import contamination, sentences
+    from recbench.tidy import tidied
+
+    if figures is not None or workers is not None:
+        raise UsageError("--probe draws no figures and needs no workers: leave out --figures, --workers, --scheduler.")
+    with tidied(runs), reporter() as progress:
+        answer, place = contamination(request, runs, out, progress)
+    for sentence in sentences(answer):
+        click.echo(sentence)
+    click.echo(f"all figures: {place / 'contamination.json'}")
 
 
 def _rows(claims: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:

@@ -1,0 +1,98 @@
+"""What a language model has seen of a data set: a model that knows it by heart, one that knows nothing, a real one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recbench.diagnose import contamination as module
+from recbench.interfaces import SilentReporter
+from recbench.testing import tiny_split
+from recbench.testing.models import tiny_text_model
+
+
+@pytest.fixture
+def split() -> Any:
+    return tiny_split()
+
+
+def _by_heart(split: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that knows titles, the catalogue's order and every history."""
+    titles = split.catalog.titles
+    known = {
+        "\n".join(titles[i] for i in history) + "\n": titles[target] for history, target in module._histories(split)
+    }
+
+    def continued(model: Any, beginnings: Sequence[str]) -> list[str]:
+        def of(text: str) -> str:
+            return text + known[text] if text in known else next(t for t in titles if t.startswith(text)) + " and so on"
+
+        return [of(text) for text in beginnings]
+
+    def log_probabilities(model: Any, texts: Sequence[str]) -> np.ndarray:
+        return np.array([0.0] + [-1.0] * (len(texts) - 1))
+
+    monkeypatch.setattr(module, "_continued", continued)
+    monkeypatch.setattr(module, "_log_probabilities", log_probabilities)
+
+
+def test_a_model_that_knows_the_data_by_heart(split: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _by_heart(split, monkeypatch)
+    answer = module.probe(None, split, 1, SilentReporter())  # type: ignore[arg-type]
+    # several titles begin alike; it says the first of them
+    halves = [(title, " ".join(title.split()[: (len(title.split()) + 1) // 2])) for title in split.catalog.titles]
+    said = [next(t for t in split.catalog.titles if t.startswith(half)).startswith(title) for title, half in halves]
+    assert answer["titles completed"]["all"]["count"] == sum(said) > 0
+    assert answer["next item named"]["share"] == 1
+    targets = [target for _, target in module._histories(split)]
+    apart = sum(a != b for a, b in zip(targets, targets[-1:] + targets[:-1], strict=True))
+    assert answer["next item named"]["p"] == pytest.approx(0.5**apart)
+    for order in answer["own order preferred"].values():
+        assert (order["share"], order["by chance"]) == (1, 0.2)
+        assert order["p"] == pytest.approx(0.2 ** order["of"])
+    words = module.sentences({"llm": "it", **answer})
+    assert words[0] == f"it completes {answer['titles completed']['all']['of']} of " + words[0].split(" of ", 1)[1]
+
+
+def test_a_model_that_knows_nothing(split: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(0)
+    monkeypatch.setattr(module, "_continued", lambda model, texts: [f"{text} nothing" for text in texts])
+    monkeypatch.setattr(module, "_log_probabilities", lambda model, texts: np.array([draw.random() for _ in texts]))
+    answer = module.probe(None, split, 1, SilentReporter())  # type: ignore[arg-type]
+    assert answer["titles completed"]["all"]["count"] == 0
+    assert (answer["next item named"]["count"], answer["next item named"]["p"]) == (0, 1.0)
+    for order in answer["own order preferred"].values():
+        assert order["p"] > 0.001
+
+
+def test_log_probabilities_are_those_of_each_text_alone() -> None:
+    model = tiny_text_model()
+    texts = ["Apple pie\nRed car", "Blue"]
+    found = module._log_probabilities(model, texts)
+    for text, value in zip(texts, found, strict=True):
+        ids = torch.tensor([model.encoder.tokenizer(text)["input_ids"]])
+        with torch.no_grad():
+            loss = model.causal(input_ids=ids, labels=ids).loss  # a mean over the tokens behind the first
+        expected = 0.0 if ids.shape[1] == 1 else -float(loss) * (ids.shape[1] - 1)
+        assert value == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_text_goes_on_greedily() -> None:
+    model = tiny_text_model()
+    text = model.encoder.tokenizer.decode(model.encoder.answers[0][:1])
+    (said,) = module._continued(model, [text])
+    ids = model.encoder.tokenizer(text)["input_ids"]
+    row = list(ids)
+    for _ in range(max(map(len, model.encoder.answers))):
+        with torch.no_grad():
+            token = int(model.causal(input_ids=torch.tensor([row])).logits[0, -1].argmax())
+        if token == model.encoder.tokenizer.eos_token_id:
+            break
+        row.append(token)
+    assert said.startswith(text)
+    assert said.endswith(model.encoder.tokenizer.decode(row[len(ids) :], skip_special_tokens=True))
