@@ -56,7 +56,8 @@ def test_a_model_that_knows_the_data_by_heart(split: Any, monkeypatch: pytest.Mo
         assert (order["share"], order["by chance"]) == (1, 0.2)
         assert order["p"] == pytest.approx(0.2 ** order["of"])
     words = module.sentences({"llm": "it", **answer})
-    assert words[0] == f"it completes {answer['titles completed']['all']['of']} of " + words[0].split(" of ", 1)[1]
+    assert words[0] == f"it completes {sum(said)} of {len(said)} titles from the first half of their words."
+    assert len(words) == 2 + len(answer["own order preferred"])
 
 
 def test_a_model_that_knows_nothing(split: Any, monkeypatch: pytest.MonkeyPatch) -> None:
