@@ -5,6 +5,7 @@
 # make smoke        every method once, at a budget of seconds
 # make bench        decoding, training and tries against the peers' way, with SmolLM2 from a wheel (LLM=path or name: another)
 # make bench-full   every row and the growth curves, about an hour; goes on where it was stopped
+# make gpu          on a machine with an NVIDIA GPU: the tests that need one, and benchmarks/CUDA.md
 # make table5, table6, table3   the MSL paper's tables on MovieLens 100K (an hour, half an hour, a quarter)
 # make clean        remove .venv and caches (never runs/ or leaderboards/)
 
@@ -12,7 +13,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test torture leaderboard smoke bench bench-full table5 table6 table3 clean
+.PHONY: help demo test torture leaderboard smoke bench bench-full gpu table5 table6 table3 clean
 
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
 VENV := .venv
@@ -24,7 +25,7 @@ LLM ?= smollm2-135m
 KILLS ?= 100
 
 help:
-	@sed -n '1,10s/^# //p' Makefile
+	@sed -n '1,11s/^# //p' Makefile
 
 demo: $(VENV)/.installed
 	$(BIN)/recbench run --model llara --loss msl --seeds 5
@@ -58,6 +59,12 @@ bench bench-full: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt gguf
 	$(if $(filter smollm2-135m,$(LLM)),$(BIN)/recbench llm add $(LLM))
 	$(BIN)/python benchmarks/bench.py --llm $(LLM) $(if $(filter bench-full,$@),--full)
+
+gpu: $(VENV)/.installed-dev
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[gguf,quantized]'
+	$(if $(filter smollm2-135m,$(LLM)),$(BIN)/recbench llm add $(LLM))
+	$(BIN)/python -m pytest -m gpu -rs tests/gpu
+	$(BIN)/python benchmarks/cuda.py --llm $(LLM)
 
 # one thread a run (the suites say so), so two workers run side by side
 table5 table6 table3: $(VENV)/.installed

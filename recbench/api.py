@@ -20,6 +20,7 @@ from recbench.spec.request import SET, Layer, Request, combine
 if TYPE_CHECKING:
     import pandas as pd
 
+    from recbench.pages.compare import Tested
     from recbench.trained import Trained
     from recbench.types import CaseResults, Sequences, Split
 
@@ -77,6 +78,21 @@ class Run:
                 "history_length": np.tile(found.history_length, len(found.seeds)),
             }
         )
+
+    def slices(self) -> pd.DataFrame:
+        """One row for all test cases and each part of every slice: cases, and each metric's mean over cases and seeds.
+
+        Rows are called by slice and part (``head``, ``torso``); a metric of a part without cases is NaN.
+        """
+        import pandas as pd
+
+        from recbench.evaluation import parts_of, slice_names, slices
+
+        found = slices(self.results)
+        owner = {part: name for name in slice_names() for part in parts_of(name, self.results)}
+        rows = [{"cases": part.n_cases, **part.metrics} for part in found.values()]
+        index = pd.MultiIndex.from_tuples([(owner.get(part, ""), part) for part in found], names=["slice", "part"])
+        return pd.DataFrame(rows, index=index)
 
     def load(self, seed: int | None = None, progress: Progress = False) -> Trained:
         """The trained recommender of one seed."""
@@ -170,46 +186,73 @@ def load(run: Run | str | Path, seed: int | None = None, progress: Progress = Fa
         return Trained(found.folder, seed, reporter)
 
 
-def compare(*found: Run | RunRecord | str | Path, metric: str = "NDCG@10") -> pd.DataFrame:
+def compare(
+    *found: Run | RunRecord | str | Path, metric: str = "NDCG@10", slice: str | None = None
+) -> pd.DataFrame:
     """The first run minus each of the others, tested over users; p is corrected over all of them by Holm.
+
+    Args:
+        found: runs, records, or what :func:`open_run` takes.
+        metric: its name.
+        slice: compare within each part of this slice (``recbench list slices``) and not on the whole test set; p is
+            then corrected over parts and runs together.
 
     Returns:
         One row for each other run: means, difference, interval over users, interval over users and seeds, p, p after
         Holm, d_z, the difference of the means over users and its p, and whether a difference is shown (p after Holm
-        below .05, and an interval over users and seeds without 0).
+        below .05, and an interval over users and seeds without 0). With a slice one row for each run and part, with
+        its number of cases and users; a part of fewer than two users has no test and no row.
 
     Raises:
-        UsageError: fewer than two runs, an unknown metric, or other test cases.
+        UsageError: fewer than two runs, an unknown metric or slice, a slice that a record does not allow, or other test
+            cases.
     """
     import pandas as pd
 
     from recbench.pages.compare import family
+    from recbench.pages.parts import by_part
 
     records = [_record(one) for one in found]
     if len(records) < 2:
         raise UsageError("compare needs two runs or more.")
     first, *others = records
-    rows: dict[str, dict[str, float | bool]] = {}
-    for other, tested in zip(others, family([(first, other) for other in others], metric), strict=True):
-        c = tested.comparison
-        rows[other.run if other.run not in rows else f"{other.run} ({len(rows) + 1})"] = {
-            "mean": c.mean_a,
-            "mean of the other": c.mean_b,
-            "difference": c.difference,
-            "low": c.interval[0],
-            "high": c.interval[1],
-            "low (users and seeds)": c.interval_two_level[0],
-            "high (users and seeds)": c.interval_two_level[1],
-            "p": c.p,
-            "p (Holm)": tested.p_holm,
-            "d_z": c.effect,
-            "by user": c.by_user,
-            "p by user": c.p_by_user,
-            "differs": tested.differs,
-        }
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    frame.index.name = f"{first.run}: {metric}, minus"
-    return frame
+    pairs, called = [(first, other) for other in others], _distinct([other.run for other in others])
+    title = f"{first.run}: {metric}, minus"
+    if slice is None:
+        rows = [_compared(tested) for tested in family(pairs, metric)]
+        return pd.DataFrame(rows, index=pd.Index(called, name=title))
+    parts = [part for part in by_part(pairs, slice, metric) if part.tests]
+    index = pd.MultiIndex.from_product([called, [part.part for part in parts]], names=[title, "part"])
+    rows = [
+        {"cases": part.n_cases, "users": part.n_users, **_compared(part.tests[number])}
+        for number in range(len(others))
+        for part in parts
+    ]
+    return pd.DataFrame(rows, index=index)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, with a number behind one that came before."""
+    return [name if name not in names[:place] else f"{name} ({place + 1})" for place, name in enumerate(names)]
+
+
+def _compared(tested: Tested) -> dict[str, float | bool]:
+    c = tested.comparison
+    return {
+        "mean": c.mean_a,
+        "mean of the other": c.mean_b,
+        "difference": c.difference,
+        "low": c.interval[0],
+        "high": c.interval[1],
+        "low (users and seeds)": c.interval_two_level[0],
+        "high (users and seeds)": c.interval_two_level[1],
+        "p": c.p,
+        "p (Holm)": tested.p_holm,
+        "d_z": c.effect,
+        "by user": c.by_user,
+        "p by user": c.p_by_user,
+        "differs": tested.differs,
+    }
 
 
 def _record(found: Run | RunRecord | str | Path) -> RunRecord:

@@ -158,6 +158,26 @@ def test_compare_is_first_minus_other(runs: dict[str, recbench.Run]) -> None:
     assert "\n" not in str(refusal.value)
 
 
+def test_slices_are_means_and_comparisons_within_parts(runs: dict[str, recbench.Run]) -> None:
+    found = runs["sasrec"].slices()
+    ranks, cold = runs["sasrec"].results.ranks, runs["sasrec"].results.cold
+    assert found.loc[("", "all"), "cases"] == len(cold)
+    assert found.loc[("", "all"), "HR@10"] == pytest.approx((ranks > 0).mean())
+    assert found.loc[("cold", "warm"), "HR@10"] == pytest.approx((ranks[:, ~cold] > 0).mean())
+    assert list(found.loc["head"].index) == ["head", "torso", "tail"]
+    assert found.loc["head", "cases"].sum() == len(cold)
+    compared = recbench.compare(runs["sasrec"], runs["popularity"], runs["bigrec"], slice="head")
+    for other in ("popularity", "bigrec"):
+        theirs = runs[other].slices()
+        for part, row in compared.loc[runs[other].name].iterrows():
+            assert row["cases"] == found.loc[("head", part), "cases"]
+            assert row["mean"] == pytest.approx(found.loc[("head", part), "NDCG@10"])
+            assert row["mean of the other"] == pytest.approx(theirs.loc[("head", part), "NDCG@10"])
+    assert (compared["p (Holm)"] >= compared["p"]).all()
+    with pytest.raises(UsageError, match="There is no slice 'haed'"):
+        recbench.compare(runs["sasrec"], runs["bigrec"], slice="haed")
+
+
 def test_a_lost_step_is_one_sentence(place: Path) -> None:
     run = start("popularity", set={"evaluate": {"cases": 7}})
     model = next(step.folder for step in run.record.seeds[0].steps if step.role == "model")

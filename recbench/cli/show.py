@@ -148,4 +148,5 @@ def _prompt(record: RunRecord, titles: tuple[str, ...], history: list[int]) -> s
     frame = words(spec.dataset, own.llm.options.template)
     pieces = own.backbone.make().prompt([frame.quote(titles[i]) for i in history], history, frame)
     text = "".join(p if isinstance(p, str) else "<user>" if p == USER else f"<item: {titles[p]}>" for p in pieces)
-    return "prompt  " + text.rstrip("\n").replace("\n", "\n        ")
+    said = "prompt  " if not frame.chat else "prompt  (the user's turn of the model's chat template)\n        "
+    return said + text.rstrip("\n").replace("\n", "\n        ")

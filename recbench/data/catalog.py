@@ -31,6 +31,25 @@ class RawFile:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What a paper says of a data set.
+
+    Attributes:
+        where: the table.
+        users, items, interactions: its counts.
+        valid_tokens: average number of valid tokens a token, by the paper's tokenizer.
+        differs: why our counts are others, by the source that the data is read with.
+    """
+
+    where: str
+    users: int
+    items: int
+    interactions: int
+    valid_tokens: float
+    differs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Entry:
     """One data set of datasets.yaml.
 
@@ -44,6 +63,7 @@ class Entry:
         layout: of the raw files that ``recbench data prepare`` reads; empty where there are none.
         raw: those files by name.
         prepare: defaults for the steps of that preparation.
+        published: what a paper says of the data of this name; None where none does.
     """
 
     name: str
@@ -57,6 +77,7 @@ class Entry:
     layout: str = ""
     raw: Mapping[str, RawFile] = field(default_factory=dict)
     prepare: Mapping[str, Any] = field(default_factory=dict)
+    published: Published | None = None
 
 
 def registry_file() -> Path:
@@ -91,7 +112,8 @@ def datasets() -> dict[str, Entry]:
 
 def _entry(name: str, values: Mapping[str, Any]) -> Entry:
     raw = {str(file): RawFile(**about) for file, about in (values.get("raw") or {}).items()}
-    return Entry(name=name, **{**values, "raw": raw})
+    published = Published(**values["published"]) if values.get("published") else None
+    return Entry(name=name, **{**values, "raw": raw, "published": published})
 
 
 def dataset(name: str) -> Entry:

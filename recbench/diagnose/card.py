@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recbench.data.catalog import datasets
 from recbench.data.facts import fact_rows
 from recbench.data.protocols import WORDS
 from recbench.diagnose.audited import Audited
@@ -95,8 +96,9 @@ def _size(audit: Audited) -> list[Block]:
     note = Paragraph(
         "Interactions are the distinct ones that the windows hold; density is their number over users times items."
     )
+    published = _published(audit)
     if not audit.tokens:
-        return [note, size]
+        return [note, size, *published]
     tokens = tuple(
         (
             _called(llm),
@@ -118,6 +120,31 @@ def _size(audit: Audited) -> list[Block]:
             "choice is a token where more than one is valid."
         ),
         Table(("tokenizer", *names), tokens, words=1),
+        *published,
+    ]
+
+
+def _published(audit: Audited) -> list[Block]:
+    """What a paper says of the data of this name, next to ours, and why they differ."""
+    named = datasets().get(audit.name)
+    found = None if named is None else named.published
+    if found is None:
+        return []
+    p = audit.profile
+    ours = (f"{p.users:,}", f"{p.items:,}", f"{p.interactions:,}", f"{p.density:.4%}")
+    density = found.interactions / found.users / found.items
+    theirs = (f"{found.users:,}", f"{found.items:,}", f"{found.interactions:,}", f"{density:.4%}")
+    by = "; ".join(f"{t.average:,.2f} ({_called(llm)})" for llm, t in audit.tokens.items()) or NONE
+    why = [" ".join(found.differs[audit.entry.source].split())] if audit.entry.source in found.differs else []
+    why.append("AVT follows from the tokenizer, which is Llama-3's in the paper, and from the windows.")
+    return [
+        Paragraph(f"{found.where} on the data of this name, and what differs:"),
+        Table(
+            ("", "users", "items", "interactions", "density", "AVT"),
+            (("published", *theirs, f"{found.valid_tokens:.2f} (Llama-3)"), ("here", *ours, by)),
+            words=1,
+        ),
+        Paragraph(" ".join(why)),
     ]
 
 

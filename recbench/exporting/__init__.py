@@ -151,9 +151,10 @@ def _prompt(trained: Trained) -> dict[str, Any]:
     shown, found, between = middle.rpartition(f"{MARK}0{MARK}")
     suffix = f"{shown}<item:{{id}}>" if found else ""
     after = tail.removeprefix(f"{shown}{MARK}1{MARK}") if found else tail
-    begin = encoder.tokenizer("")["input_ids"][:1]
+    if encoder.chat is not None:  # special tokens spelled out: the card's code tokenises them as such
+        before, after = encoder.chat.before + before, after + encoder.chat.after
     return {
-        "begin": begin if begin == [encoder.tokenizer.bos_token_id] else [],
+        "begin": encoder.beginning(),
         "before": before,
         "title": encoder.template.title,
         "token": suffix,

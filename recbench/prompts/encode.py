@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from recbench.errors import DataError, RecbenchError, short
+from recbench.prompts.chat import ChatFrame, chat_frame
 from recbench.prompts.templates import Template
 from recbench.prompts.trie import Trie
 from recbench.types import PAD, Catalog, Histories, Longs
@@ -62,6 +63,7 @@ class Encoder:
             (``train.targets=all``). Nothing that knows the whole history may then come before a title: ``USER`` moves
             behind the last one.
         case_rows: cases to the first row of their own tokens, counted behind the items; None where no prompt has one.
+        chat: what the model's chat template puts around a prompt; None without one.
     """
 
     tokenizer: Any
@@ -74,6 +76,7 @@ class Encoder:
     max_tokens: int = 512
     apart: bool = False
     case_rows: Callable[[Histories], int] | None = None
+    chat: ChatFrame | None = None
 
     @classmethod
     def create(
@@ -89,11 +92,17 @@ class Encoder:
     ) -> Encoder:
         """Of a catalogue whose ``trie`` is :func:`title_trie`'s, built here unless it is given.
 
+        With a template of turns, ``tokenizer`` must be :func:`recbench.prompts.chat.close_turns`'s.
+
         Raises:
             DataError: the tokenizer has no end-of-text token, or two titles have the same tokens.
+            UsageError: the template wants turns, and the tokenizer has no chat template.
         """
+        chat = chat_frame(tokenizer) if template.chat else None
         trie = title_trie(tokenizer, template, catalog) if trie is None else trie
-        return cls(tokenizer, template, catalog, backbone, vocabulary, trie.sequences(), trie, max_tokens, apart)
+        return cls(
+            tokenizer, template, catalog, backbone, vocabulary, trie.sequences(), trie, max_tokens, apart, chat=chat
+        )
 
     def prompts(self, cases: Histories) -> list[list[int]]:
         """Token ids of each case's prompt; a beginning-of-text token first where the tokenizer puts one."""
@@ -128,13 +137,14 @@ class Encoder:
     def _encode(self, histories: list[list[int]], own: list[int]) -> list[Prompt]:
         quoted = {i: Title(self.template.quote(self.catalog.titles[i])) for i in {i for row in histories for i in row}}
         texts: dict[str, int] = {}
-        plan: list[list[int | Title]] = []  # per case: titles, texts' numbers, -(row + 1) for a collaborative token
+        # per case: titles, ids of a chat's special tokens, texts' numbers, -(row + 1) for a collaborative token
+        plan: list[list[int | Title | tuple[int, ...]]] = []
         for items, row in zip(histories, own, strict=True):
             pieces = self._pieces([quoted[i] for i in items], items)
             plan.append(
                 [
                     p
-                    if isinstance(p, Title)
+                    if isinstance(p, Title | tuple)
                     else texts.setdefault(p, len(texts))
                     if isinstance(p, str)
                     else -(row if p == USER_TOKEN else p) - 1
@@ -142,10 +152,13 @@ class Encoder:
                 ]
             )
         ids = token_ids(self.tokenizer, list(texts))
-        # some tokenizers name such a token and never put it there
-        start = self.tokenizer("")["input_ids"][:1]
-        start = start if start == [self.tokenizer.bos_token_id] else []
+        start = self.beginning()
         return [self._joined(start, parts, items, ids) for parts, items in zip(plan, histories, strict=True)]
+
+    def beginning(self) -> list[int]:
+        """The beginning-of-text token, where the tokenizer puts one; a chat's frame has its own."""
+        start: list[int] = self.tokenizer("")["input_ids"][:1]  # some tokenizers name such a token and never put it
+        return start if start == [self.tokenizer.bos_token_id] and self.chat is None else []
 
     def _pieces(self, titles: list[Title], items: list[int]) -> list[Any]:
         """What the backbone shows: texts joined, unless titles are kept apart."""
@@ -154,7 +167,9 @@ class Encoder:
             raise RecbenchError(
                 f"{type(self.backbone).__name__}.prompt shows USER, but the method has no case_vectors behind it."
             )
-        return self._kept_apart(pieces, titles, items) if self.apart else _texts_joined(pieces)
+        found = self._kept_apart(pieces, titles, items) if self.apart else pieces
+        framed = found if self.chat is None else [*self.chat.head, *found, *self.chat.tail]
+        return _texts_joined(framed, self.apart)
 
     def _kept_apart(self, pieces: Sequence[Any], titles: list[Title], items: list[int]) -> list[Any]:
         """The pieces with titles whole and in order, none of them behind what tells it.
@@ -175,15 +190,19 @@ class Encoder:
         if seen < len(titles):
             raise RecbenchError(f"{who}: its prompt must give each title as a piece by itself, not as part of a text.")
         head = [piece for piece in pieces[:end] if piece != USER_TOKEN]
-        return _texts_joined([*head, *[USER_TOKEN] * (USER_TOKEN in pieces), *pieces[end:]], apart=True)
+        return [*head, *[USER_TOKEN] * (USER_TOKEN in pieces), *pieces[end:]]
 
-    def _joined(self, start: list[int], parts: list[int | Title], items: list[int], texts: list[list[int]]) -> Prompt:
+    def _joined(
+        self, start: list[int], parts: list[int | Title | tuple[int, ...]], items: list[int], texts: list[list[int]]
+    ) -> Prompt:
         ids = list(start)
         starts: list[int] = []
         for part in parts:
             if isinstance(part, Title):
                 ids += self.answers[items[len(starts)]][:-1]
                 starts.append(len(ids) - len(self.answers[items[len(starts)]]) + 1)
+            elif isinstance(part, tuple):
+                ids += part
             elif part < 0:
                 ids.append(self.vocabulary - part - 1)
             else:

@@ -1,13 +1,14 @@
 """Prompt templates: the words around a history, and how a title is quoted.
 
-``paper`` is Table 1 of the MSL paper in the Alpaca frame that BIGRec and its successors use; ``titles`` holds nothing
-but titles, for a model that has never seen English.
+``paper`` is Table 1 of the MSL paper in the Alpaca frame that BIGRec and its successors use; ``chat`` has these words
+as a user's turn, framed by the model's own chat template (:mod:`recbench.prompts.chat`); ``titles`` holds nothing but
+titles, for a model that has never seen English.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from recbench.errors import UsageError, did_you_mean
@@ -20,12 +21,14 @@ class Template:
     Attributes:
         before, between, after: text before, between and after the titles of the history.
         title: format of one title, in history and answer alike.
+        chat: whether prompt and answer are turns of a chat, as the model's own template frames them.
     """
 
     before: str
     between: str
     after: str
     title: str
+    chat: bool = False
 
     def quote(self, title: str) -> str:
         """A title as the prompt shows it and as it is generated."""
@@ -43,6 +46,16 @@ TEMPLATES = {
         between=", ",
         after="\n\n### Response:\n",
         title='"{}"',
+    ),
+    "chat": Template(
+        before=(
+            "Given a list of {noun} the user has {verb} before, please recommend a new {noun_one} that the user likes "
+            "to the user.\nThe user has {verb} the following {noun} before: "
+        ),
+        between=", ",
+        after="",
+        title='"{}"',
+        chat=True,
     ),
     "titles": Template(before="", between="\n", after="\n", title="{}"),
 }
@@ -67,4 +80,4 @@ def template(name: str, dataset: str, options: Mapping[str, Any] | None = None) 
     words = found.before.format(
         noun=own.get("noun") or noun, noun_one=own.get("noun_one") or one, verb=own.get("verb") or verb
     )
-    return Template(words, found.between, found.after, found.title)
+    return replace(found, before=words)

@@ -49,7 +49,9 @@ class PretrainedOptions(Options):
         ("q_proj", "v_proj"), description="names of the adapted modules, with commas between them"
     )
     bits: Literal[4, 8, 16] = Field(16, description="of the frozen weights; 4 and 8 need CUDA and bitsandbytes")
-    template: Literal["paper", "titles"] = Field("paper", description="prompt template: paper or titles")
+    template: Literal["paper", "titles", "chat"] = Field(
+        "paper", description="prompt template: paper, titles, or chat: turns in the model's own chat template"
+    )
     max_tokens: int = Field(512, ge=16, description="longest prompt; the oldest items of a longer history are left out")
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="of weights and computation; bf16 by default on CUDA"

@@ -12,6 +12,7 @@ from recbench.errors import RecbenchError
 from recbench.language import load
 from recbench.language.facts import is_gguf
 from recbench.language.fingerprint import fingerprint
+from recbench.prompts.chat import close_turns
 from recbench.prompts.encode import title_trie
 from recbench.prompts.trie import Trie
 from recbench.steps.converted import ConvertedModel
@@ -42,8 +43,9 @@ class TitleTrie(Step):
     @property
     def facts(self) -> Mapping[str, Any]:
         """How titles are quoted, and which model's tokenizer reads them."""
-        quoted = words(self.dataset, self.llm.options.template).title
-        return {"title": quoted, "fingerprint": self.llm.fingerprint, "commit": self.llm.commit}
+        frame = words(self.dataset, self.llm.options.template)
+        named = {"title": frame.title, "fingerprint": self.llm.fingerprint, "commit": self.llm.commit}
+        return {**named, "chat": True} if frame.chat else named
 
     @cached_property
     def needs(self) -> Mapping[str, Step]:
@@ -74,10 +76,15 @@ def model_needs(dataset: DataSet, llm: LanguageModel, budget: TrainBudget) -> di
 
 
 def tokenizer_of(llm: LanguageModel, needs: Mapping[str, Step], work: Work) -> Any:
-    """The language model's tokenizer."""
+    """The language model's tokenizer; where prompts are turns of a chat, its end of text is the end of a turn.
+
+    Raises:
+        UsageError: prompts are turns, and the model has no chat template.
+    """
     if llm.tiny:
         return work.value(needs["tokenizer"])
-    return load.load_tokenizer(model_place(llm, needs, work), llm.commit)
+    tokenizer = load.load_tokenizer(model_place(llm, needs, work), llm.commit)
+    return close_turns(tokenizer) if llm.options.template == "chat" else tokenizer
 
 
 def model_place(llm: LanguageModel, needs: Mapping[str, Step], work: Work) -> str:

@@ -125,7 +125,7 @@ def test_compare_within_the_parts_of_a_slice(done) -> None:
     out = done.call("compare", a, b, b, "--slice", "head").stdout
     for letter in "BC":
         assert f"NDCG@10 of A and {letter} by head (Holm over 4 comparisons)" in out
-    rows = [line.split() for line in out.splitlines() if line.startswith(("head ", "tail "))]
+    rows = [line.split() for line in out.splitlines() if line.startswith(("head ", "torso ", "tail "))]
     assert sum(int(row[1]) for row in rows) == 2 * 8
     assert max(map(len, out.splitlines())) <= 110
     refused = done.call("compare", a, b, "--slice", "haed")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recbench.data.catalog import datasets
 from recbench.diagnose.audited import audited
 from recbench.diagnose.card import write_card
 from recbench.interfaces import SilentReporter
@@ -37,3 +38,22 @@ def test_the_cold_targets_of_book_are_those_that_are_known() -> None:
     """68 % against our training set, 64 % against the whole of the release's."""
     row = next(line for line in (CARDS / "book.md").read_text().splitlines() if line.startswith("| test (4,383)"))
     assert row.split(" | ")[2:4] == ["68.31%", "64.16%"]
+
+
+@pytest.mark.parametrize("name", ["book", "toy"])
+def test_a_card_shows_what_the_paper_says_and_why_ours_differs(name: str) -> None:
+    text = (CARDS / f"{name}.md").read_text()
+    published = datasets()[name].published
+    assert published is not None
+    assert f"| published | {published.users:,} | {published.items:,} | {published.interactions:,} |" in text
+    assert " ".join(published.differs["prepared"].split()).replace("_", "\\_") in text
+
+
+def test_the_papers_counts_give_the_papers_density() -> None:
+    """Table 4 prints both."""
+    printed = {"toy": 0.000735, "book": 0.001446, "clothing": 0.000308, "office": 0.004498}
+    for name, density in printed.items():
+        found = datasets()[name].published
+        assert found is not None
+        assert round(found.interactions / found.users / found.items, 6) == density
+    assert all(entry.published is None for name, entry in datasets().items() if name not in printed)

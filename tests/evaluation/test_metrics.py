@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 from typing import Any
@@ -172,7 +173,8 @@ def test_slices_partition_the_cases() -> None:
     parts = slices(results())
     sizes = {name: part.n_cases for name, part in parts.items()}
     assert sizes == {
-        "all": 4, "cold": 1, "warm": 3, "head": 2, "tail": 2, "history 0-4": 1, "history 5-9": 1, "history 10+": 2
+        "all": 4, "cold": 1, "warm": 3, "head": 2, "torso": 1, "tail": 1, "history 0-4": 1,
+        "history 5-9": 1, "history 10+": 2
     }  # fmt: skip
     assert parts["head"].metrics["HR@10"] == pytest.approx(3 / 4)
     assert "head" not in slices(of_ranks([1]))
@@ -191,6 +193,40 @@ def test_head_holds_a_fifth_of_the_items_and_ties(counts: list[int]) -> None:
     assert strictly < size
     assert head >= min(size, sum(count > 0 for count in counts))
     assert least >= 1
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.data())
+def test_head_torso_and_tail_divide_the_cases_by_place_of_target(counts: list[int], data: st.DataObject) -> None:
+    from recbench_plugins.slices.head import Head, HeadOptions
+
+    n = len(counts)
+    share, torso = data.draw(st.sampled_from([0.1, 0.2, 0.5])), data.draw(st.sampled_from([0.0, 0.3, 0.9]))
+    every = replace(
+        results(),
+        users=np.arange(n),
+        ranks=np.zeros((2, n), np.int32),
+        cold=np.array(counts) == 0,
+        history_length=np.ones(n, np.int32),
+        popularity=np.array(counts, np.int32),
+        item_popularity=np.array(counts, np.int32),
+    )
+    found = Head(HeadOptions(share=share, torso=torso)).masks(every)
+    assert list(found) == ["head", "torso", "tail"]
+    assert (np.sum(list(found.values()), axis=0) == 1).all()
+    for item, count in enumerate(counts):
+        # the best place that an item can have among those that occur as often
+        place = sum(other > count for other in counts)
+        expected = (
+            "tail"
+            if count == 0
+            else "head"
+            if place < max(1, round(share * n))
+            else "torso"
+            if place < max(1, round(min(share + torso, 1.0) * n))
+            else "tail"
+        )
+        assert found[expected][item]
 
 
 # ---- a third party's

@@ -94,7 +94,7 @@ def test_a_difference_is_shown_only_where_it_is() -> None:
     assert not found["tail"].differs
     header, *rows = part_rows(parts, 0, "B")
     assert len(header) == len(rows[0])
-    assert [row[-1] for row in rows] == ["yes", "not shown"]
+    assert [row[-1] for row in rows] == ["yes", "not shown", "not shown"]
 
 
 def test_a_part_of_one_user_has_no_test_and_the_rest_no_larger_family() -> None:

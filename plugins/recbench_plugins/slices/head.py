@@ -1,8 +1,12 @@
-"""Head and tail targets.
+"""Head, torso and tail targets.
 
-The usual "short head" (Abdollahpouri et al., RecSys 2017): the fifth of the catalogue's items that occurs most often in
-training. Items that tie with the last of them are in the head too, so that the definition does not depend on item
-order; an item that is not in training is never in the head.
+The head is the usual "short head" (Abdollahpouri et al., RecSys 2017): the fifth of the catalogue's items that occurs
+most often in training. Abdollahpouri et al. (FLAIRS 2019) also divide what follows, into items that collaborative
+filtering can learn (here the torso) and the "distant tail" of those that it hardly sees (here the tail). Their second
+border is drawn into a figure without a number; ours is half of the catalogue.
+
+Items that tie with the last one above a border are above it too, so that the parts do not depend on item order. An item
+that is not in training is always in the tail.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ class HeadOptions(Options):
     """Options of the slice ``head``."""
 
     share: float = Field(0.2, gt=0, le=1, description="part of the catalogue's items that is the head")
+    torso: float = Field(0.3, ge=0, le=1, description="part of the catalogue's items that follows it as the torso")
 
 
 class Head(Slicer[HeadOptions]):
@@ -30,12 +35,14 @@ class Head(Slicer[HeadOptions]):
         """See :class:`recbench.interfaces.Slicer`; nothing where the items' popularity was not kept."""
         if results.item_popularity is None:
             return {}
-        head = results.popularity >= threshold(results.item_popularity, self.options.share)
-        return {"head": head, "tail": ~head}
+        counts, options = results.item_popularity, self.options
+        head = results.popularity >= threshold(counts, options.share)
+        above = results.popularity >= threshold(counts, min(options.share + options.torso, 1.0))
+        return {"head": head, "torso": above & ~head, "tail": ~above}
 
 
 def threshold(counts: npt.NDArray[np.integer], share: float) -> int:
-    """The training count from which an item belongs to the head.
+    """The training count from which an item belongs to the most popular ``share``.
 
     Args:
         counts: [items] occurrences in training.
@@ -48,7 +55,8 @@ def threshold(counts: npt.NDArray[np.integer], share: float) -> int:
 
 
 plugin = SlicePlugin(
-    summary="by whether the target is among the most popular fifth of the items (head) or not (tail)",
+    summary="by the target's popularity: the most popular fifth of the items (head), what follows up to half of them "
+    "(torso), the rest (tail)",
     implementation=Head,
     options=HeadOptions,
     order=20,
