@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recbench.description import spec_of
 from recbench.errors import UsageError
 from recbench.experiment import run
 from recbench.language.known import models, placed
@@ -90,7 +91,7 @@ def plan_of(record: RunRecord, places: Places) -> Plan:
     Raises:
         UsageError: as :func:`repeat`.
     """
-    spec = Spec.from_record(record.spec, record.run)
+    spec = spec_of(record, record.run)
     spec = located(spec, {"dataset": _data(spec, places.data)}, _llm(spec, places.llms))
     stored, now = spec.dataset.files, measured(spec.dataset).files
     for file in sorted(stored.keys() | now.keys()):

@@ -62,6 +62,9 @@ store_option = click.option(
     callback=_use_store,
     help="Also keep finished steps at an fsspec address (s3://bucket/folder), for hosts without a shared folder.",
 )
+author_option = click.option(
+    "--author", default="", metavar="NAME", envvar="RECBENCH_AUTHOR", help="Who made it; or set RECBENCH_AUTHOR."
+)
 _OPTIONS = (
     click.option("--model", metavar="NAME", help="Backbone: recbench list backbones."),
     click.option("--loss", metavar="NAME", help="Training loss; default: the backbone's own."),
