@@ -57,6 +57,7 @@ def main(cases: Path, lists: Path, *words: str) -> None:
     train, valid, test = data_preparation(config, dataset)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     model = get_model(config["model"])(config, train._dataset).to(config["device"])
+    torch.autograd.set_detect_anomaly(False)  # RecBole's SINE turns it on when it is imported, at twice the time
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     print("best validation:", trainer.fit(train, valid, show_progress=False))
     best = torch.load(trainer.saved_model_file, weights_only=False)  # our own file, of a moment ago

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from recbench.data.windows import targets_seen
 from recbench.errors import UsageError
 from recbench.planning import Plan
 from recbench.results import Cases, Dataset, Labels, PluginCode, RunRecord
+from recbench.results.record import AUTHOR
 from recbench.spec.model import DataSet, Method, Recommender, Spec
 from recbench.spec.options import EvaluateOptions, Search, TrainBudget, Tuning
 from recbench.spec.request import BUDGET, SET, Request
@@ -68,7 +70,20 @@ def describe(plan: Plan, split: Split, cases: Sequences, command: str) -> Mappin
         "policies": policies(spec.dataset, spec.evaluate, split),
         "plugins": plugins((spec.dataset, *own.methods())),
         "cases": cases_of(spec.evaluate, split, cases),
+        "author": author(),
     }
+
+
+def author() -> str:
+    """Who makes records here, as the environment says; empty where it does not.
+
+    Raises:
+        UsageError: more than a name.
+    """
+    name = os.environ.get(AUTHOR, "")
+    if len(name) > 200 or not name.isprintable():
+        raise UsageError(f"{AUTHOR} (or --author) must be a name on one line of at most 200 characters.")
+    return name
 
 
 def plugins(methods: Iterable[Method]) -> tuple[PluginCode, ...]:

@@ -37,7 +37,6 @@ def evaluate(
     preset: str | None,
     sets: tuple[str, ...],
     llm: str,
-    author: str,
     runs: Path,
 ) -> None:
     """Evaluate ranked lists that other code made, and keep a record like that of a run.
@@ -58,8 +57,7 @@ def evaluate(
     from recbench.results import read, write
 
     request, words = test_request(dataset, data_dir, preset, sets)
-    about = About(name, llm, author)
-    about = About(name, llm, author, command_of(files, about, words))
+    about = About(name, llm, command_of(files, name, llm, words))
     with reporter() as progress:
         record = taken_in(files, test_set(*protocol(request), progress), about)
     place = runs / record.run / RECORD

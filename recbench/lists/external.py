@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recbench.data.files import sha256
-from recbench.description import cases_of, plugins, policies
+from recbench.description import author, cases_of, plugins, policies
 from recbench.errors import DataError, UsageError
 from recbench.lists.cases import TestSet
 from recbench.lists.checked import lists_of
@@ -27,13 +27,11 @@ class About:
     Attributes:
         name: what made them, the method's label in tables.
         llm: its language model; empty: none, so that it counts as traditional.
-        author: who ran it; may be empty.
         command: how to evaluate them again.
     """
 
     name: str
     llm: str = ""
-    author: str = ""
     command: str = ""
 
 
@@ -73,7 +71,7 @@ def taken_in(paths: Sequence[Path], tests: TestSet, about: About) -> RunRecord:
         plugins=plugins([dataset]),
         cases=cases_of(evaluate, split, cases),
         seeds=tuple(_seed(seed, found, cases.target, origin[seed]) for seed, found in sorted(lists.items())),
-        author=about.author,
+        author=author(),
         external=True,
     )
 
@@ -106,8 +104,7 @@ def _seed(seed: int, lists: Ints, target: Ints, path: Path) -> SeedResult:
     )
 
 
-def command_of(paths: Sequence[Path], about: About, flags: Sequence[str]) -> str:
+def command_of(paths: Sequence[Path], name: str, llm: str, flags: Sequence[str]) -> str:
     """The command that evaluates the lists again; files are named without their folders."""
     files = [word for path in paths for word in ("--rankings", path.name)]
-    words = ["recbench", "evaluate", *files, *flags, "--name", about.name, *(["--llm", about.llm] if about.llm else [])]
-    return shlex.join(words)
+    return shlex.join(["recbench", "evaluate", *files, *flags, "--name", name, *(["--llm", llm] if llm else [])])

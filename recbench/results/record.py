@@ -26,6 +26,8 @@ from recbench.results.verify import verify
 from recbench.types import CaseResults, Ints
 
 FORMAT: Final = 2
+AUTHOR: Final = "RECBENCH_AUTHOR"
+"""The environment variable that says who makes records."""
 Phase = Literal["data", "training", "decoding"]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Logged = Annotated[

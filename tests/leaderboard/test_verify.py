@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from recbench.results import read
 from recbench.results.packing import pack, pack_lists, unpack, unpack_lists
 
 
@@ -178,3 +179,21 @@ def test_signatures(board) -> None:
     board.ours.with_name(f"{board.ours.name}.sig").unlink()
     board.call("leaderboard", "add", path, "--records", "boards/second")  # a signature of something else must go
     assert not (board.folder / "boards/second" / f"{board.ours.name}.sig").exists()
+
+
+def test_a_record_says_who_made_it_and_the_page_too(board, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ("--dataset", "csv", "--data-dir", "own.csv", "--set", "evaluate.cases=12")
+    run = ("run", "--model", "popularity", "--device", "cpu", *data, "--again")
+    assert read(board.ours).author == ""
+    assert board.call(*run, "--author", "Ann <b>").exit_code == 0
+    made = board.folder / "runs" / board.ours.stem / "record.json"
+    assert read(made).author == "Ann <b>"
+    monkeypatch.setenv("RECBENCH_AUTHOR", "Bo")
+    assert board.call("evaluate", "--rankings", "lists.csv", "--name", "Theirs", *data).exit_code == 0
+    assert read(board.folder / "runs" / board.theirs.stem / "record.json").author == "Bo"
+    page = (board.folder / "runs/pages/own.md").read_text()
+    assert "popularity + topk: by Ann \\<b>" in page
+    assert "Theirs + external: by Bo; external: lists of other code, lists.csv (sha256 " in page
+    long = board.call(*run, "--author", "x" * 201)
+    assert long.exit_code == 2
+    assert "at most 200 characters" in long.stderr
