@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from recbench import registry
 from recbench.data.first_words import sharing_first_word
 from recbench.data.split import training_sample
 from recbench.data.windows import targets_seen
+from recbench.errors import UsageError
 from recbench.planning import Plan
-from recbench.results import Cases, Dataset, Labels, PluginCode
-from recbench.spec.model import Method, Recommender, Spec
-from recbench.spec.options import Search, TrainBudget, Tuning
+from recbench.results import Cases, Dataset, Labels, PluginCode, RunRecord
+from recbench.results.record import AUTHOR
+from recbench.spec.model import DataSet, Method, Recommender, Spec
+from recbench.spec.options import EvaluateOptions, Search, TrainBudget, Tuning
 from recbench.spec.request import BUDGET, SET, Request
 from recbench.steps.code import code_of
 from recbench.steps.setting import Setting
@@ -28,6 +31,22 @@ def run_id(spec: Spec) -> str:
     own = spec.recommender
     parts = [spec.dataset.called, own.backbone.name, *(part.name for part in (own.loss, own.decoder) if part)]
     return "-".join([*parts, spec.spec_hash()[:8]])
+
+
+def spec_of(record: RunRecord, name: str) -> Spec:
+    """The spec of a record, to load or run it again.
+
+    Args:
+        record: the record.
+        name: what a complaint calls it.
+
+    Raises:
+        UsageError: other code made its lists, or a plugin that it names is not installed.
+        RecbenchError: it is not a spec of this version.
+    """
+    if record.external:
+        raise UsageError(f"The lists of {name} were made by other code: there is no model to load or to run again.")
+    return Spec.from_record(record.spec, name)
 
 
 def describe(plan: Plan, split: Split, cases: Sequences, command: str) -> Mapping[str, Any]:
@@ -48,16 +67,29 @@ def describe(plan: Plan, split: Split, cases: Sequences, command: str) -> Mappin
             llm=llm.called if llm else "",
         ),
         "budget": _budget(plan, split),
-        "policies": _policies(spec, split),
-        "plugins": plugins(spec),
-        "cases": _cases(spec, split, cases),
+        "policies": policies(spec.dataset, spec.evaluate, split),
+        "plugins": plugins((spec.dataset, *own.methods())),
+        "cases": cases_of(spec.evaluate, split, cases),
+        "author": author(),
     }
 
 
-def plugins(spec: Spec) -> tuple[PluginCode, ...]:
-    """Every plugin of an experiment with its distribution, version and code, each once."""
+def author() -> str:
+    """Who makes records here, as the environment says; empty where it does not.
+
+    Raises:
+        UsageError: more than a name.
+    """
+    name = os.environ.get(AUTHOR, "")
+    if len(name) > 200 or not name.isprintable():
+        raise UsageError(f"{AUTHOR} (or --author) must be a name on one line of at most 200 characters.")
+    return name
+
+
+def plugins(methods: Iterable[Method]) -> tuple[PluginCode, ...]:
+    """The plugins of an experiment with their distribution, version and code, each once."""
     found = {}
-    for method in (spec.dataset, *spec.recommender.methods()):
+    for method in methods:
         name = method.plugin_name
         distribution, version = registry.distribution(method.kind, name)
         code = code_of(method.modules).digest
@@ -67,8 +99,9 @@ def plugins(spec: Spec) -> tuple[PluginCode, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
-def _cases(spec: Spec, split: Split, cases: Sequences) -> Cases:
-    counts, evaluate = split.train_counts(), spec.evaluate
+def cases_of(evaluate: EvaluateOptions, split: Split, cases: Sequences) -> Cases:
+    """What a record holds of its test cases."""
+    counts = split.train_counts()
     chosen = [f"at most {evaluate.per_user} windows a user"] if evaluate.per_user else []
     chosen += [f"a sample of {evaluate.cases:,}"] if evaluate.cases else []
     return Cases(
@@ -85,15 +118,15 @@ def _cases(spec: Spec, split: Split, cases: Sequences) -> Cases:
     )
 
 
-def _policies(spec: Spec, split: Split) -> dict[str, str]:
+def policies(dataset: DataSet, evaluate: EvaluateOptions, split: Split) -> dict[str, str]:
     """The choices of the protocol, by name."""
     protocol = split.facts.get("protocol")
     said = {"protocol": str(protocol).replace("_", " ")} if protocol else {}
-    namesakes = getattr(spec.dataset.options, "namesakes", "distinct")
+    namesakes = getattr(dataset.options, "namesakes", "distinct")
     return {
         **said,
         "items that share a title": str(namesakes),
-        "items of the history": f"{spec.evaluate.history} as recommendations",
+        "items of the history": f"{evaluate.history} as recommendations",
     }
 
 

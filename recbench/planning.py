@@ -11,15 +11,16 @@ from pathlib import Path
 from recbench import processes, registry
 from recbench.data.catalog import datasets, entry
 from recbench.device import automatic
-from recbench.errors import UsageError
+from recbench.errors import UsageError, did_you_mean
 from recbench.files import sha256_path
 from recbench.language.known import describe_named, placed
 from recbench.language.layers import check_layers
-from recbench.spec.layers import Origins
+from recbench.spec.layers import Layers, Origins
 from recbench.spec.llm import PretrainedOptions
 from recbench.spec.model import INNER, DataSet, Method, Recommender, Spec
+from recbench.spec.options import PRESETS, EvaluateOptions
 from recbench.spec.request import Request
-from recbench.spec.resolve import resolve
+from recbench.spec.resolve import dataset, resolve
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,24 @@ def plan(request: Request) -> Plan:
     )
     check_reports(spec.recommender)
     return Plan(spec, resolved.origins, resolved.preset, resolved.notes)
+
+
+def protocol(request: Request) -> tuple[DataSet, EvaluateOptions]:
+    """What a request says about the data and the test cases, with nothing to run on them.
+
+    The preset is ``cpu`` unless the request names another: what is evaluated must not depend on a GPU.
+
+    Raises:
+        UsageError: an unknown data set, preset or option, or an option of something to run.
+        DataError: a raw file is missing.
+    """
+    found, layers, preset = entry(request.dataset), Layers(request), request.preset or "cpu"
+    if preset not in PRESETS:
+        raise UsageError(f"Unknown preset {preset!r}: {did_you_mean(preset, PRESETS)}")
+    data = dataset(request, layers, found.source, found.options)
+    evaluate = layers.options("evaluate", EvaluateOptions, [(f"preset {preset}", PRESETS[preset]["evaluate"])])
+    layers.finish()
+    return measured(data), evaluate
 
 
 def check_reports(recommender: Recommender) -> None:

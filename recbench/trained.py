@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recbench import processes
+from recbench.description import spec_of
 from recbench.errors import DataError, RecbenchError, UsageError
 from recbench.experiment import LOCAL, RECORD, STORE
 from recbench.files import read_json
@@ -55,7 +56,7 @@ class Trained:
         self.folder, self._reporter = Path(folder), reporter or SilentReporter()
         self.record: RunRecord = read(self.folder / RECORD)
         self.result = seed_of(self.record, seed)
-        self.spec = _here(Spec.from_record(self.record.spec, self.record.run), self.folder)
+        self.spec = _here(spec_of(self.record, self.record.run), self.folder)
         machine = self.spec.machine.model_copy(update={"processes": processes.world()})
         begin(machine, self.spec.recommender.train is not None)  # a model of several processes loads in one
         steps = graph(self.spec, self.result.seed)

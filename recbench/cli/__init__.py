@@ -18,6 +18,7 @@ COMMANDS = {
         "recbench.cli.diagnose:diagnose",
         "What training does to logits and gradients: the MSL paper's figures.",
     ),
+    "evaluate": ("recbench.cli.evaluate:evaluate", "A record of ranked lists that other code made."),
     "list": ("recbench.cli.list:list_", "What is installed: backbones, losses, decoders, sources, data sets."),
     "describe": ("recbench.cli.describe:describe", "The options of a method, or of a group of --set."),
     "data": ("recbench.cli.data:data", "Audit a data set and print its facts; prepare a release's raw files."),

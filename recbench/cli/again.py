@@ -8,24 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from recbench.description import spec_of
 from recbench.errors import UsageError
 from recbench.experiment import run
 from recbench.language.known import models, placed
+from recbench.leaderboard.places import Places, data_paths
 from recbench.planning import Plan, located, measured
 from recbench.progress import reporter
 from recbench.results import RunRecord, write
 from recbench.spec.model import Spec
-from recbench.spec.paths import data_option
-from recbench.spec.request import Request
 from recbench.tidy import tidied
-
-
-@dataclass(frozen=True)
-class Places:
-    """Paths on this machine: data by data set name or label, language models by name."""
-
-    data: Mapping[str, str]
-    llms: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -90,24 +82,13 @@ def plan_of(record: RunRecord, places: Places) -> Plan:
     Raises:
         UsageError: as :func:`repeat`.
     """
-    spec = Spec.from_record(record.spec, record.run)
-    spec = located(spec, {"dataset": _data(spec, places.data)}, _llm(spec, places.llms))
+    spec = spec_of(record, record.run)
+    spec = located(spec, {"dataset": data_paths(spec.dataset, places.data)}, _llm(spec, places.llms))
     stored, now = spec.dataset.files, measured(spec.dataset).files
     for file in sorted(stored.keys() | now.keys()):
         if stored.get(file) != now.get(file):
             raise UsageError(f"{file} is not the file that the record was made from (its sha256 differs).")
     return Plan(spec, {}, record.budget.get("preset", ""))
-
-
-def _data(spec: Spec, places: Mapping[str, str]) -> dict[str, str]:
-    dataset = spec.dataset
-    given = places.get(dataset.called, places.get(dataset.name))
-    if given is None:
-        if dataset.label is not None:
-            raise UsageError(f"it was run on your own data: say where it is, as in --data-dir {dataset.called}=PATH.")
-        return {}
-    request = Request(model=spec.recommender.backbone.name, dataset=dataset.name, data_dir=given)
-    return data_option(request, dataset.source)
 
 
 def _llm(spec: Spec, places: Mapping[str, str]) -> str | None:

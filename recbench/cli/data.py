@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "audit": ("recbench.cli.data:audit", "Print the facts of a data set and its leaks; NAME alone means the same."),
+    "cases": ("recbench.cli.data_cases:cases", "Write the test cases and the training windows, for code of your own."),
     "prepare": ("recbench.cli.data_prepare:prepare", "Raw files of a release to a folder that recbench reads."),
 }
 

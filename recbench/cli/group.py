@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,9 @@ from recbench import processes
 from recbench.cli.signals import stopping
 from recbench.errors import RecbenchError, Stopped, did_you_mean
 from recbench.memory import RAN_OUT, ran_out
+
+CLOSED = 141
+"""The exit code of a program whose output nobody reads any more, as shells report SIGPIPE."""
 
 
 class LazyGroup(click.Group):
@@ -60,6 +64,11 @@ class Root(LazyGroup):
         except KeyboardInterrupt:
             keeps = ctx.invoked_subcommand in ("run", "tune", "suite", "diagnose", "leaderboard")
             raise _Interrupted("; what is finished is kept, the same command continues" if keeps else "") from None
+        except BrokenPipeError as error:  # click would call sys.exit, which only plugins do
+            if not _nobody_reads():
+                raise RecbenchError(f"{error.strerror}.") from error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush has a place to go
+            raise click.exceptions.Exit(CLOSED) from None
 
     def main(
         self,
@@ -71,7 +80,8 @@ class Root(LazyGroup):
         **extra: Any,
     ) -> Any:
         """Run and leave the process with an exit code: 0, 1 (it failed), 2 (wrong request), 75 (stopped by a
-        signal, goes on when run again) or 130 (interrupted). Torchrun returns 1 for any code but 0 of its processes."""
+        signal, goes on when run again), 130 (interrupted) or 141 (nobody reads its output any more). Torchrun returns 1
+        for any code but 0 of its processes."""
 
         def action() -> Any:
             return super(Root, self).main(
@@ -81,6 +91,13 @@ class Root(LazyGroup):
         if not standalone_mode:
             return action()
         sys.exit(_guarded(action))
+
+
+def _nobody_reads() -> bool:
+    """Whether the pipe that stdout goes to is closed at its other end, as by ``recbench list | head -1``."""
+    watched = select.poll()
+    watched.register(sys.stdout.fileno())
+    return any(event & select.POLLERR for _, event in watched.poll(0))
 
 
 class _Interrupted(click.ClickException):

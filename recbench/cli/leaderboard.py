@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,20 +12,35 @@ from recbench.cli.group import LazyGroup
 from recbench.cli.options import folder_option
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 
+if TYPE_CHECKING:
+    from recbench.leaderboard.places import Places
+
 COMMANDS = {
     "add": ("recbench.cli.leaderboard:add", "Take runs into the committed records."),
     "build": ("recbench.cli.leaderboard:build_pages", "Regenerate the pages from the records, or check them."),
+    "verify": ("recbench.cli.verify:verify", "Recompute what records and pages state, and name what differs."),
+    "merge": ("recbench.cli.merge:merge", "Join records of one run that several machines made."),
     "rerun": ("recbench.cli.leaderboard:rerun", "Run committed records again and compare."),
 }
 RECORDS = Path("leaderboards/records")
 
-_records = click.option(
+records_option = click.option(
     "--records",
     type=click.Path(path_type=Path),
     default=RECORDS,
     show_default=True,
     help="Folder of committed records.",
 )
+
+
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the flags that say where data and language models are on this machine."""
+    for option in (
+        click.option("--llm", "llms", multiple=True, metavar="NAME=PATH", help="Where a row's language model is."),
+        click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where your own data is."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
@@ -33,12 +50,13 @@ def leaderboard() -> None:
 
 @click.command("add")
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
-@_records
+@records_option
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
 )
 def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
     """Copy the records of RUNs into the committed ones; a record of the same run is replaced."""
+    from recbench.leaderboard.signature import follow
     from recbench.lookup import find
     from recbench.results import copy, read
 
@@ -52,12 +70,14 @@ def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
                 f"recbench: warning: {path} had {len(read(path).seeds)} seeds, now {len(record.seeds)}.", err=True
             )
     for place in places:
-        click.echo(f"added: {copy(place, records)[0]}")
+        target, _ = copy(place, records)
+        follow(place, target)
+        click.echo(f"added: {target}")
     click.echo("next: recbench leaderboard build")
 
 
 @click.command("build")
-@_records
+@records_option
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("leaderboards"), show_default=True, help="Folder of pages."
 )
@@ -85,10 +105,9 @@ def build_pages(ctx: click.Context, records: Path, out: Path, html: bool, only_c
 
 @click.command("rerun")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@_records
+@records_option
 @folder_option("--runs", "runs/rerun", "Where to run: a folder of its own, empty at first.")
-@click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where your own data is.")
-@click.option("--llm", "llms", multiple=True, metavar="NAME=PATH", help="Where a row's language model is.")
+@place_options
 @click.option("--update", is_flag=True, help="Write the new records in the place of the committed ones.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted rerun in the same folder.")
 @click.pass_context
@@ -106,17 +125,21 @@ def rerun(
 
     Everything is computed anew, in a folder of its own. Exit code 1 means that a record differs or cannot be run.
     """
-    from recbench.cli.again import Places, repeat
+    from recbench.cli.again import repeat
     from recbench.results import read
 
-    places = Places(_pairs("--data-dir", data_dirs), _pairs("--llm", llms))
+    places = places_of(data_dirs, llms)
     if not resume and runs.is_dir() and any(runs.iterdir()):
         raise UsageError(f"--runs {runs} holds an earlier rerun: remove it, or go on with it by --resume.")
     failed = 0
     for path in _named(names, records):
         click.echo(f"{path.stem}:")
         try:
-            verdict = repeat(read(path), path, places, runs, update)
+            record = read(path)
+            if record.external:
+                click.echo("  made by other code: nothing here can run it again")
+                continue
+            verdict = repeat(record, path, places, runs, update)
         except RecbenchError as error:
             failed += 1
             click.echo(f"recbench: skipped {path.stem}: {' '.join(str(error).split())}", err=True)
@@ -135,6 +158,13 @@ def _named(names: tuple[str, ...], records: Path) -> list[Path]:
             raise UsageError(f"Unknown record {name!r} in {records}: {did_you_mean(name, found)}")
     wanted = {name if name in found else Path(name).stem for name in names} or set(found)
     return [path for name, path in found.items() if name in wanted]
+
+
+def places_of(data_dirs: tuple[str, ...], llms: tuple[str, ...]) -> Places:
+    """What :func:`place_options` were given."""
+    from recbench.leaderboard.places import Places
+
+    return Places(_pairs("--data-dir", data_dirs), _pairs("--llm", llms))
 
 
 def _pairs(flag: str, texts: tuple[str, ...]) -> dict[str, str]:

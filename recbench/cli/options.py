@@ -13,6 +13,7 @@ import click
 
 from recbench.cluster import Workers
 from recbench.errors import UsageError
+from recbench.results.record import AUTHOR
 
 if TYPE_CHECKING:
     from recbench.cluster.client import Cluster
@@ -62,6 +63,22 @@ store_option = click.option(
     callback=_use_store,
     help="Also keep finished steps at an fsspec address (s3://bucket/folder), for hosts without a shared folder.",
 )
+
+
+def _use_author(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        before = os.environ.get(AUTHOR)
+        os.environ[AUTHOR] = value
+        ctx.call_on_close(lambda: _restore(AUTHOR, before))
+
+
+author_option = click.option(
+    "--author",
+    metavar="NAME",
+    expose_value=False,
+    callback=_use_author,
+    help=f"Who makes the record, for pages; or set {AUTHOR}.  [default: nobody]",
+)
 _OPTIONS = (
     click.option("--model", metavar="NAME", help="Backbone: recbench list backbones."),
     click.option("--loss", metavar="NAME", help="Training loss; default: the backbone's own."),
@@ -87,6 +104,7 @@ _OPTIONS = (
     click.option("--config", type=Place(), metavar="FILE.yaml", help="Flags by name, options under set."),
     folder_option("--runs", "runs", "Folder of runs."),
     store_option,
+    author_option,
 )
 
 

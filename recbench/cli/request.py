@@ -8,6 +8,7 @@ from typing import Any
 
 from recbench.documents import Document, read_yaml, yaml_value
 from recbench.errors import UsageError
+from recbench.results import EXTERNAL
 from recbench.spec.request import SET, Layer, Request, combine
 
 
@@ -25,6 +26,23 @@ def ask(flags: Mapping[str, Any], sets: Sequence[str], config: Path | None) -> R
     layers = [] if config is None else [file_layer(config)]
     said = {name: value for name, value in flags.items() if value is not None}
     return combine([*layers, Layer(said, flag_of), set_layer(sets)])
+
+
+def test_request(
+    dataset: str, data_dir: str | None, preset: str | None, sets: Sequence[str]
+) -> tuple[Request, list[str]]:
+    """A request for test cases, with nothing to run on them, and its flags as they are typed; paths without folders.
+
+    Raises:
+        UsageError: as :func:`ask`.
+    """
+    said = {"dataset": dataset, "data_dir": data_dir, "preset": preset}
+    flags = {name: value for name, value in said.items() if value is not None}
+    words = [word for name, value in flags.items() for word in (flag_of(name), value)]
+    if data_dir is not None:
+        words[words.index("--data-dir") + 1] = Path(data_dir).name
+    words += [word for text in sets for word in ("--set", text)]
+    return combine([Layer({"model": EXTERNAL, **flags}, flag_of), set_layer(sets)]), words
 
 
 def file_layer(path: Path) -> Layer:

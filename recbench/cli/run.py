@@ -97,11 +97,12 @@ def _rows(record: RunRecord) -> list[tuple[str, str]]:
     invalid = [s.invalid_share for s in record.seeds if s.invalid_share is not None]
     if invalid:
         rows.append(("invalid titles", f"{sum(invalid) / len(invalid):.1%}"))
-    training, decoding = (
-        sum(step.seconds for s in record.seeds for step in s.steps if step.phase == phase) / len(record.seeds)
-        for phase in ("training", "decoding")
-    )
-    rows.append(("time a seed", f"training {duration(training)}, decoding {duration(decoding)}"))
+    if not record.external:
+        training, decoding = (
+            sum(step.seconds for s in record.seeds for step in s.steps if step.phase == phase) / len(record.seeds)
+            for phase in ("training", "decoding")
+        )
+        rows.append(("time a seed", f"training {duration(training)}, decoding {duration(decoding)}"))
     return rows
 
 

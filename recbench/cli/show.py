@@ -57,17 +57,16 @@ def _seed(record: RunRecord, seed: int | None) -> SeedResult:
 
 def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, Ranking, Sequences]:
     from recbench.data.prepare import load_split
+    from recbench.description import spec_of
     from recbench.experiment import STORE
-    from recbench.spec.model import Spec
     from recbench.steps.artefacts import load_ranking
     from recbench.steps.setting import Setting
 
-    root = path.parent.parent / STORE
+    spec, root = spec_of(record, str(path)), path.parent.parent / STORE
     folders = {step.role: root / step.folder for step in result.steps if step.role in ("prepare", "rank")}
     if len(folders) < 2 or not all(folder.is_dir() for folder in folders.values()):
         raise RecbenchError(f"The ranking of {record.run} is not in {root}: make it again by {_again(record, path)}")
     split = load_split(folders["prepare"])
-    spec = Spec.from_record(record.spec, str(path))
     cases = Setting(spec.dataset, spec.evaluate, spec.machine, result.seed).test_cases(split)
     ranking = load_ranking(folders["rank"])
     if cases.digest() != record.cases.digest or len(ranking.items) != len(cases):
@@ -137,11 +136,11 @@ def _case(record: RunRecord, split: Split, ranking: Ranking, cases: Sequences, r
 
 def _prompt(record: RunRecord, titles: tuple[str, ...], history: list[int]) -> str:
     """The prompt as text, a collaborative token as ``<item: TITLE>``; for a model without prompts, the history."""
+    from recbench.description import spec_of
     from recbench.interfaces import USER
-    from recbench.spec.model import Spec
     from recbench.steps.words import words
 
-    spec = Spec.from_record(record.spec, record.run)
+    spec = spec_of(record, record.run)
     own = spec.recommender
     if own.llm is None:
         return "history\n" + "\n".join(f"        {titles[i]}" for i in history)

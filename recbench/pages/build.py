@@ -99,6 +99,19 @@ def check(records_dir: Path, out_dir: Path, formats: Sequence[str] = ("md",)) ->
     return sorted(differing + _stale(pages, out_dir, formats))
 
 
+def differing(records_dir: Path, out_dir: Path) -> dict[Path, tuple[str, str]]:
+    """The Markdown pages on disk that are not those of the records: path -> (as it is, as it should be).
+
+    A page that is not there is left out.
+
+    Raises:
+        UsageError, DataError: as :func:`check`.
+    """
+    pages = {path: text for path, text in _pages(records_dir, out_dir, ("md",)).items() if path.is_file()}
+    there = {path: path.read_bytes().decode("utf-8", "replace") for path in pages}
+    return {path: (there[path], text) for path, text in pages.items() if there[path] != text}
+
+
 def _pages(records_dir: Path, out_dir: Path, formats: Sequence[str]) -> dict[Path, str]:
     """Every page by its path; the README next to the folder of pages too, if it has a place for results."""
     datasets = by_dataset(load_records(records_dir))

@@ -64,6 +64,7 @@ def _section_blocks(section: Section) -> list[Block]:
         ),
         costs(rows),
         *_code(rows),
+        *_made_by(rows),
         Heading(3, "Run it again"),
         Code(tuple(line for row in rows for line in (f"# {row.rank}. {name_of(row)}", command_of(row.record)))),
     ]
@@ -243,6 +244,22 @@ def _code(rows: tuple[Row, ...]) -> list[Block]:
         Table(("#", "Method", "Plugins"), lines, words=3),
         *([Bullets(tuple(differing))] if differing else []),
     ]
+
+
+def _made_by(rows: tuple[Row, ...]) -> list[Block]:
+    """Who made the rows, where they say so, and which lists other code made."""
+    said = []
+    for row in rows:
+        record, words = row.record, []
+        if record.author:
+            words.append(f"by {record.author}")
+        if record.external:
+            files = {str(seed.environment.get("rankings")): seed.environment.get("sha256") for seed in record.seeds}
+            listed = ", ".join(f"{name} (sha256 {digest})" for name, digest in files.items())
+            words.append(f"external: lists of other code, {listed}, evaluated here; nothing here can run it again")
+        if words:
+            said.append(f"{row.rank}. {name_of(row)}: {'; '.join(words)}")
+    return [Heading(3, "Made by"), Bullets(tuple(said))] if said else []
 
 
 def _by_value(rows: tuple[Row, ...], texts: Callable[[Row], dict[str, str]]) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 from recbench.results.environment import environment
 from recbench.results.record import Cases, Dataset, Labels, PluginCode, RunRecord, SeedResult, StepRecord
 from recbench.results.saved import copy, from_json, read, spec_hash, to_json, write
-from recbench.results.verify import KEPT, verify
+from recbench.results.verify import EXTERNAL, KEPT, verify
 
 __all__ = [
+    "EXTERNAL",
     "KEPT",
     "Cases",
     "Dataset",

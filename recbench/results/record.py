@@ -26,6 +26,8 @@ from recbench.results.verify import verify
 from recbench.types import CaseResults, Ints
 
 FORMAT: Final = 2
+AUTHOR: Final = "RECBENCH_AUTHOR"
+"""The environment variable that says who makes records."""
 Phase = Literal["data", "training", "decoding"]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Logged = Annotated[
@@ -202,6 +204,8 @@ class RunRecord(_Part):
         policies: name -> text: the protocol's choices (namesakes, history items ...).
         plugins: the code that made it; empty in format 1.
         seeds: one entry for each seed, in the order run.
+        author: who made it, as they call themselves; empty where they do not say.
+        external: whether the lists were made by other code and only evaluated here, so that nothing can run it again.
     """
 
     format: Literal[1, 2] = FORMAT
@@ -216,6 +220,8 @@ class RunRecord(_Part):
     cases: Cases
     plugins: tuple[PluginCode, ...] = ()
     seeds: Annotated[tuple[SeedResult, ...], Field(min_length=1)]
+    author: Annotated[str, Field(max_length=200)] = ""
+    external: bool = False
 
     @field_validator("spec")
     @classmethod

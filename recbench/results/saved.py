@@ -64,6 +64,48 @@ def from_json(text: str | bytes, name: str) -> RunRecord:
     Raises:
         DataError: truncated, malformed, edited, too large, of another format, or inconsistent with itself.
     """
+    record, found = opened(text, name)
+    if found or record is None:
+        raise DataError(found[0])
+    return record
+
+
+def opened(text: str | bytes, name: str) -> tuple[RunRecord | None, list[str]]:
+    """The record in ``text``, if it is one, and a sentence for everything in it that does not hold together.
+
+    A wrong checksum or spec hash leaves a record to look at; :func:`from_json` refuses it.
+
+    Args:
+        text: the content of a file.
+        name: the file, for the sentences.
+    """
+    found: list[str] = []
+    try:
+        content = _object(text, name)
+        if content.pop(_CHECKSUM, None) != digest(content):
+            found.append(f"{name} does not match its checksum: a record is regenerated, never edited")
+        if (asked := declared_bytes(content)) > MAX_MEMORY:
+            raise DataError(
+                f"{name} asks for {asked:,} bytes of memory and a record may ask for {MAX_MEMORY:,}; it was not read"
+            )
+        if content.get("spec_hash") != spec_hash(content.get("spec", {})):
+            found.append(f"{name} is not a valid record: spec_hash is not the hash of its spec")
+        content = upgraded(content) if content["format"] == 1 else content
+        return RunRecord.model_validate_json(json.dumps(content)), found
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the record"
+        problem = " ".join(first["msg"].removeprefix("Value error, ").split())
+        found.append(f"{name} is not a valid record: {where}: {problem}")
+    except DataError as error:
+        found.append(str(error))
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        found.append(f"{name} is not a valid record: {type(error).__name__}: {error}")
+    return None, found
+
+
+def _object(text: str | bytes, name: str) -> dict[str, Any]:
+    """The JSON object of a record whose format is known."""
     content = _parsed(text, name)
     if not isinstance(content, dict) or "format" not in content:
         raise DataError(f"{name} is not a record of a recbench run; a record is a JSON object with a 'format'")
@@ -72,25 +114,7 @@ def from_json(text: str | bytes, name: str) -> RunRecord:
             f"{name} has record format {content['format']!r} and this recbench reads 1 to {FORMAT}; "
             "read it with the recbench that wrote it, or run it again"
         )
-    try:
-        checksum = content.pop(_CHECKSUM, None)
-        if checksum != digest(content):
-            raise DataError(f"{name} does not match its checksum: a record is regenerated, never edited")
-        if (asked := declared_bytes(content)) > MAX_MEMORY:
-            raise DataError(
-                f"{name} asks for {asked:,} bytes of memory and a record may ask for {MAX_MEMORY:,}; it was not read"
-            )
-        if content.get("spec_hash") != spec_hash(content.get("spec", {})):
-            raise DataError(f"{name} is not a valid record: spec_hash is not the hash of its spec")
-        content = upgraded(content) if content["format"] == 1 else content
-        return RunRecord.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the record"
-        problem = " ".join(first["msg"].removeprefix("Value error, ").split())
-        raise DataError(f"{name} is not a valid record: {where}: {problem}") from error
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise DataError(f"{name} is not a valid record: {type(error).__name__}: {error}") from error
+    return content
 
 
 def _parsed(text: str | bytes, name: str) -> Any:
@@ -115,10 +139,15 @@ def read(path: Path) -> RunRecord:
     Raises:
         DataError: as ``from_json``, or it cannot be read, or it is not a regular file.
     """
-    return from_json(_content(Path(path)), str(path))
+    return from_json(content_of(Path(path)), str(path))
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """The bytes of a record's file, no more than a record may have.
+
+    Raises:
+        DataError: it cannot be read, or is not a regular file.
+    """
     try:
         return read_regular(path, MAX_FILE + 1)
     except IsADirectoryError as error:
@@ -145,7 +174,7 @@ def copy(path: Path, folder: Path) -> tuple[Path, RunRecord]:
         DataError: as ``read``.
         RecbenchError: it cannot be written.
     """
-    content = _content(Path(path))
+    content = content_of(Path(path))
     record = from_json(content, str(path))
     target = Path(folder) / f"{record.run}.json"
     write_atomic(target, content)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 KEPT = 10
 """How many items of each list a record keeps."""
+EXTERNAL = "external"
+"""What the decoder's label of an external record is, and its backbone's name: no page shows its row as one of ours."""
 
 
 def verify(record: RunRecord) -> tuple[str, ...]:
@@ -71,6 +73,10 @@ def _of_code(record: RunRecord) -> Iterator[str]:
     named = [(code.kind, code.name) for code in record.plugins]
     if len(set(named)) != len(named):
         yield "a plugin occurs twice"
+    if record.external != (record.spec["recommender"]["backbone"]["name"] == EXTERNAL):
+        yield "its spec does not agree with it on whether the lists are external"
+    elif record.external and record.labels.decoder != EXTERNAL:
+        yield f"the label of an external record's decoder is {record.labels.decoder!r}, not {EXTERNAL!r}"
 
 
 def _of_seed(record: RunRecord, result: SeedResult) -> Iterator[str]:

@@ -76,3 +76,14 @@ def test_no_command_prints_help_and_exits_2(call) -> None:
     result = call()
     assert result.exit_code == 2
     assert "leaderboard" in result.output
+
+
+def test_a_closed_pipe_ends_a_command_quietly() -> None:
+    done = subprocess.Popen(
+        [sys.executable, "-m", "recbench", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert done.stdout is not None
+    assert done.stderr is not None
+    done.stdout.close()  # as head does once it has its lines
+    assert done.stderr.read() == ""
+    assert done.wait() == 141  # as SIGPIPE in a shell

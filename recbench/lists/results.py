@@ -30,11 +30,9 @@ def results_of(rankings: Sequence[Sequence[Any]], data: Split, cases: Sequences)
         raise UsageError(f"{len(rankings):,} lists for {len(cases):,} cases: each case needs one, empty or not.")
     items = _indices(rankings, data)
     counts = data.train_counts()
-    scores = np.where(items == PAD, -np.inf, 0.0).astype(np.float32)
-    ranks = Ranking(items, scores).target_ranks(cases.target)
     return CaseResults(
         users=cases.users,
-        ranks=ranks[None],
+        ranks=target_ranks(items, cases.target)[None],
         cold=~data.warm_items()[cases.target],
         history_length=cases.history_length,
         popularity=counts[cases.target].astype(np.int32),
@@ -45,6 +43,11 @@ def results_of(rankings: Sequence[Sequence[Any]], data: Split, cases: Sequences)
         last=cases.history[:, -1],
         sharing=sharing_first_word(data.catalog.titles)[cases.target],
     )
+
+
+def target_ranks(items: Ints, target: Ints) -> Ints:
+    """[N] where each case's target [N] stands in its list [N, K], 1 is best, 0 for nowhere."""
+    return Ranking(items, np.zeros(items.shape, np.float32)).target_ranks(target)
 
 
 def _indices(rankings: Sequence[Sequence[Any]], data: Split) -> Ints:

@@ -1,0 +1,36 @@
+"""``recbench data cases``: what there is to rank, for other code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recbench.cli.options import Place
+from recbench.cli.request import test_request
+from recbench.progress import reporter
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@click.option("--out", type=Place(), required=True, metavar="DIR", help="Where to write.")
+@click.option("--data-dir", metavar="PATH", help="Folder or file of your own data.")
+@click.option("--preset", metavar="cpu|paper", help="Whose test cases: at most 20 a user, or all.  [default: cpu]")
+@click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of dataset or evaluate.")
+@click.option("--targets", is_flag=True, help="Also say what followed each case.")
+def cases(name: str, out: Path, data_dir: str | None, preset: str | None, sets: tuple[str, ...], targets: bool) -> None:
+    """Write the test cases of the data set NAME, and what a model may learn from, for code of your own.
+
+    cases.csv has the number, user, time and history of each case, train.csv and valid.csv the windows to train and
+    validate on, items.csv ids and titles. Histories are JSON lists of item ids, the oldest first; the last item of a
+    window is its target. Rank the cases, and take the lists in with "recbench evaluate".
+    """
+    from recbench.lists import export, test_set
+    from recbench.planning import protocol
+
+    request, _ = test_request(name, data_dir, preset, sets)
+    with reporter() as progress:
+        found = test_set(*protocol(request), progress)
+    for path in export(found, out, targets):
+        click.echo(f"written: {path}")
+    click.echo(f"next: rank the {len(found.cases):,} cases, then recbench evaluate --rankings FILE --dataset {name}")

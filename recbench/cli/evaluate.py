@@ -1,0 +1,68 @@
+"""``recbench evaluate``: a record of ranked lists that other code made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from recbench.cli.options import Place, author_option, folder_option
+from recbench.cli.request import test_request
+from recbench.progress import reporter
+
+
+@click.command()
+@click.option(
+    "--rankings",
+    "files",
+    type=Place(),
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="csv, tsv, parquet or TREC run; repeatable.",
+)
+@click.option("--name", required=True, metavar="LABEL", help="What made the lists, as tables shall call it.")
+@click.option("--dataset", default="ml-100k", show_default=True, metavar="NAME", help="Data set.")
+@click.option("--data-dir", metavar="PATH", help="Folder or file of your own data.")
+@click.option("--preset", metavar="cpu|paper", help="Whose test cases: at most 20 a user, or all.  [default: cpu]")
+@click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of dataset or evaluate.")
+@click.option("--llm", default="", metavar="NAME", help="Its language model; without one the row is a traditional one.")
+@author_option
+@folder_option("--runs", "runs", "Folder of runs.")
+def evaluate(
+    files: tuple[Path, ...],
+    name: str,
+    dataset: str,
+    data_dir: str | None,
+    preset: str | None,
+    sets: tuple[str, ...],
+    llm: str,
+    runs: Path,
+) -> None:
+    """Evaluate ranked lists that other code made, and keep a record like that of a run.
+
+    A file has one row for each item of each list. Columns: "case" (a number of "recbench data cases", or "user" where
+    every user has one test case), "item" (the data set's own id, or "title" in its place), and, as you like, "seed"
+    and "rank" or "score"; without the last two, rows are in order. Several files without a seed are seeds 1, 2 and so
+    on. A TREC run (.run, .trec, .txt) has lines "case Q0 item rank score tag".
+
+    Every test case needs a list, all have the same length, 10 items or more. Tables mark the row as external: its
+    metrics are computed here, but nothing here can run it again.
+    """
+    from recbench.cli.run import report
+    from recbench.experiment import RECORD
+    from recbench.lists import About, taken_in, test_set
+    from recbench.lists.external import command_of
+    from recbench.planning import protocol
+    from recbench.results import read, write
+
+    request, words = test_request(dataset, data_dir, preset, sets)
+    about = About(name, llm, command_of(files, name, llm, words))
+    with reporter() as progress:
+        record = taken_in(files, test_set(*protocol(request), progress), about)
+    place = runs / record.run / RECORD
+    if place.exists():
+        count = len(read(place).seeds)
+        click.echo(f"recbench: replaced: {place}, which had {count} seed{'s' * (count != 1)}.", err=True)
+    write(record, place)
+    report(record, runs)

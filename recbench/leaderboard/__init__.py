@@ -1,0 +1,1 @@
+"""Committed records of anyone: verified, joined, signed."""
