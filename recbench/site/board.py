@@ -14,7 +14,7 @@ from recbench.pages.compare import Tested, interval, p_text
 from recbench.pages.costs import name_of
 from recbench.pages.rows import METRIC, Row, Section
 from recbench.pages.training import LATE, label
-from recbench.site.html import Child, Html, el, hidden, join, named, scrolling
+from recbench.site.html import Child, Html, el, hidden, join, named, scrolling, short
 from recbench.site.packed import rounded
 
 BEST = "vs best"
@@ -138,7 +138,7 @@ def _head(column: Column) -> Html:
 
 def _line(row: Row, shown: list[Column], section: Section) -> Html:
     spec = row.record.spec["recommender"]
-    box = el("input", type="checkbox", class_="js", aria_label=f"Compare row {row.rank}, {name_of(row)[:80]}")
+    box = el("input", type="checkbox", class_="js", aria_label=f"Compare row {row.rank}, {short(name_of(row))}")
     cells = [el("td", box if len(section.rows) > 1 else None, class_="pick js")]
     for column in shown:
         child, value = column.cell(row)
@@ -174,17 +174,17 @@ def _method(row: Row) -> tuple[Child, str]:
     late = said.endswith(LATE)
     note = el("abbr", LATE, title="the best epoch is the last: more epochs may give more") if late else None
     name = named(said.removesuffix(LATE).strip(), 60)
-    return join(el("a", name, href=address(row.record.run, "../")), *([" ", note] if note else [])), said.lower()[:200]
+    return join(el("a", name, href=address(row.record.run, "../")), *([" ", note] if note else [])), short(said).lower()
 
 
 def short_name(row: Row) -> str:
     """Method and loss."""
     labels = row.record.labels
-    return " + ".join(part for part in (labels.method, labels.loss) if part)[:80]
+    return short(" + ".join(part for part in (labels.method, labels.loss) if part))
 
 
 def _word(text: str) -> tuple[Child, str]:
-    return (named(text, 48) if text else NONE), text.lower()[:200]
+    return (named(text, 48) if text else NONE), short(text).lower()
 
 
 def _several(rows: tuple[Row, ...]) -> bool:
@@ -294,7 +294,7 @@ def plain(section: Section, whole: Any, file: str) -> dict[str, Any]:
         "best": against_best(section),
         "marks": marks_of_pairs(section),
         "runs": [row.record.run for row in section.rows],
-        "names": [name_of(row)[:120] for row in section.rows],
+        "names": [short(name_of(row)) for row in section.rows],
         "short": [short_name(row) for row in section.rows],
         "values": [f"../data/values/{quote(row.record.run)}.js" for row in section.rows],
     }

@@ -55,8 +55,8 @@ def _case(
     )
     columns = el(
         "div",
-        el("div", el("h4", before), el("ol", *(el("li", _title(item, titles)) for item in history))),
-        el("div", el("h4", "Recommended"), el("ol", *listed)),
+        el("div", el("h3", before), el("ol", *(el("li", _title(item, titles)) for item in history))),
+        el("div", el("h3", "Recommended"), el("ol", *listed)),
         class_="pair case",
     )
     return folded(summary, columns, open_=first)

@@ -18,7 +18,7 @@ from recbench.pages.training import footnote
 from recbench.results import RunRecord
 from recbench.site import board
 from recbench.site.cards import Card
-from recbench.site.html import Child, Html, el, folded, join, named, table
+from recbench.site.html import Child, Html, el, folded, join, named, short, table
 from recbench.site.packed import base64_of, embedded
 from recbench.site.plots import Point, scatter
 from recbench.site.views import View
@@ -75,9 +75,8 @@ def values_of(section: Section, row: int) -> str:
 
 
 def _called(section: Section) -> str:
-    return (
-        f"{counted(section.n_cases, 'case')} ({section.label})" if section.label else counted(section.n_cases, "case")
-    )
+    cases = counted(section.n_cases, "case")
+    return f"{cases} ({short(section.label)})" if section.label else cases
 
 
 def _facts(section: Section, card: Card | None) -> Html:
@@ -165,7 +164,10 @@ def _select(name: str, values: list[str]) -> Html | None:
     if len(values) < 2:
         return None
     plural = {"loss": "losses"}.get(name, f"{name}s")
-    options = [el("option", f"all {plural}", value=""), *(el("option", value[:60], value=value) for value in values)]
+    options = [
+        el("option", f"all {plural}", value=""),
+        *(el("option", short(value, 60), value=value) for value in values),
+    ]
     return el("select", *options, aria_label=f"Only this {name}", data_of=name)
 
 
@@ -196,14 +198,22 @@ def _pareto(section: Section) -> Html:
     for row in timed:
         by_seed = chosen.by_seed(row.record.case_results()).tolist()
         mean, labels = row.metrics[METRIC][0], row.record.labels
-        said = f"{row.rank}. {name_of(row)}: {mean:.4f}, {row.training:,.0f} s"
+        said = f"{row.rank}. {short(name_of(row))}: {mean:.4f}, {row.training:,.0f} s"
         points.append(
-            Point(row.training or 0.0, mean, min(by_seed), max(by_seed), labels.loss or "no loss", str(row.rank), said)
+            Point(
+                row.training or 0.0,
+                mean,
+                min(by_seed),
+                max(by_seed),
+                short(labels.loss, 60) or "no loss",
+                str(row.rank),
+                said,
+            )
         )
     best = min(timed, key=lambda row: row.training or 0.0)
     drawn = scatter(
         f"{METRIC} against training seconds",
-        f"The fastest row is {best.rank}, {name_of(best)[:80]}; row 1 takes {_time(section.rows[0])}. "
+        f"The fastest row is {best.rank}, {short(name_of(best))}; row 1 takes {_time(section.rows[0])}. "
         "The table has every number.",
         points,
         "training, seconds a seed (logarithmic)",
@@ -248,7 +258,9 @@ def _reading(section: Section, pieces: list[View]) -> Html:
             f"two typical rows with {SEEDS} seeds each, in one planned comparison."
         )
     items += [f"{name}: {summary}." for name, summary in section.slices.items()]
-    policies = sorted({f"{name}: {text}" for row in section.rows for name, text in row.record.policies.items()})
+    policies = sorted(
+        {f"{short(name)}: {short(text)}" for row in section.rows for name, text in row.record.policies.items()}
+    )
     items += [f"Protocol: {'; '.join(policies)}."] if policies else []
     return folded("How to read this", el("ul", *(el("li", item) for item in items)))
 

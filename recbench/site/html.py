@@ -73,8 +73,13 @@ def lines(text: str) -> Html:
 
 def named(text: str, longest: int = 90) -> Html:
     """A name or title that a record brought: cut, and kept from turning the text around it."""
+    return el("bdi", short(text, longest))
+
+
+def short(text: str, longest: int = 90) -> str:
+    """Text on one line, cut."""
     text = plain(text)
-    return el("bdi", text if len(text) <= longest else text[: longest - 1] + "…")
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def hidden(text: str) -> Html:
@@ -118,7 +123,7 @@ def document(title: str, body: Html, trail: list[tuple[str, str]], up: str = "")
         el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="color-scheme", content="light dark"),
-        el("title", f"{plain(title)[:120]} · recbench"),
+        el("title", f"{short(title)} · recbench"),
         el("link", rel="icon", href=_ICON),
         el("link", rel="stylesheet", href=f"{up}assets/site.css"),
         el("script", src=f"{up}assets/site.js"),

@@ -238,5 +238,5 @@ def _legend(names: Sequence[str]) -> Html | None:
     for number, name in enumerate(names):
         shape = el("path", d=_SHAPES[number // COLOURS % len(_SHAPES)], transform="translate(7 7)")
         swatch = el("svg", shape, viewBox="0 0 14 14", class_=f"s{number % COLOURS}", aria_hidden="true")
-        items.append(el("li", swatch, el("bdi", name[:60])))
+        items.append(el("li", swatch, el("bdi", name)))
     return el("ul", *items, class_="legend")

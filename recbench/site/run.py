@@ -66,12 +66,12 @@ def _facts(row: Row, section: Section) -> Html:
 
 
 def _again(record: RunRecord) -> Html:
-    return el("section", el("h2", "Run it again"), copied(command_of(record)))
+    return el("section", el("h2", "Run it again"), copied(command_of(record), "Command"))
 
 
-def copied(text: str) -> Html:
-    """Text to copy, with a button that does it."""
-    box = el("pre", el("code", lines(text)), tabindex=0, role="region", aria_label="Text to copy")
+def copied(text: str, what: str) -> Html:
+    """Text to copy, with a button that does it; ``what`` it is, for those who listen."""
+    box = el("pre", el("code", lines(text)), tabindex=0, role="region", aria_label=what)
     return el("div", box, el("button", "Copy", type="button", class_="copy js"), class_="code")
 
 
@@ -174,7 +174,10 @@ def _made(record: RunRecord) -> Html:
     if record.budget:
         parts.append(
             table(
-                ["Budget", ""], [[named(k), named(v, 600)] for k, v in sorted(record.budget.items())], "Budget", words=2
+                ["Budget", "value"],
+                [[named(k), named(v, 600)] for k, v in sorted(record.budget.items())],
+                "Budget",
+                words=2,
             )
         )
     if plugins:
@@ -246,9 +249,9 @@ def _export(row: Row) -> Html:
             ": the record, as committed.",
         ),
         el("h3", "BibTeX"),
-        copied(bibtex(row)),
+        copied(bibtex(row), "BibTeX"),
         el("h3", "LaTeX"),
-        copied(latex_row(row)),
+        copied(latex_row(row), "LaTeX"),
     )
 
 
