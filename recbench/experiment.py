@@ -20,17 +20,18 @@ from recbench.files import digest, read_json, reason, sweep_scratch, sweep_tempo
 from recbench.interfaces import Reporter
 from recbench.planning import Plan, places
 from recbench.process import begin
-from recbench.results import KEPT, RunRecord, SeedResult, StepRecord, read
+from recbench.results import KEPT, RunRecord, SeedResult, StepRecord, course, examples, read
 from recbench.results import write as write_record
 from recbench.spec.model import Spec
 from recbench.spec.request import seeds_text
-from recbench.steps.artefacts import load_report
+from recbench.steps.artefacts import LOG, load_report
 from recbench.steps.executor import Serial
 from recbench.steps.graph import Graph, graph, seeds_of
 from recbench.steps.lessons import TEXTS
 from recbench.steps.remote import FOLDER, store_of
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
+from recbench.types import Sequences, Split
 
 if TYPE_CHECKING:
     from recbench.cluster.client import Cluster
@@ -129,6 +130,14 @@ def want(steps: Iterable[Step], folder: Path) -> None:
         write_atomic(path, (json.dumps({"steps": names}, indent=1) + "\n").encode())
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """Where the example cases of a record come from."""
+
+    cases: Sequences
+    split: Split
+
+
 @dataclass
 class _Run:
     """A run under way."""
@@ -148,7 +157,9 @@ class _Run:
         first = next(iter(graphs.values()))
         self.executor.run([first.prepared])
         split = self.executor.value(first.prepared)
-        base = describe(self.plan, split, first.ranked.cases(split), self.command)
+        cases = first.ranked.cases(split)
+        base = describe(self.plan, split, cases, self.command)
+        shown = _Shown(cases, split)
         for sentence in _warnings(split.facts):
             self.reporter.message(sentence)
         done = processes.once(lambda: self._finished(base, graphs))
@@ -161,9 +172,9 @@ class _Run:
                 continue
             self.reporter.message(place)
             result = self._one(steps)
-            done = processes.once(lambda: self._keep(base, graphs, result))  # noqa: B023 - called at once
+            done = processes.once(lambda: self._keep(base, graphs, result, shown))  # noqa: B023 - called at once
             self.executor.forget()
-        return _assembled(base, done)
+        return _assembled(base, done, shown)
 
     def _one(self, steps: Graph) -> SeedResult:
         started, before = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
@@ -194,6 +205,7 @@ class _Run:
             losses=report.losses,
             steps=tuple(_step_record(role, step, built[role]) for role, step in steps.steps.items()),
             watched=dict(report.watched),
+            course=_course(built.get("model")),
             peak_memory_bytes=max([report.peak_memory_bytes, *(one.peak_memory_bytes for one in kept)]),
             started=started,
             environment=dict(ranked.environment),
@@ -234,7 +246,9 @@ class _Run:
                 self.reporter.message(f"seed {result.seed}: made by {why}, so it does not count any more")
         return kept
 
-    def _keep(self, base: Mapping[str, Any], graphs: Mapping[int, Graph], result: SeedResult) -> dict[int, SeedResult]:
+    def _keep(
+        self, base: Mapping[str, Any], graphs: Mapping[int, Graph], result: SeedResult, shown: _Shown
+    ) -> dict[int, SeedResult]:
         """Add one seed to the record under a lock: another process may be adding its own."""
         path = self.folder / RECORD
         with FileLock(self.folder / ".lock"):
@@ -242,7 +256,7 @@ class _Run:
             if path.exists():
                 self._set_aside(path, found)
             done = {**found, result.seed: result}
-            write_record(_assembled(base, done), path)
+            write_record(_assembled(base, done, shown), path)
         return done
 
     def _set_aside(self, path: Path, kept: Mapping[int, SeedResult]) -> None:
@@ -279,8 +293,20 @@ def _step_record(role: str, step: Step, built: Built | None) -> StepRecord:
     return StepRecord(role=role, kind=step.kind, phase=step.phase, folder=step.folder, seconds=seconds, reused=reused)
 
 
-def _assembled(base: Mapping[str, Any], done: Mapping[int, SeedResult]) -> RunRecord:
+def _course(built: Built | None) -> dict[str, tuple[tuple[int, float | None], ...]]:
+    """What the loss watched while the model was trained; empty where its folder is gone."""
+    if built is None or not (log := built.path / LOG).is_file():
+        return {}
+    try:
+        return course([json.loads(line) for line in log.read_text("utf-8").splitlines()])
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise DataError(f"{log} is truncated or damaged: remove its folder and run again.") from error
+
+
+def _assembled(base: Mapping[str, Any], done: Mapping[int, SeedResult], shown: _Shown) -> RunRecord:
     """The record, its command naming just the seeds that it holds."""
     seeds = sorted(done)
     command = f"{base['command']} --seeds {seeds_text(seeds)}"
-    return RunRecord(**{**base, "command": command}, seeds=tuple(done[seed] for seed in seeds))
+    results = tuple(done[seed] for seed in seeds)
+    chosen = examples(shown.cases, shown.split.catalog.titles, results)
+    return RunRecord(**{**base, "command": command}, seeds=results, examples=chosen)

@@ -58,6 +58,7 @@ def recbench(unpacked: Path, folder: Path, *words: str, code: str = "") -> str:
 def test_wheel_holds_both_packages_and_the_data_registry(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
     assert {"recbench/datasets.yaml", "recbench/language/models.yaml"} <= set(names)
+    assert {"recbench/site/assets/site.css", "recbench/site/assets/site.js"} <= set(names)
     assert wheel.read("recbench/datasets.yaml") == (ROOT / "datasets.yaml").read_bytes()
     assert any(name.endswith("licenses/LICENSE") for name in names)
     tops = {name.split("/")[0] for name in names}

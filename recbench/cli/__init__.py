@@ -30,6 +30,7 @@ COMMANDS = {
     "llm": ("recbench.cli.llm:llm", "Pretrained language models by name; add one to this machine."),
     "store": ("recbench.cli.store:store", "What is stored, and which runs need it; remove what none needs."),
     "leaderboard": ("recbench.cli.leaderboard:leaderboard", "The committed records and their pages."),
+    "site": ("recbench.cli.site:site", "The committed records as a static site."),
 }
 
 

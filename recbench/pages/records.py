@@ -18,13 +18,22 @@ def load_records(folder: Path) -> list[RunRecord]:
     Raises:
         DataError: a file that is not a valid record, or two files with the same run; the message names them.
     """
+    return [record for _, record in read_records(folder)]
+
+
+def read_records(folder: Path) -> list[tuple[Path, RunRecord]]:
+    """The same, each with its file.
+
+    Raises:
+        DataError: as :func:`load_records`.
+    """
     found: dict[str, tuple[Path, RunRecord]] = {}
     for path in sorted(Path(folder).glob("*.json")):
         record = read(path)
         if record.run in found:
             raise DataError(f"{found[record.run][0]} and {path} both hold run {record.run}; remove one of them")
         found[record.run] = (path, record)
-    return [found[run][1] for run in sorted(found)]
+    return [found[run] for run in sorted(found)]
 
 
 def by_dataset(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from recbench import registry
 from recbench.evaluation import available, masks, metric, parts_of, slice_names
-from recbench.pages.compare import Tested, every_pair
+from recbench.pages.compare import Pair, Tested, every_pair
 from recbench.results import RunRecord
-from recbench.stats import Stability, places, resolution, stability, user_sums
+from recbench.stats import Stability, UserSums, places, resolution, stability, user_sums
 from recbench.types import Floats
 
 METRIC = "NDCG@10"  # the one declared test, and what ranks the rows
@@ -59,6 +59,8 @@ class Section:
         pairs: of rows, all tested as one family.
         resolution: :func:`recbench.stats.resolution`; NaN with one row or one user.
         stability: how often the first row stays first.
+        sums: of the rows, on NDCG@10.
+        tests: (A, B) as positions in ``rows`` -> A minus B, for every A before B and those that a row names.
     """
 
     n_cases: int
@@ -70,6 +72,8 @@ class Section:
     pairs: int
     resolution: float
     stability: Stability
+    sums: UserSums
+    tests: Mapping[Pair, Tested]
 
     @property
     def best_traditional(self) -> Row | None:
@@ -132,6 +136,8 @@ def _section(records: list[RunRecord]) -> Section:
         pairs=len(ranked) * (len(ranked) - 1) // 2,
         resolution=resolution(sums),
         stability=stability(sums),
+        sums=sums,
+        tests=tests,
     )
 
 

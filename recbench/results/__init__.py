@@ -1,7 +1,8 @@
 """What a run leaves behind: the record of its ranks and lists, and the environment it ran in."""
 
 from recbench.results.environment import environment
-from recbench.results.record import Cases, Dataset, Labels, PluginCode, RunRecord, SeedResult, StepRecord
+from recbench.results.examples import course, examples
+from recbench.results.record import Cases, Dataset, Examples, Labels, PluginCode, RunRecord, SeedResult, StepRecord
 from recbench.results.saved import copy, from_json, read, spec_hash, to_json, write
 from recbench.results.verify import EXTERNAL, KEPT, verify
 
@@ -10,13 +11,16 @@ __all__ = [
     "KEPT",
     "Cases",
     "Dataset",
+    "Examples",
     "Labels",
     "PluginCode",
     "RunRecord",
     "SeedResult",
     "StepRecord",
     "copy",
+    "course",
     "environment",
+    "examples",
     "from_json",
     "read",
     "spec_hash",

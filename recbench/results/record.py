@@ -107,6 +107,20 @@ class Cases(_Part):
     sharing: PackedInts = Field(default_factory=_none)
 
 
+class Examples(_Part):
+    """A few test cases that a page shows with titles; their targets and lists are the record's own.
+
+    Attributes:
+        cases: positions among the N test cases.
+        histories: for each of them the items of its history, oldest first.
+        titles: item index, as text, -> its title, for every item of their histories, targets and top lists.
+    """
+
+    cases: tuple[int, ...]
+    histories: tuple[tuple[int, ...], ...]
+    titles: dict[str, str]
+
+
 class StepRecord(_Part):
     """One step of the run.
 
@@ -143,6 +157,7 @@ class SeedResult(_Part):
         losses: (step, loss) as logged; None where it was not finite.
         steps: the steps that made it.
         watched: the loss's own values at the end of training (MSL: tau).
+        course: the same values on the way there, name -> (step, value) at up to 60 steps; empty if not kept.
         peak_memory_bytes: largest resident set; None: not measured.
         started: when, as ISO 8601 text.
         environment: what ``recbench.results.environment`` returned.
@@ -159,6 +174,7 @@ class SeedResult(_Part):
     losses: tuple[tuple[int, _Logged], ...] = ()
     steps: tuple[StepRecord, ...] = ()
     watched: dict[str, float] = {}
+    course: dict[str, tuple[tuple[int, _Logged], ...]] = {}
     peak_memory_bytes: Annotated[int, Field(ge=0)] | None = None
     started: str = ""
     environment: dict[str, Any] = {}
@@ -206,6 +222,7 @@ class RunRecord(_Part):
         seeds: one entry for each seed, in the order run.
         author: who made it, as they call themselves; empty where they do not say.
         external: whether the lists were made by other code and only evaluated here, so that nothing can run it again.
+        examples: test cases to show with titles; None in a record of recbench 0.6 or older.
     """
 
     format: Literal[1, 2] = FORMAT
@@ -222,6 +239,7 @@ class RunRecord(_Part):
     seeds: Annotated[tuple[SeedResult, ...], Field(min_length=1)]
     author: Annotated[str, Field(max_length=200)] = ""
     external: bool = False
+    examples: Examples | None = None
 
     @field_validator("spec")
     @classmethod

@@ -25,7 +25,8 @@ def verify(record: RunRecord) -> tuple[str, ...]:
     rank, not a forged list: for that, run a seed again.
     """
     found = (*_of_cases(record), *_of_code(record))
-    return found or tuple(problem for result in record.seeds for problem in _of_seed(record, result))
+    found = found or tuple(problem for result in record.seeds for problem in _of_seed(record, result))
+    return found or tuple(_of_examples(record))
 
 
 def _of_cases(record: RunRecord) -> Iterator[str]:
@@ -102,6 +103,27 @@ def _of_seed(record: RunRecord, result: SeedResult) -> Iterator[str]:
         yield f"{who} has an item in its top lists that is not among the {items} items"
     else:
         yield from _of_lists(who, result.top, record.cases.target, result.ranks)
+
+
+def _of_examples(record: RunRecord) -> Iterator[str]:
+    cases, shown = record.cases, record.examples
+    if shown is None:
+        return
+    if len(shown.cases) != len(shown.histories):
+        yield f"there are {len(shown.cases)} example cases and {len(shown.histories)} histories"
+        return
+    for case, history in zip(shown.cases, shown.histories, strict=True):
+        if not 0 <= case < len(cases.users):
+            yield f"example case {case} is not among the {len(cases.users)} cases"
+        elif len(history) != cases.history_length[case] or (len(cases.last) and [*history][-1:] != [cases.last[case]]):
+            yield f"the history of example case {case} is not that of the case"
+        else:
+            lists = [result.top[case].tolist() for result in record.seeds if result.top is not None]
+            items = {*history, *cases.target[case : case + 1].tolist(), *(item for row in lists for item in row)} - {
+                PAD
+            }
+            if missing := [item for item in sorted(items) if str(item) not in shown.titles]:
+                yield f"example case {case} has no title for item {missing[0]}"
 
 
 def _of_lists(who: str, top: Ints, target: Ints, ranks: Ints) -> Iterator[str]:

@@ -3,17 +3,20 @@
 from recbench.stats.compare import Comparison, compare, compare_all
 from recbench.stats.correction import holm
 from recbench.stats.deviation import DeviationRatio, deviation_ratio, seeds_for_ratio
+from recbench.stats.means import mean_intervals
 from recbench.stats.ranking import Stability, places, resolution, stability
-from recbench.stats.sums import user_sums
+from recbench.stats.sums import UserSums, user_sums
 
 __all__ = [
     "Comparison",
     "DeviationRatio",
     "Stability",
+    "UserSums",
     "compare",
     "compare_all",
     "deviation_ratio",
     "holm",
+    "mean_intervals",
     "places",
     "resolution",
     "seeds_for_ratio",
