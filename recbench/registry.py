@@ -85,15 +85,41 @@ def names(kind: str) -> list[str]:
     return sorted(_entries(kind))
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A distribution that registers a name.
+
+    Attributes:
+        kind, name: what it registers.
+        distribution, version: who.
+        value: the entry point's ``module:attribute``.
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    value: str
+
+
+def claims(kind: str) -> list[Claim]:
+    """Every claim on a name of one kind, by name, then by distribution; imports nothing."""
+    found = []
+    for name, entries in _installed().claims[kind].items():
+        for owner, entry in entries.items():
+            try:
+                version = str((entry.dist and entry.dist.version) or "")
+            except Exception:  # its METADATA may be garbage
+                version = ""
+            found.append(Claim(kind, name, owner, version, entry.value))
+    return sorted(found, key=lambda claim: (claim.name, claim.distribution))
+
+
 def distribution(kind: str, name: str) -> tuple[str, str]:
     """Name and version of the distribution that registers ``name``."""
-    dist = _entry(kind, name).dist
-    if dist is None:
-        return "an unknown distribution", ""
-    try:
-        return _called(dist), str(dist.version or "")
-    except Exception:
-        return _called(dist), ""
+    _entry(kind, name)
+    (claim,) = (claim for claim in claims(kind) if claim.name == name)
+    return claim.distribution, claim.version
 
 
 def origin(kind: str, name: str) -> str:

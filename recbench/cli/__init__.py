@@ -27,6 +27,7 @@ COMMANDS = {
     "table": ("recbench.cli.table:table", "The local runs of a data set, best first."),
     "compare": ("recbench.cli.compare:compare", "Test the difference between runs."),
     "llm": ("recbench.cli.llm:llm", "Pretrained language models by name; add one to this machine."),
+    "plugin": ("recbench.cli.plugin:plugin", "Begin a plugin of your own, check one, list all."),
     "store": ("recbench.cli.store:store", "What is stored, and which runs need it; remove what none needs."),
     "leaderboard": ("recbench.cli.leaderboard:leaderboard", "The committed records and their pages."),
 }
