@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from recbench import registry
 from recbench.cli import cli
-from recbench.cli.list import _table, _wrapped
+from recbench.cli.text import table, wrapped
 from recbench.errors import RecbenchError, UsageError
 from recbench.interfaces import Options
 
@@ -144,7 +144,7 @@ def test_a_terminal_of_100_columns_is_not_exceeded() -> None:
         assert max(map(len, _methods(kind, "  ", 100).splitlines())) <= 100
     assert max(map(len, _datasets("  ", 100).splitlines())) <= 100
     words = "a summary of several words that goes on and on"
-    lines = _table([["name", "", words]], "", 30)
+    lines = table([["name", "", words]], "", 30)
     assert lines == ["name  a summary of several", "      words that goes on and", "      on"]
-    assert _table([["name", "", words]], "", 0) == [f"name  {words}"]
-    assert _wrapped("x " * 40, "", 0) == "x " * 40
+    assert table([["name", "", words]], "", 0) == [f"name  {words}"]
+    assert wrapped("x " * 40, "", 0) == "x " * 40

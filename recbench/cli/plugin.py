@@ -7,20 +7,18 @@ from pathlib import Path
 
 import click
 
-from recbench.cli.group import LazyGroup
-from recbench.interfaces import KINDS
-
-COMMANDS = {
-    "new": ("recbench.cli.plugin:new", "A package to begin with, which passes its own tests at once."),
-}
+from recbench import registry
+from recbench.cli.text import table, terminal_width
+from recbench.errors import UsageError, did_you_mean
+from recbench.interfaces import KINDS, Plugin
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS)
+@click.group()
 def plugin() -> None:
     """Write, check and list plugins: losses, backbones, decoders, sources, metrics, slices."""
 
 
-@click.command()
+@plugin.command()
 @click.argument("kind", metavar=f"[{'|'.join(KINDS)}]")
 @click.argument("name")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Where the package's folder goes.")
@@ -37,3 +35,64 @@ def new(kind: str, name: str, folder: Path) -> None:
         click.echo(path)
     place = shlex.quote(str(made))
     click.echo(f"\nNow:\n  pip install -e {place}\n  pytest {place}\n  {USES[kind].format(name)}")
+
+
+@plugin.command()
+@click.argument("name")
+@click.option("--kind", metavar="|".join(KINDS), help="Needed where several kinds have a plugin of this name.")
+@click.option("--set", "sets", multiple=True, metavar="KIND.OPTION=VALUE", help="Check it with this option.")
+@click.pass_context
+def check(ctx: click.Context, name: str, kind: str | None, sets: tuple[str, ...]) -> None:
+    """Check the installed plugin NAME: the contract tests of its kind, and what they do not measure.
+
+    That is the time and memory of a loss next to those of lml (for a loss that scores items, ce), and whether a GPU
+    gives what the CPU gives. Exits with 1 if a check fails. A source that reads your own files is checked with yours:
+    --set dataset.file=PATH.
+    """
+    from recbench.checks import checks
+
+    kind = _kind(name, kind)
+    found = registry.get(kind, name)
+    options = _options(kind, found, sets)
+    click.echo(f"{kind} {name} of {registry.origin(kind, name)}: {found.summary}")
+    done = list(checks(kind, name, options))
+    rows = [[one.what, one.result, " ".join(one.found.split())] for one in done]
+    click.echo("\n".join(table([["check", "", ""], *rows], "  ", terminal_width())))
+    failed, skipped = (sum(one.result == result for one in done) for result in ("FAILED", "skipped"))
+    left = f", {skipped} skipped" * bool(skipped)
+    if failed:
+        click.echo(f"verdict: {name} fails {failed} of {len(done)} checks{left}")
+        ctx.exit(1)
+    click.echo(f"verdict: {name} keeps the contract of a {kind}: {len(done) - skipped} checks passed{left}")
+
+
+def _kind(name: str, kind: str | None) -> str:
+    """The kind that is meant by a name."""
+    if kind is not None:
+        if kind not in KINDS:
+            raise UsageError(f"--kind {kind} is not valid: {did_you_mean(kind, KINDS)}")
+        return kind
+    found = [one for one in KINDS if name in registry.names(one)]
+    if not found:
+        known = {other for one in KINDS for other in registry.names(one)}
+        raise UsageError(f"No plugin is called {name!r}: {did_you_mean(name, known)}")
+    if len(found) > 1:
+        raise UsageError(f"{name!r} is a {' and a '.join(found)}: say which with --kind.")
+    return found[0]
+
+
+def _options(kind: str, found: Plugin, sets: tuple[str, ...]) -> dict[str, object]:
+    """The option values of ``--set``, validated as those of a run are."""
+    from recbench.cli.request import set_layer
+    from recbench.spec.layers import Layers
+    from recbench.spec.model import path_options
+    from recbench.spec.request import Request
+
+    group = "dataset" if kind == "source" else kind
+    asked = {group: {}, **set_layer(sets).values["set"]}
+    layers = Layers(Request(model=found.kind, options=asked))
+    layers.options(group, found.options)
+    layers.finish()
+    if kind == "source" and (paths := path_options(found.options)) and not set(paths) & set(asked[group]):
+        raise UsageError(f"A source is checked with files of yours: --set dataset.{min(paths)}=PATH.")
+    return dict(asked[group])

@@ -93,7 +93,7 @@ def _words(kind: str, name: str) -> dict[str, str]:
         there = f"A module {module} can be imported" if find_spec(module) else ""
     if there:
         raise UsageError(f"{there}, and the new package would replace it: choose another name than {short(name)}.")
-    check = " --set file=mine.tsv" if kind == "source" else ""
+    check = " --set dataset.file=mine.tsv" if kind == "source" else ""
     return {
         "kind": kind,
         "name": name,
