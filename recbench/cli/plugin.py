@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from recbench import registry
-from recbench.cli.text import table, terminal_width
-from recbench.errors import UsageError, did_you_mean
+from recbench.cli.text import table, terminal_width, wrapped
+from recbench.errors import RecbenchError, UsageError, did_you_mean
 from recbench.interfaces import KINDS, Plugin
 
 
@@ -64,6 +65,54 @@ def check(ctx: click.Context, name: str, kind: str | None, sets: tuple[str, ...]
         click.echo(f"verdict: {name} fails {failed} of {len(done)} checks{left}")
         ctx.exit(1)
     click.echo(f"verdict: {name} keeps the contract of a {kind}: {len(done) - skipped} checks passed{left}")
+
+
+@plugin.command("list")
+@click.argument("kind", required=False, metavar=f"[{'|'.join(KINDS)}]")
+def list_(kind: str | None) -> None:
+    """Who registers what: each plugin's distribution, version and file, and how many options it has.
+
+    A name that two distributions claim is listed for both, and works for neither; a plugin that cannot be imported is
+    BROKEN, with the reason.
+    """
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"Nothing of recbench is called {kind!r}: {did_you_mean(kind, KINDS)}")
+    rows = [["kind", "name", "options", "distribution", "file"]]
+    notes: list[str] = []
+    for one in KINDS if kind is None else (kind,):
+        claims = registry.claims(one)
+        for claim in claims:
+            options = _count(claim, [other for other in claims if other.name == claim.name], notes)
+            rows.append([one, claim.name, options, f"{claim.distribution} {claim.version}".strip(), _file(claim)])
+    click.echo("\n".join(table(rows, "", terminal_width())))
+    for note in (*notes, *registry.broken()):
+        click.echo(wrapped(note, "", terminal_width()))
+
+
+def _count(claim: registry.Claim, same: list[registry.Claim], notes: list[str]) -> str:
+    """The number of a plugin's options; a word, and a sentence in ``notes``, where it cannot be used."""
+    try:
+        return str(len(registry.get(claim.kind, claim.name).options.model_fields))
+    except RecbenchError as error:
+        if (said := " ".join(str(error).split())) not in notes:
+            notes.append(said)
+        return "CLAIMED TWICE" if len(same) > 1 else "BROKEN"
+
+
+def _file(claim: registry.Claim) -> str:
+    """Where its module is, from the folder on the path that holds it; nothing of it is imported."""
+    module = claim.value.partition(":")[0].strip()
+    top, *rest = module.split(".")
+    spec = find_spec(top) if top else None
+    if spec is None:
+        return f"no module {module}"
+    if not spec.submodule_search_locations:
+        return Path(spec.origin or top).name
+    for place in spec.submodule_search_locations:
+        for tail in (Path(*rest, "__init__.py"), Path(*rest[:-1], f"{rest[-1]}.py") if rest else Path("__init__.py")):
+            if Path(place, tail).is_file():
+                return str(Path(top, tail))
+    return f"no module {module}"
 
 
 def _kind(name: str, kind: str | None) -> str:
