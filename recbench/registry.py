@@ -104,22 +104,23 @@ class Claim:
 
 def claims(kind: str) -> list[Claim]:
     """Every claim on a name of one kind, by name, then by distribution; imports nothing."""
-    found = []
-    for name, entries in _installed().claims[kind].items():
-        for owner, entry in entries.items():
-            try:
-                version = str((entry.dist and entry.dist.version) or "")
-            except Exception:  # its METADATA may be garbage
-                version = ""
-            found.append(Claim(kind, name, owner, version, entry.value))
+    found = [Claim(kind, name, *_owner(e), e.value) for name, entries in _entries(kind).items() for e in entries]
     return sorted(found, key=lambda claim: (claim.name, claim.distribution))
 
 
 def distribution(kind: str, name: str) -> tuple[str, str]:
     """Name and version of the distribution that registers ``name``."""
-    _entry(kind, name)
-    (claim,) = (claim for claim in claims(kind) if claim.name == name)
-    return claim.distribution, claim.version
+    return _owner(_entry(kind, name))
+
+
+def _owner(entry: EntryPoint) -> tuple[str, str]:
+    """Name and version of its distribution, as far as its metadata can be read."""
+    if entry.dist is None:
+        return "an unknown distribution", ""
+    try:
+        return _called(entry.dist), str(entry.dist.version or "")
+    except Exception:
+        return _called(entry.dist), ""
 
 
 def origin(kind: str, name: str) -> str:

@@ -10,15 +10,17 @@ from recbench.errors import RecbenchError, UsageError, did_you_mean
 from recbench.interfaces import KINDS, PLURALS
 
 DATASETS = "datasets"
+OURS = "recbench-toolkit"
 SHOWN = {"text": "titles", "scores": "scores"}
 
 
 @click.command("list")
 @click.argument("what", required=False, metavar=f"[{'|'.join((*PLURALS, DATASETS))}]")
 def list_(what: str | None) -> None:
-    """What is installed: name, signal (titles or scores), summary and distribution.
+    """What is installed: name, signal (titles or scores) and summary.
 
-    A plugin that cannot be used is listed as BROKEN, with the reason. Papers: recbench describe KIND NAME.
+    A plugin that cannot be used is listed as BROKEN, with the reason. Papers: recbench describe KIND NAME. Files and
+    distributions: recbench plugin list.
     """
     kinds = dict(zip(PLURALS, KINDS, strict=True))
     if what is not None and what not in (*PLURALS, DATASETS):
@@ -32,6 +34,8 @@ def list_(what: str | None) -> None:
         if what is None:
             click.echo(f"{section}:")
         click.echo(_datasets(indent, width) if section == DATASETS else _methods(kinds[section], indent, width))
+    if what != DATASETS:
+        click.echo(wrapped(f"(of {OURS}, unless another distribution is named)", "", width))
     for sentence in registry.broken():
         click.echo(wrapped(f"BROKEN: {sentence}", "", width))
 
@@ -45,7 +49,9 @@ def _methods(kind: str, indent: str, width: int) -> str:
         except RecbenchError as error:
             broken.append(wrapped(f"{name}  BROKEN: {' '.join(str(error).split())}", indent, width))
         else:
-            good.append([name, SHOWN.get(plugin.signal, ""), registry.origin(kind, name), plugin.summary])
+            owner, version = registry.distribution(kind, name)
+            by = "" if owner == OURS else f" ({owner} {version})".replace(" )", ")")
+            good.append([name, SHOWN.get(plugin.signal, ""), plugin.summary + by])
     return "\n".join([*table(good, indent, width), *broken]) or f"{indent}(none)"
 
 

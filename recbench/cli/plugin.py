@@ -77,14 +77,17 @@ def list_(kind: str | None) -> None:
     """
     if kind is not None and kind not in KINDS:
         raise UsageError(f"Nothing of recbench is called {kind!r}: {did_you_mean(kind, KINDS)}")
-    rows = [["kind", "name", "options", "distribution", "file"]]
     notes: list[str] = []
+    shown: dict[str, list[list[str]]] = {}
     for one in KINDS if kind is None else (kind,):
         claims = registry.claims(one)
         for claim in claims:
             options = _count(claim, [other for other in claims if other.name == claim.name], notes)
-            rows.append([one, claim.name, options, f"{claim.distribution} {claim.version}".strip(), _file(claim)])
-    click.echo("\n".join(table(rows, "", terminal_width())))
+            owner = f"{claim.distribution} {claim.version}".strip()
+            shown.setdefault(owner, []).append([one, claim.name, options, _file(claim)])
+    for owner, rows in sorted(shown.items()):
+        click.echo(f"{owner}:")
+        click.echo("\n".join(table([["kind", "name", "options", "file"], *rows], "  ", terminal_width())))
     for note in (*notes, *registry.broken()):
         click.echo(wrapped(note, "", terminal_width()))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import recbench
 from recbench import registry
 from recbench.cli import cli
 
@@ -53,10 +54,10 @@ def listed(*words: str) -> list[str]:
 def test_every_entry_point_is_listed_with_its_file() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = listed()
+    assert f"recbench-toolkit {recbench.__version__}:" in lines
     for kind, group in registry.GROUPS.items():
         for name, value in project["entry-points"][group].items():
             (line,) = (line for line in lines if line.startswith(f"{kind} {name} "))
-            assert " recbench-toolkit " in line
             place = line.split()[-1]
             assert (ROOT / "plugins" / place).is_file()
             assert place.removesuffix(".py").removesuffix("/__init__").replace("/", ".") == value.partition(":")[0]
@@ -73,11 +74,11 @@ def test_options_claims_and_faults_are_told(install, tmp_path: Path) -> None:
     install("two", "[recbench.metrics]\ntwin = theirs_package:plugin\nbad = theirs_package.broken:plugin\n")
     install("three", "[recbench.metrics]\ngone = no_such_package.mine:plugin\n[recbench.metric]\nx = y:z\n")
     lines = listed("metric")
-    assert "metric mine 2 one 0.1 theirs_package/mine.py" in lines
-    assert "metric twin CLAIMED TWICE one 0.1 theirs_package/mine.py" in lines
-    assert "metric twin CLAIMED TWICE two 0.1 theirs_package/__init__.py" in lines
-    assert "metric bad BROKEN two 0.1 theirs_package/broken.py" in lines
-    assert "metric gone BROKEN three 0.1 no module no_such_package.mine" in lines
+    one, two, three = (lines[lines.index(f"{name} 0.1:") + 2 :] for name in ("one", "two", "three"))
+    assert one[:2] == ["metric mine 2 theirs_package/mine.py", "metric twin CLAIMED TWICE theirs_package/mine.py"]
+    assert two[0] == "metric bad BROKEN theirs_package/broken.py"
+    assert two[1] == "metric twin CLAIMED TWICE theirs_package/__init__.py"
+    assert three[0] == "metric gone BROKEN no module no_such_package.mine"
     notes = "\n".join(lines)
     assert notes.count("The metric name 'twin' is claimed by one and two: uninstall one of them.") == 1
     assert "cannot be imported from theirs_package.broken:plugin: RuntimeError: no GPU" in notes
