@@ -1,16 +1,16 @@
-"""PSL: softmax over the valid tokens with a flatter function in place of exp, so that no wrong token outweighs the rest.
+"""PSL: softmax over the valid tokens with a flatter function than exp, so that no wrong token outweighs the rest.
 
 Paper: Yang et al., "PSL: Rethinking and Improving Softmax Loss from Pairwise Perspective for Recommendation", NeurIPS
 2024, https://arxiv.org/abs/2411.00163. Original code: github.com/Tiny-Snow/IR-Benchmark (``optim_PSL.py``).
 
-For a right token i the loss is ``log sum_j s(d_j) ** (1 / tau)`` over the valid tokens j, ``d_j = f_j - f_i``, where the
-softmax loss has ``exp(d_j)`` for ``s(d_j)``. ``s`` is ``tanh(d) + 1``, ``relu(d + 1)`` or ``arctan(d) + 1``: each is 1 at
-0 with slope 1, as exp is, and grows more slowly. A valid token that would have been right, too, then pushes less.
+For a right token i the loss is ``log sum_j s(d_j) ** (1 / tau)`` over the valid tokens j, ``d_j = f_j - f_i``, where
+the softmax loss has ``exp(d_j)`` for ``s(d_j)``. ``s`` is ``tanh(d) + 1``, ``relu(d + 1)`` or ``arctan(d) + 1``: each
+is 1 at 0 with slope 1, as exp is, and grows more slowly. A valid token that is right for others then pushes less.
 
 Known differences to paper and code:
 
-- Tokens in place of items: a position of a title is a user, the tokens that continue some title of the catalogue are the
-  items, all of them and not a sample of negatives. Positions with one valid token cost nothing.
+- Tokens in place of items: a position of a title is a user, the tokens that continue some title of the catalogue are
+  the items, all of them and not a sample of negatives. Positions with one valid token cost nothing.
 - The paper's scores are cosines over a temperature, ours are a language model's logits z, which decoders take softmaxes
   of. ``f = tau z`` makes ``s(d) ** (1 / tau)`` the function that stands for ``exp(z_j - z_i)``: the smaller tau, the
   nearer it is to it. ``--loss msl --set loss.tau=none`` is the limit, and the row without the idea. The code has two

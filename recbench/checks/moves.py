@@ -83,7 +83,6 @@ def _ranking(decoder: Any, device: str) -> np.ndarray:
 
     split, model = tiny_split(), tiny_text_model()
     model.lm.to(device)
-    model.device, model.counts = device, split.train_counts()
-    model.recommender = RandomScores(len(split.catalog))
+    model.device, model.counts, model.recommender = device, split.train_counts(), RandomScores(len(split.catalog))
     scores: np.ndarray = decoder.rank(model, split.test.histories(), 5, False, SilentReporter()).scores
     return np.where(np.isfinite(scores), scores, 0.0)
