@@ -10,11 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
 from recbench import processes
 from recbench.cli.signals import stopping
 from recbench.errors import RecbenchError, Stopped, did_you_mean
 from recbench.memory import RAN_OUT, ran_out
+
+COMPLETE = "_RECBENCH_COMPLETE"
+"""The variable by which the script of ``recbench completion`` asks for completions."""
 
 
 class LazyGroup(click.Group):
@@ -80,6 +84,8 @@ class Root(LazyGroup):
 
         if not standalone_mode:
             return action()
+        if asked := os.environ.get(COMPLETE):  # by the shell, after each press of the tab key
+            sys.exit(shell_complete(self, {}, prog_name or "recbench", COMPLETE, asked))
         sys.exit(_guarded(action))
 
 
