@@ -20,7 +20,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
-FOCAL := plugins/recbench-focal
+PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LLM ?= smollm2-135m
 KILLS ?= 100
 
@@ -85,11 +85,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  $(PIP) install -q -c constraints.txt --no-deps recbole; }
 	@touch $@
 
-# the example plugin is installed as a third party's would be
-$(VENV)/.installed-dev: $(VENV)/.installed $(FOCAL)/pyproject.toml $(FOCAL)/recbench_focal.py
+# the packages in plugins/ are installed as a third party's would be
+$(VENV)/.installed-dev: $(VENV)/.installed $(wildcard plugins/*/pyproject.toml plugins/recbench-*/recbench_*.py)
 	@echo "Installing what the tests need."
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[dev]'
-	$(PIP) install -q --no-build-isolation --no-deps --force-reinstall ./$(FOCAL)
+	$(PIP) install -q --no-build-isolation --no-deps --force-reinstall $(PACKAGES:%=./%)
 	@touch $@
 
 clean:

@@ -85,15 +85,42 @@ def names(kind: str) -> list[str]:
     return sorted(_entries(kind))
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A distribution that registers a name.
+
+    Attributes:
+        kind, name: what it registers.
+        distribution, version: who.
+        value: the entry point's ``module:attribute``.
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    value: str
+
+
+def claims(kind: str) -> list[Claim]:
+    """Every claim on a name of one kind, by name, then by distribution; imports nothing."""
+    found = [Claim(kind, name, *_owner(e), e.value) for name, entries in _entries(kind).items() for e in entries]
+    return sorted(found, key=lambda claim: (claim.name, claim.distribution))
+
+
 def distribution(kind: str, name: str) -> tuple[str, str]:
     """Name and version of the distribution that registers ``name``."""
-    dist = _entry(kind, name).dist
-    if dist is None:
+    return _owner(_entry(kind, name))
+
+
+def _owner(entry: EntryPoint) -> tuple[str, str]:
+    """Name and version of its distribution, as far as its metadata can be read."""
+    if entry.dist is None:
         return "an unknown distribution", ""
     try:
-        return _called(dist), str(dist.version or "")
+        return _called(entry.dist), str(entry.dist.version or "")
     except Exception:
-        return _called(dist), ""
+        return _called(entry.dist), ""
 
 
 def origin(kind: str, name: str) -> str:

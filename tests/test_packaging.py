@@ -64,6 +64,7 @@ def test_wheel_holds_both_packages_and_the_data_registry(wheel: zipfile.ZipFile)
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"recbench", "recbench_plugins"}
     sources = [*ROOT.glob("recbench/**/*.py"), *ROOT.glob("plugins/recbench_plugins/**/*.py")]
+    sources += ROOT.glob("recbench/scaffold/templates/*")
     expected = {path.relative_to(ROOT).as_posix().removeprefix("plugins/") for path in sources}
     assert expected <= set(names)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -79,3 +82,38 @@ def test_a_notebook_is_one_only_where_a_kernel_runs(monkeypatch: pytest.MonkeyPa
     for shell, there in ((None, False), (SimpleNamespace(), False), (SimpleNamespace(kernel=object()), True)):
         monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda shell=shell: shell))
         assert progress._in_notebook() is there
+
+
+PTY = """
+import pty, os, sys
+code = '''
+from recbench.cli.outcome import _print_table
+from recbench.progress import BarReporter
+bar = BarReporter()
+bar.begin("train", 3)
+bar.advance(2, loss=1.5)
+bar._bar.refresh()
+bar.message("a message")
+bar.close()
+_print_table([("run", "mine")])
+'''
+pty.spawn([sys.executable, "-c", code])
+"""
+
+
+def test_no_color_is_honoured() -> None:
+    """On a terminal bars have colours, unless NO_COLOR asks for none."""
+    shown = {}
+    for wanted in ("", "1"):
+        environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": wanted}
+        environment.pop("FORCE_COLOR", None)
+        done = subprocess.run(
+            [sys.executable, "-c", PTY], env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=True
+        )
+        text = done.stdout.decode()
+        assert "a message" in text
+        assert "mine" in text
+        shown[wanted] = re.findall(r"\x1b\[[0-9;]*m", text)
+    colour = re.compile(r"[\[;](?:3[0-8]|4[0-8]|9[0-7])(?=[;m])")
+    assert any(colour.search(code) for code in shown[""])
+    assert not any(colour.search(code) for code in shown["1"])

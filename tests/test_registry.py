@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from recbench import registry
 from recbench.cli import cli
-from recbench.cli.list import _table, _wrapped
+from recbench.cli.text import table, wrapped
 from recbench.errors import RecbenchError, UsageError
 from recbench.interfaces import Options
 
@@ -106,7 +106,7 @@ def test_a_good_plugin(install) -> None:
     assert (found.signal, found.revision, found.implementation.__name__) == ("text", 2, "Mine")
     assert registry.origin("loss", "mine") == "fine 0.1"
     assert registry.distribution("loss", "mine") == ("fine", "0.1")
-    assert "my own" in listed("losses").stdout
+    assert "my own (fine 0.1)" in listed("losses").stdout
 
 
 @pytest.mark.parametrize(
@@ -136,15 +136,22 @@ def test_what_goes_wrong_elsewhere_is_not_blamed_on_a_plugin() -> None:
         raise SystemExit(3)
 
 
-def test_a_terminal_of_100_columns_is_not_exceeded() -> None:
-    from recbench.cli.list import _datasets, _methods
-    from recbench.interfaces import KINDS
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_terminal_is_not_exceeded(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recbench.cli import list as command
+    from recbench.cli import plugin
 
-    for kind in KINDS:
-        assert max(map(len, _methods(kind, "  ", 100).splitlines())) <= 100
-    assert max(map(len, _datasets("  ", 100).splitlines())) <= 100
+    for module in (command, plugin):
+        monkeypatch.setattr(module, "terminal_width", lambda: width)
+    for words in (["list"], ["list", "datasets"], ["plugin", "list"]):
+        lines = CliRunner().invoke(cli, words).stdout.splitlines()
+        assert len(lines) > 4
+        assert max(map(len, lines)) <= width
+
+
+def test_a_summary_is_wrapped_under_itself() -> None:
     words = "a summary of several words that goes on and on"
-    lines = _table([["name", "", words]], "", 30)
+    lines = table([["name", "", words]], "", 30)
     assert lines == ["name  a summary of several", "      words that goes on and", "      on"]
-    assert _table([["name", "", words]], "", 0) == [f"name  {words}"]
-    assert _wrapped("x " * 40, "", 0) == "x " * 40
+    assert table([["name", "", words]], "", 0) == [f"name  {words}"]
+    assert wrapped("x " * 40, "", 0) == "x " * 40

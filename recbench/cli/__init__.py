@@ -28,7 +28,10 @@ COMMANDS = {
     "table": ("recbench.cli.table:table", "The local runs of a data set, best first."),
     "compare": ("recbench.cli.compare:compare", "Test the difference between runs."),
     "llm": ("recbench.cli.llm:llm", "Pretrained language models by name; add one to this machine."),
+    "plugin": ("recbench.cli.plugin:plugin", "Begin a plugin of your own, check one, list all."),
     "store": ("recbench.cli.store:store", "What is stored, and which runs need it; remove what none needs."),
+    "doctor": ("recbench.cli.doctor:doctor", "What this machine has and lacks, and the command that mends it."),
+    "completion": ("recbench.cli.completion:completion", "Completion of commands and flags for bash, zsh and fish."),
     "leaderboard": ("recbench.cli.leaderboard:leaderboard", "The committed records and their pages."),
     "site": ("recbench.cli.site:site", "The committed records as a static site."),
 }

@@ -49,7 +49,7 @@ def evaluate(
     Every test case needs a list, all have the same length, 10 items or more. Tables mark the row as external: its
     metrics are computed here, but nothing here can run it again.
     """
-    from recbench.cli.run import report
+    from recbench.cli.outcome import report
     from recbench.experiment import RECORD
     from recbench.lists import About, taken_in, test_set
     from recbench.lists.external import command_of

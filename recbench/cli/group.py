@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
 from recbench import processes
 from recbench.cli.signals import stopping
@@ -19,6 +20,8 @@ from recbench.memory import RAN_OUT, ran_out
 
 CLOSED = 141
 """The exit code of a program whose output nobody reads any more, as shells report SIGPIPE."""
+COMPLETE = "_RECBENCH_COMPLETE"
+"""The variable by which the script of ``recbench completion`` asks for completions."""
 
 
 class LazyGroup(click.Group):
@@ -90,6 +93,8 @@ class Root(LazyGroup):
 
         if not standalone_mode:
             return action()
+        if asked := os.environ.get(COMPLETE):  # by the shell, after each press of the tab key
+            sys.exit(shell_complete(self, {}, prog_name or "recbench", COMPLETE, asked))
         sys.exit(_guarded(action))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,11 @@ import click
 from recbench import processes
 from recbench.cli.options import request_options, started, worker_options
 from recbench.cli.request import ask
-from recbench.cli.text import columns
-from recbench.errors import RecbenchError, UsageError
-from recbench.progress import duration, reporter
+from recbench.errors import UsageError
+from recbench.progress import reporter
 
 if TYPE_CHECKING:
     from recbench.cluster import Workers
-    from recbench.results import RunRecord
 
 
 @click.command()
@@ -63,58 +60,6 @@ def run(
             record = execute(found, request.seeds, runs, command, progress, again, cluster)
     processes.leave()
     if processes.is_main():
+        from recbench.cli.outcome import report
+
         report(record, runs)
-
-
-def report(record: RunRecord, runs: Path) -> None:
-    """Print a record's figures and rebuild the local page."""
-    from recbench.cli.runs import build_page
-    from recbench.experiment import RECORD
-
-    _print_table(_rows(record))
-    click.echo(f"record: {runs / record.run / RECORD}")
-    try:
-        pages, broken = build_page(runs, record.dataset.name)
-    except RecbenchError as error:  # the record is safe: say so before failing
-        raise RecbenchError(f"the run is recorded, but its page is not built: {error}") from error
-    for sentence in broken:
-        click.echo(f"recbench: {sentence}", err=True)
-    click.echo("page:   " + "  ".join(map(str, pages)))
-
-
-def _rows(record: RunRecord) -> list[tuple[str, str]]:
-    from recbench.evaluation import seed_means
-    from recbench.pages.blocks import figure
-
-    several = len(record.seeds) > 1
-    numbers = ", ".join(str(s.seed) for s in record.seeds)
-    rows = [("run", record.run)]
-    if several or record.seeds[0].seed:
-        rows.append(("seeds", f"{numbers} (mean ± sd)" if several else numbers))
-    rows.append(("test cases", f"{len(record.cases.users):,} ({record.cases.label})"))
-    for name, means in seed_means(record.case_results()).items():
-        rows.append((name, f"{figure(means.mean())}" + (f" ± {figure(means.std(ddof=1))}" if several else "")))
-    invalid = [s.invalid_share for s in record.seeds if s.invalid_share is not None]
-    if invalid:
-        rows.append(("invalid titles", f"{sum(invalid) / len(invalid):.1%}"))
-    if not record.external:
-        training, decoding = (
-            sum(step.seconds for s in record.seeds for step in s.steps if step.phase == phase) / len(record.seeds)
-            for phase in ("training", "decoding")
-        )
-        rows.append(("time a seed", f"training {duration(training)}, decoding {duration(decoding)}"))
-    return rows
-
-
-def _print_table(rows: list[tuple[str, str]]) -> None:
-    if not sys.stdout.isatty():
-        click.echo(columns(rows))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(show_header=False)
-    for label, value in rows:
-        table.add_row(Text(label), Text(value))
-    Console().print(table)

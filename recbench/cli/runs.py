@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recbench.lookup import read_all
+if TYPE_CHECKING:
+    from recbench.results import RunRecord
 
 PAGES = "pages"
 
 
-def build_page(runs: Path, dataset: str) -> tuple[list[Path], list[str]]:
-    """Rewrite the local page of one data set from the records in ``runs``.
-
-    Returns:
-        The pages written, and a sentence for each record that cannot be read and was left out.
-    """
+def build_page(runs: Path, dataset: str, records: Iterable[RunRecord]) -> list[Path]:
+    """Rewrite the local page of one data set from those of the ``records`` that belong to it; the files written."""
     from recbench.pages import html_page, markdown_page, write_page
 
-    records, broken = read_all(runs)
-    records = [record for record in records if record.dataset.name == dataset]
+    own = [record for record in records if record.dataset.name == dataset]
     pages = {f"{dataset}.md": markdown_page, f"{dataset}.html": html_page}
-    written = []
     for name, page in pages.items():
-        write_page(runs / PAGES / name, page(records))
-        written.append(runs / PAGES / name)
-    return written, [f"left out of the page: {sentence}" for sentence in broken]
+        write_page(runs / PAGES / name, page(own))
+    return [runs / PAGES / name for name in pages]

@@ -112,7 +112,7 @@ def tune(
         record = execute(found, request.seeds, runs, shareable(command), progress, again, cluster)
     processes.leave()
     if processes.is_main():
-        from recbench.cli.run import report
+        from recbench.cli.outcome import report
 
         report(record, runs)
 

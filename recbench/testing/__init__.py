@@ -8,17 +8,32 @@
         name = "mine"
 
 Use :class:`LossTests`, :class:`ScoringLossTests`, :class:`PreferenceLossTests`, :class:`TextBackboneTests`,
-:class:`ScoringBackboneTests`, :class:`TextDecoderTests`, :class:`ScoringDecoderTests` or :class:`SourceTests`. The
-package must be installed: the tests go through its entry point, as a run does. All of it runs on a CPU in seconds.
+:class:`ScoringBackboneTests`, :class:`TextDecoderTests`, :class:`ScoringDecoderTests`, :class:`SourceTests`,
+:class:`MetricTests` or :class:`SliceTests`: :func:`contract_of` says which one a plugin keeps. The package must be
+installed: the tests go through its entry point, as a run does. All of it runs on a CPU in seconds.
 ``options`` holds option values to test with, where the defaults are too large.
 """
 
 from __future__ import annotations
 
+from recbench.interfaces import (
+    DataSource,
+    Loss,
+    Plugin,
+    PreferenceLoss,
+    ScoringBackbone,
+    ScoringDecoder,
+    ScoringLoss,
+    Slicer,
+    TextBackbone,
+    TextDecoder,
+)
 from recbench.testing.backbones import BackboneTests, ScoringBackboneTests, TextBackboneTests
-from recbench.testing.data import RandomScores, TitlesOnly, tiny_split
+from recbench.testing.contract import Contract
+from recbench.testing.data import RandomScores, TitlesOnly, tiny_results, tiny_split
 from recbench.testing.decoders import DecoderTests, ScoringDecoderTests, TextDecoderTests
 from recbench.testing.losses import LossTests, ScoringLossTests
+from recbench.testing.measures import MetricTests, SliceTests
 from recbench.testing.models import tiny_answers, tiny_text_model
 from recbench.testing.preferences import PreferenceLossTests
 from recbench.testing.sources import SourceTests
@@ -28,17 +43,39 @@ __all__ = [
     "BackboneTests",
     "DecoderTests",
     "LossTests",
+    "MetricTests",
     "PreferenceLossTests",
     "RandomScores",
     "ScoringBackboneTests",
     "ScoringDecoderTests",
     "ScoringLossTests",
+    "SliceTests",
     "SourceTests",
     "TextBackboneTests",
     "TextDecoderTests",
     "TinyTeacher",
     "TitlesOnly",
+    "contract_of",
     "tiny_answers",
+    "tiny_results",
     "tiny_split",
     "tiny_text_model",
 ]
+
+_CONTRACTS: dict[type, type[Contract]] = {
+    Loss: LossTests,
+    ScoringLoss: ScoringLossTests,
+    PreferenceLoss: PreferenceLossTests,
+    TextBackbone: TextBackboneTests,
+    ScoringBackbone: ScoringBackboneTests,
+    TextDecoder: TextDecoderTests,
+    ScoringDecoder: ScoringDecoderTests,
+    DataSource: SourceTests,
+    Slicer: SliceTests,
+}
+
+
+def contract_of(plugin: Plugin) -> type[Contract]:
+    """The contract that a plugin keeps, by what its implementation is derived from."""
+    found = (tests for base, tests in _CONTRACTS.items() if issubclass(plugin.implementation, base))
+    return next(found, MetricTests)  # whose three base classes have one contract

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recbench.interfaces import Fit, FitReport, Options, Piece, ScoringBackbone, TextBackbone
-from recbench.types import PAD, Catalog, Histories, Sequences, Split
+from recbench.types import PAD, CaseResults, Catalog, Histories, Sequences, Split
 
 _ADJECTIVES = ("Red", "Blue", "Silent", "Last", "Golden", "Broken")
 _NOUNS = ("River", "Garden", "Clock", "Road", "Summer")
@@ -44,6 +44,30 @@ def tiny_split(users: int = 8, items: int = 24, history: int = 5, seed: int = 0)
     train, valid, test = windows(6, 0), windows(1, 1_000), windows(2, 2_000)
     catalog = Catalog(tuple(str(i + 1) for i in range(items)), titles)
     return Split(catalog, tuple(f"u{i}" for i in range(users)), train, valid, test)
+
+
+def tiny_results(seeds: int = 2, depth: int = 10) -> CaseResults:
+    """Results of random lists for the test windows of :func:`tiny_split`, with every column that a record may hold."""
+    from recbench.data.first_words import sharing_first_word
+
+    split, random = tiny_split(), np.random.default_rng(6)
+    test, items, counts = split.test, len(split.catalog), split.train_counts()
+    counts[:4] = 0  # some targets have to be cold
+    top = np.stack([[random.permutation(items)[:depth] for _ in range(len(test))] for _ in range(seeds)])
+    hits = top == test.target[:, None]
+    return CaseResults(
+        users=test.users,
+        ranks=np.where(hits.any(axis=2), hits.argmax(axis=2) + 1, 0).astype(np.int32),
+        cold=counts[test.target] == 0,
+        history_length=(test.history != PAD).sum(axis=1).astype(np.int32),
+        popularity=counts[test.target].astype(np.int32),
+        seeds=tuple(range(1, seeds + 1)),
+        depth=depth,
+        top=top.astype(np.int32),
+        item_popularity=counts.astype(np.int32),
+        last=test.history[:, -1],
+        sharing=sharing_first_word(split.catalog.titles)[test.target].astype(np.int32),
+    )
 
 
 class TitlesOnly(TextBackbone[Options]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -95,7 +96,7 @@ class TextDecoderTests(DecoderTests):
     signal = "text"
 
     def model(self) -> TextModel:
-        """A tiny random Llama."""
+        """A tiny random Llama, with counts and a recommender for decoders that mix them in."""
         return _shared_text_model()
 
 
@@ -111,4 +112,5 @@ class ScoringDecoderTests(DecoderTests):
 
 @cache
 def _shared_text_model() -> TextModel:
-    return tiny_text_model()
+    split = tiny_split()
+    return replace(tiny_text_model(split), counts=split.train_counts(), recommender=RandomScores(len(split.catalog)))

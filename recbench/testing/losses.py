@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from recbench.interfaces import Loss, ScoringLoss
@@ -133,6 +134,17 @@ class LossTests(Contract):
 
     def test_trains_a_language_model(self) -> None:
         """Twenty steps on one batch through the bench's own forward lower the loss."""
+        values, _ = self._trained(20)
+        assert np.mean(values[-3:]) < 0.9 * values[0], f"the loss went from {values[0]:.3f} to {values[-1]:.3f}"
+
+    def test_same_seed_same_training(self) -> None:
+        """Trained twice from one seed, losses and weights agree bit for bit."""
+        (first, weights), (second, again) = self._trained(3), self._trained(3)
+        assert first == second, f"the losses of two trainings from one seed are {first} and {second}"
+        assert all(np.array_equal(weights[name], again[name]) for name in weights)
+
+    def _trained(self, steps: int) -> tuple[list[float], dict[str, npt.NDArray]]:
+        """The loss of each step on one batch, and the parameters behind the last."""
         import torch
 
         from recbench.training.answers import AnswerModel
@@ -145,13 +157,13 @@ class LossTests(Contract):
         module = AnswerModel(model, self.make())
         optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2)
         values = []
-        for _ in range(20):
+        for _ in range(steps):
             loss = module(batch)["loss"]
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             values.append(float(loss.detach()))
-        assert np.mean(values[-3:]) < 0.9 * values[0], f"the loss went from {values[0]:.3f} to {values[-1]:.3f}"
+        return values, {name: tensor.numpy() for name, tensor in model.trainable().items()}
 
     def _value(self, logits: torch.Tensor, part: slice) -> tuple[float, float]:
         total, count = self.make()(tiny_answers(logits[part], _ALLOWED[part], _LABELS[part], _ROWS[part]))
@@ -194,6 +206,17 @@ class ScoringLossTests(Contract):
             assert tensor.grad is not None
             assert torch.isfinite(tensor.grad).all()
             assert tensor.grad.abs().sum() > 0
+
+    def test_same_seed_same_loss(self) -> None:
+        """Called twice with one seed, sum and gradient agree bit for bit."""
+        import torch
+
+        found = []
+        for _ in range(2):
+            batch = _scored()
+            total, _ = self.value(batch)
+            found.append((total.detach(), *torch.autograd.grad(total, [batch.states, batch.items])))
+        assert all(map(torch.equal, *found))
 
     def test_sums_add_up(self) -> None:
         """A batch that stands twice in another gives half its count and, whatever was drawn, half its mean sum."""

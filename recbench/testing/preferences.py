@@ -54,6 +54,13 @@ class PreferenceLossTests(Contract):
         assert torch.isfinite(losses).all()
         torch.testing.assert_close(self.value(chosen[1:2], rejected[1:2]), losses[1:2])
 
+    def test_repeats(self) -> None:
+        """The same ratios give the same bits: a loss on preferences draws nothing."""
+        import torch
+
+        chosen, rejected = self.draws()
+        assert torch.equal(self.value(chosen, rejected), self.value(chosen, rejected))
+
     def test_prefers_the_chosen(self) -> None:
         """Never worse when the chosen title gains or all rejected ones lose, and better somewhere."""
         chosen, rejected = self.draws()

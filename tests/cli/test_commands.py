@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from recbench.pages import load_records
 from recbench.results import read, write
 from recbench.spec.options import PRESETS
@@ -15,7 +17,18 @@ def test_run_prints_metrics_record_and_page(done) -> None:
     out = done.results["text"].stdout
     assert "NDCG@10" in out
     assert "±" in out
-    assert "3, 17" in out
+    head, ndcg = (next(line for line in out.splitlines() if line.startswith(word)) for word in ("metric", "NDCG@10"))
+    assert head.split("  ")[-1] == "seed 17"
+    record = read(done.folder / "runs" / done.ids["text"] / "record.json")
+    means = [(1 / np.log2(1 + seed.ranks[seed.ranks > 0])).sum() / len(seed.ranks) for seed in record.seeds]
+    assert ndcg.split() == [
+        "NDCG@10",
+        f"{np.mean(means):.4f}",
+        "±",
+        f"{np.std(means, ddof=1):.4f}",
+        *(f"{m:.4f}" for m in means),
+    ]
+    assert max(len(line) for line in out.splitlines() if line.startswith(("metric", "NDCG", "validation"))) <= 80
     assert (done.folder / "runs/pages/own.md").is_file()
     assert (done.folder / "runs/pages/own.html").is_file()
     assert f"runs/{done.ids['text']}/record.json" in out

@@ -1,8 +1,6 @@
 """Every built-in decoder keeps the contract."""
 
-from dataclasses import replace
-
-from recbench.testing import RandomScores, ScoringDecoderTests, TextDecoderTests, tiny_split
+from recbench.testing import ScoringDecoderTests, TextDecoderTests
 
 
 class TestConstrainedBeam(TextDecoderTests):
@@ -31,16 +29,10 @@ class TestGroundingWithPopularity(TextDecoderTests):
     name = "grounding"
     options = {"fusion": "popularity"}
 
-    def model(self):
-        return replace(super().model(), counts=tiny_split().train_counts())
-
 
 class TestGroundingWithARecommender(TextDecoderTests):
     name = "grounding"
     options = {"fusion": "collaborative", "gamma": 3.0}
-
-    def model(self):
-        return replace(super().model(), recommender=RandomScores(len(tiny_split().catalog)))
 
 
 class TestExact(TextDecoderTests):

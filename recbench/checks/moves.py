@@ -1,0 +1,88 @@
+"""Whether a plugin computes where it is told to: on a GPU the same as on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recbench.checks import Check
+from recbench.device import automatic
+from recbench.interfaces import Loss, Options, Plugin, PreferenceLoss, ScoringLoss, SilentReporter, TextDecoder
+
+if TYPE_CHECKING:
+    import torch
+
+WHAT = "same on a GPU"
+CLOSE = 1e-3  # of the largest value: what two devices may differ by
+
+
+def moved(plugin: Plugin, options: Options, device: str = "") -> Check | None:
+    """Compare ``device`` with the CPU; None for a kind whose device is the bench's affair.
+
+    Args:
+        plugin, options: what is checked.
+        device: by default the GPU of this machine; the check is skipped where there is none.
+    """
+    kinds = {Loss: _answers, ScoringLoss: _scores, PreferenceLoss: _preferences, TextDecoder: _ranking}
+    compute = next((run for base, run in kinds.items() if issubclass(plugin.implementation, base)), None)
+    if compute is None:
+        return None
+    if not device and (device := automatic()) == "cpu":
+        return Check(WHAT, "skipped", "there is no GPU here: all was checked on the CPU alone")
+    try:
+        here, there = (compute(plugin.implementation(options), place) for place in ("cpu", device))
+    except Exception as error:
+        return Check(WHAT, "FAILED", " ".join(f"{type(error).__name__}: {error}".split()))
+    far = float(np.abs(here - there).max() / max(np.abs(here).max(), 1e-12))
+    return Check(WHAT, "ok" if far <= CLOSE else "FAILED", f"differs from the CPU by {far:.1g} of the largest value")
+
+
+def _answers(loss: Any, device: str) -> np.ndarray:
+    from recbench.checks.speed import answers
+
+    batch = answers(loss.positions)()
+    batch.head.to(device)
+    for name in ("labels", "hidden", "row", "depth", "indptr", "allowed"):
+        if (value := getattr(batch, name)) is not None:
+            setattr(batch, name, value.detach().to(device))
+    return _gradient(lambda: loss(batch)[0], batch.hidden.requires_grad_())
+
+
+def _scores(loss: Any, device: str) -> np.ndarray:
+    """Of a loss that may draw, and no two devices draw alike: only that its gradient is there and finite."""
+    from recbench.checks.speed import scores
+
+    batch = scores()()
+    batch.items, batch.target = batch.items.detach().to(device), batch.target.to(device)
+    batch.states = batch.states.detach().to(device).requires_grad_()
+    return np.isfinite(_gradient(lambda: loss(batch)[0], batch.states)).astype(float)
+
+
+def _preferences(loss: Any, device: str) -> np.ndarray:
+    import torch
+
+    random = torch.Generator().manual_seed(5)
+    chosen, rejected = torch.randn(8, generator=random), torch.randn(8, loss.negatives, generator=random)
+    chosen = chosen.to(device).requires_grad_()
+    return _gradient(lambda: loss(chosen, rejected.to(device)).sum(), chosen)
+
+
+def _gradient(compute: Callable[[], torch.Tensor], of: torch.Tensor) -> np.ndarray:
+    import torch
+
+    (found,) = torch.autograd.grad(compute(), of)
+    gradient: np.ndarray = found.double().cpu().numpy()
+    return gradient
+
+
+def _ranking(decoder: Any, device: str) -> np.ndarray:
+    """Scores, which items with equal ones do not change."""
+    from recbench.testing import RandomScores, tiny_split, tiny_text_model
+
+    split, model = tiny_split(), tiny_text_model()
+    model.lm.to(device)
+    model.device, model.counts, model.recommender = device, split.train_counts(), RandomScores(len(split.catalog))
+    scores: np.ndarray = decoder.rank(model, split.test.histories(), 5, False, SilentReporter()).scores
+    return np.where(np.isfinite(scores), scores, 0.0)

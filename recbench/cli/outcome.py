@@ -1,0 +1,124 @@
+"""What ``recbench run`` ends with: its figures by seed, how validation went, and the run's place among the others."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recbench.cli.text import columns
+from recbench.errors import RecbenchError
+from recbench.progress import duration
+
+if TYPE_CHECKING:
+    from recbench.results import RunRecord
+
+BARS = "▁▂▃▄▅▆▇█"
+SHOWN = 5  # seeds whose figures stand in a row of 80 columns
+
+
+def report(record: RunRecord, runs: Path) -> None:
+    """Print a record's figures and rebuild the local page."""
+    from recbench.cli.runs import build_page
+    from recbench.experiment import RECORD
+    from recbench.lookup import read_all
+
+    records, broken = read_all(runs)
+    _print_table(facts(record, records))
+    click.echo()
+    click.echo(columns(figures(record)))
+    click.echo()
+    click.echo(f"record: {runs / record.run / RECORD}")
+    try:
+        pages = build_page(runs, record.dataset.name, records)
+    except RecbenchError as error:  # the record is safe: say so before failing
+        raise RecbenchError(f"the run is recorded, but its page is not built: {error}") from error
+    for sentence in broken:
+        click.echo(f"recbench: left out of the page: {sentence}", err=True)
+    click.echo("page:   " + "  ".join(map(str, pages)))
+
+
+def facts(record: RunRecord, records: Iterable[RunRecord]) -> list[tuple[str, str]]:
+    """What there is to say of a run next to its metrics."""
+    rows = [("run", record.run), ("test cases", f"{len(record.cases.users):,} ({record.cases.label})")]
+    invalid = [s.invalid_share for s in record.seeds if s.invalid_share is not None]
+    if invalid:
+        rows.append(("invalid titles", f"{sum(invalid) / len(invalid):.1%}"))
+    if not record.external:
+        training, decoding = (
+            sum(step.seconds for s in record.seeds for step in s.steps if step.phase == phase) / len(record.seeds)
+            for phase in ("training", "decoding")
+        )
+        rows.append(("time a seed", f"training {duration(training)}, decoding {duration(decoding)}"))
+    curves = [spark for seed in record.seeds if (spark := sparkline(seed.validation))]
+    if curves:
+        best = ", ".join(str(seed.best_epoch) for seed in record.seeds[:SHOWN])
+        more = ", …" * (len(record.seeds) > SHOWN)
+        rows.append(("validation", f"{'  '.join(curves[:SHOWN])}  by epoch; best: {best}{more}"))
+    if place := standing(record, records):
+        rows.append(("place", place))
+    return rows
+
+
+def figures(record: RunRecord) -> list[list[str]]:
+    """Each metric: its mean and standard deviation over seeds, then its value for each seed, the first few of many."""
+    from recbench.evaluation import seed_means
+    from recbench.pages.blocks import figure
+
+    seeds = [result.seed for result in record.seeds]
+    many, named = len(seeds) > 1, len(seeds) > 1 or seeds[0] != 0
+    head = ["metric", *(["mean ± sd"] if many else []), *(f"seed {seed}" if named else "" for seed in seeds[:SHOWN])]
+    rows = [head + ["…"] * (len(seeds) > SHOWN)]
+    for name, means in seed_means(record.case_results()).items():
+        over = [f"{figure(means.mean())} ± {figure(means.std(ddof=1))}"] if many else []
+        rows.append([name, *over, *map(figure, means[:SHOWN]), *["…"] * (len(seeds) > SHOWN)])
+    return rows
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """A bar for each value, the lowest and the highest of them at the ends of the scale; a dot where it is no number.
+
+    Empty for fewer than two values, and where the terminal's encoding has no bars.
+    """
+    there = [value for value in values if value is not None]
+    try:
+        BARS.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return ""
+    if len(values) < 2 or not there:
+        return ""
+    low, span = min(there), max(there) - min(there)
+    last = len(BARS) - 1
+    return "".join("·" if v is None else BARS[round((v - low) / span * last) if span else 0] for v in values)
+
+
+def standing(record: RunRecord, records: Iterable[RunRecord]) -> str:
+    """The run's place by NDCG@10 among those on the same test cases; empty where there is no other."""
+    from recbench.evaluation import metric
+    from recbench.pages.rows import METRIC
+
+    rivals = [other for other in records if other.cases.digest == record.cases.digest and other.run != record.run]
+    if not rivals or record.depth < 10:
+        return ""
+    score = {one.run: round(float(metric(METRIC).by_seed(one.case_results()).mean()), 12) for one in [record, *rivals]}
+    best = max(score, key=lambda run: (score[run], run == record.run))
+    place = 1 + sum(value > score[record.run] for value in score.values())
+    first = "" if best == record.run else f" (first: {best}, {score[best]:.4f})"
+    return f"{place} of {len(score)} runs on these test cases by mean {METRIC}{first}"
+
+
+def _print_table(rows: list[tuple[str, str]]) -> None:
+    if not sys.stdout.isatty():
+        click.echo(columns(rows))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False)
+    for label, value in rows:
+        table.add_row(Text(label), Text(value))
+    Console().print(table)

@@ -1,0 +1,149 @@
+"""``recbench plugin check``: what keeps the contract passes; what does not is named, whatever it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from recbench import checks as package
+from recbench import registry
+from recbench.checks.moves import moved
+from recbench.checks.speed import _allocated, answers, measured
+from recbench.cli import cli
+from recbench.errors import RecbenchError
+
+METRIC = """
+import os
+from recbench.interfaces import MetricPlugin, Options, RankMetric
+
+class Mine(RankMetric[Options]):
+    def values(self, ranks, depth):
+        {body}
+
+plugin = MetricPlugin(implementation=Mine, summary="mine")
+"""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """``install(body)``: a metric called mine, of a distribution of its own."""
+
+    def put(body: str) -> None:
+        info = tmp_path / "their_metric-0.1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-metric\nVersion: 0.1\n")
+        (info / "entry_points.txt").write_text("[recbench.metrics]\nmine = their_metric:plugin\n")
+        (tmp_path / "their_metric.py").write_text(METRIC.format(body=body))
+
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._installed.cache_clear()
+    yield put
+    registry._installed.cache_clear()
+    import sys
+
+    sys.modules.pop("their_metric", None)
+
+
+def called(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["plugin", "check", *words])
+
+
+def test_a_good_plugin_passes() -> None:
+    result = called("head", "--set", "slice.share=0.3")
+    assert result.exit_code == 0, result.output
+    lines = {" ".join(line.split()) for line in result.stdout.splitlines()}
+    assert {"is registered ok", "older records ok"} <= lines
+    assert "verdict: head keeps the contract of a slice: 9 checks passed" in lines
+
+
+def test_a_bad_one_fails_by_name(install) -> None:
+    install("return ranks.astype(float)")
+    result = called("mine")
+    assert result.exit_code == 1
+    assert "metric mine of their-metric 0.1: mine" in result.stdout
+    assert "verdict: mine fails 1 of 10 checks" in result.stdout
+    (line,) = (line for line in result.stdout.splitlines() if "FAILED" in line)
+    assert line.split("FAILED")[0].strip() == "a better rank is never worse"
+    assert "the values of the ranks 1 to 10" in line
+
+
+def test_one_that_ends_its_process_is_a_sentence(install) -> None:
+    install("os._exit(3)")
+    result = called("mine")
+    assert result.exit_code == 1
+    assert "recbench: The contract tests of metric 'mine' ended their process (exit code 3)." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("popularity",), "'popularity' is a backbone and a metric: say which with --kind."),
+        (("mls",), "No plugin is called 'mls': did you mean 'msl'?"),
+        (("msl", "--kind", "decoder"), "Unknown decoder 'msl'"),
+        (("msl", "--kind", "los"), "--kind los is not valid: did you mean 'loss'?"),
+        (("msl", "--set", "loss.tua=3"), "--set loss.tua does not exist: did you mean 'tau'?"),
+        (("msl", "--set", "decoder.beams=3"), "this run has no group 'decoder', only 'loss'"),
+        (("csv",), "A source is checked with files of yours: --set dataset.file=PATH."),
+    ],
+)
+def test_a_wrong_request_is_refused(words: tuple[str, ...], said: str) -> None:
+    result = called(*words)
+    assert said in result.stderr
+    assert result.exit_code == 2
+
+
+def test_without_pytest_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package, "find_spec", lambda name: None)
+    with pytest.raises(RecbenchError, match="not installed: pip install pytest"):
+        next(package.checks("loss", "msl", {}))
+
+
+def test_speed_compares_with_lml() -> None:
+    msl = registry.get("loss", "msl")
+    found = measured(msl, msl.options())
+    assert found is not None
+    assert found.result == "ok"
+    assert "x the time of lml" in found.found
+    topk = registry.get("decoder", "topk")
+    assert measured(topk, topk.options()) is None
+
+
+def test_a_batch_of_choices_ends_each_title_at_its_last_choice() -> None:
+    every, some = answers("valid")(), answers("choices")()
+    assert some.dropped + len(some) == len(every)
+    last = [int((every.row == title).nonzero().max()) for title in range(64)]
+    assert (some.fanout > 1).sum() == (every.fanout > 1).sum()
+    assert every.labels[last].eq(2).all(), "titles end with the end-of-title token"
+    assert every.logits.shape == (len(every), 8192)
+
+
+def test_memory_is_the_most_that_lives_at_a_time() -> None:
+    import torch
+
+    with _allocated() as allocated:
+        kept = torch.zeros(1000)
+        for _ in range(3):
+            gone = kept + 1
+            del gone
+        kept.add_(1)
+        kept.view(10, 100)
+    assert allocated.most == 8000
+    assert allocated.now == 4000
+
+
+@pytest.mark.parametrize(("kind", "name"), [("loss", "msl"), ("loss", "bce"), ("loss", "sdpo"), ("decoder", "exact")])
+def test_devices_are_compared(kind: str, name: str) -> None:
+    plugin = registry.get(kind, name)
+    same = moved(plugin, plugin.options(), "cpu")
+    assert same is not None
+    assert (same.result, same.found) == ("ok", "differs from the CPU by 0 of the largest value")
+    other = moved(plugin, plugin.options(), "meta")  # a device that computes no numbers
+    assert other is not None
+    assert other.result == "FAILED"
+
+
+def test_a_kind_that_uses_no_device_is_not_moved() -> None:
+    plugin = registry.get("slice", "head")
+    assert moved(plugin, plugin.options()) is None
