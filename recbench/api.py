@@ -186,9 +186,7 @@ def load(run: Run | str | Path, seed: int | None = None, progress: Progress = Fa
         return Trained(found.folder, seed, reporter)
 
 
-def compare(
-    *found: Run | RunRecord | str | Path, metric: str = "NDCG@10", slice: str | None = None
-) -> pd.DataFrame:
+def compare(*found: Run | RunRecord | str | Path, metric: str = "NDCG@10", slice: str | None = None) -> pd.DataFrame:
     """The first run minus each of the others, tested over users; p is corrected over all of them by Holm.
 
     Args:

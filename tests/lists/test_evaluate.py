@@ -103,13 +103,15 @@ def test_users_name_cases_where_each_has_one(desk) -> None:
     several = desk.evaluate(desk.write("u.csv", [(user, item) for item in desk.items[:10]], "user,item"))
     assert several.exit_code == 1
     assert f"user '{user}' has {n} test cases, so a column 'case' must say which" in several.stderr
-    assert "line 2: user 'nobody' has no test case" in desk.evaluate(
-        desk.write("u.csv", [("nobody", "i1")], "user,item")
-    ).stderr
+    assert (
+        "line 2: user 'nobody' has no test case"
+        in desk.evaluate(desk.write("u.csv", [("nobody", "i1")], "user,item")).stderr
+    )
     of_other = [(number, "nobody", "i1") for number in range(len(desk.cases))]
-    assert f"case 0 is of user {desk.cases[0]['user']}, not of 'nobody'" in desk.evaluate(
-        desk.write("u.csv", of_other, "case,user,item")
-    ).stderr
+    assert (
+        f"case 0 is of user {desk.cases[0]['user']}, not of 'nobody'"
+        in desk.evaluate(desk.write("u.csv", of_other, "case,user,item")).stderr
+    )
 
 
 def edited(desk, row: int, **changes: object) -> str:
@@ -157,9 +159,10 @@ def test_a_missing_case_and_a_short_list_are_named(desk) -> None:
 def test_scores_must_be_numbers_that_agree_with_ranks(desk) -> None:
     rows = [[case, item, 10 - place] for case, items in enumerate(desk.lists[4]) for place, item in enumerate(items)]
     rows[5][2] = math.nan
-    assert "line 7: score 'nan' is not a finite number" in desk.evaluate(
-        desk.write("lists.csv", rows, "case,item,score")
-    ).stderr
+    assert (
+        "line 7: score 'nan' is not a finite number"
+        in desk.evaluate(desk.write("lists.csv", rows, "case,item,score")).stderr
+    )
     lines = [f"{c} Q0 {i} {r} {r} tag\n" for c, s, r, i in desk.plain() if s == 4]
     (desk.folder / "up.run").write_text("".join(lines))
     rises = "up.run, line 2: rank 2 of case 0 has a higher score than the rank before it"
