@@ -49,7 +49,10 @@ def list_() -> None:
 @click.argument("name", metavar="NAME|FILE.yaml")
 @click.option("--dataset", metavar="NAME", help="Which one, where the suite ran on several data sets.")
 @click.option("--records", type=Place(), metavar="DIR", help="Committed records instead of runs.")
-@click.option("--out", type=Place(), metavar="FILE.md|.html", help="Write the page there.")
+@click.option("--out", type=Place(), metavar="FILE.md|.html|.tex", help="Write the page there.")
+@click.option(
+    "--format", "form", type=click.Choice(["markdown", "html", "latex"]), help="How to print it.  [default: markdown]"
+)
 @click.option("--figure", type=Place(), metavar="FILE.png", help="Draw accuracy against training time there.")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 if --out differs.")
 @_runs
@@ -60,14 +63,15 @@ def report(
     dataset: str | None,
     records: Path | None,
     out: Path | None,
+    form: str | None,
     figure: Path | None,
     only_check: bool,
     runs: Path,
 ) -> None:
     """Print each cell's figures next to the published ones, and the suite's comparisons with their tests.
 
-    --out writes Markdown or HTML, as its suffix says. --figure draws Figure 7 of the paper of the cells that have a
-    language model.
+    --out writes Markdown, HTML or LaTeX, as its suffix says. --figure draws Figure 7 of the paper of the cells that
+    have a language model.
     """
     from recbench.pages.build import render, write_page
     from recbench.pages.suite import MARKERS, suite_content
@@ -76,9 +80,12 @@ def report(
     found = load(name)
     if only_check and out is None:
         raise UsageError("--check needs --out, the page to compare with.")
+    if form is not None and out is not None:
+        raise UsageError("--format is for printing: the suffix of --out says what is written there.")
+    suffix = {"html": "html", "latex": "tex"}.get(form or "", "md")
     manifest = _manifest(found, dataset, records or runs)
     known = _records(manifest, records, runs)
-    text = render(suite_content(found, known), out or Path("page.md"), MARKERS)
+    text = render(suite_content(found, known), out or Path(f"page.{suffix}"), MARKERS)
     if figure is not None and not only_check:
         _draw(found, known, figure)
     if out is None:

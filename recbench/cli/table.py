@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -10,29 +11,59 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recbench.cli.options import folder_option
+from recbench.cli.options import Place, folder_option
 from recbench.cli.text import columns
 from recbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from recbench.pages.rows import Section
+    from recbench.results import RunRecord
 
 WIDTH = 16  # of a name; the page has whole ones
 
 
 @click.command()
 @click.argument("dataset", required=False)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "latex", "markdown", "csv", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print it.",
+)
+@click.option(
+    "--baseline", metavar="RUN", help="What the marks of the other formats compare with.  [default: best without an LM]"
+)
+@click.option("--records", type=Place(), metavar="DIR", help="Committed records instead of runs.")
 @folder_option("--runs", "runs", "Folder of runs.")
-def table(dataset: str | None, runs: Path) -> None:
+def table(dataset: str | None, form: str, baseline: str | None, records: Path | None, runs: Path) -> None:
     """Print the runs of DATASET (the only one there, else ml-100k), best first, with the declared test's marks.
 
     The last column is the end of the run's id, by which other commands find it. The page in RUNS/pages says more: every
     metric, comparison, cost, budget and command.
-    """
-    from recbench.lookup import read_all
-    from recbench.pages.rows import METRIC, sections
 
-    records, broken = read_all(runs)
+    The formats latex (booktabs) and markdown are for a paper: the best figure of each column in bold, the second
+    underlined, and a mark where a difference from the baseline is shown. csv and json have unrounded numbers.
+    """
+    if form == "text" and baseline:
+        raise UsageError("--baseline goes with another --format than text, which marks the best rows.")
+    found, every = _records(dataset, records, runs)
+    if form == "text":
+        _print_text(found, every, runs if records is None else None)
+    else:
+        _print_frames(found, form, _run_of(baseline, found, runs) if baseline else None)
+
+
+def _records(dataset: str | None, records_dir: Path | None, runs: Path) -> tuple[list[RunRecord], list[RunRecord]]:
+    """The records of the data set, and all that are there."""
+    from recbench.lookup import read_all
+    from recbench.pages import load_records
+
+    if records_dir is None:
+        records, broken = read_all(runs)
+    else:
+        records, broken, runs = load_records(records_dir), [], records_dir
     for sentence in broken:
         click.echo(f"recbench: left out: {sentence}", err=True)
     names = {record.dataset.name for record in records}
@@ -44,13 +75,46 @@ def table(dataset: str | None, runs: Path) -> None:
             did_you_mean(dataset, names) if names else "there is no run yet" if runs.is_dir() else "it is not a folder"
         )
         raise UsageError(f"No run of data set {dataset!r} in {runs}: {hint}")
-    short = shortened([record.run for record in records])
+    return found, records
+
+
+def _run_of(name: str, found: Sequence[RunRecord], runs: Path) -> str:
+    """The id of the run that is called so, by its id, the beginning or the hash of it, or its file."""
+    from recbench.lookup import find
+    from recbench.results import read
+
+    matching = [r.run for r in found if r.run == name or r.run.startswith(name) or r.run.endswith(f"-{name}")]
+    return matching[0] if len(matching) == 1 else read(find(name, runs)).run
+
+
+def _print_frames(found: Sequence[RunRecord], form: str, baseline: str | None) -> None:
+    from recbench.pages import frames
+    from recbench.pages.latex import latex
+    from recbench.pages.markdown import blocks_as_markdown
+
+    made = frames.frames(found, baseline)
+    if form in ("csv", "json"):
+        rows = [row for frame in made for row in frames.plain(frame)]
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=1) if form == "json" else frames.as_csv(rows).rstrip())
+        return
+    blocks = [block for frame in made for block in frames.blocks(frame)]
+    text = latex(blocks, "recbench table --format latex") if form == "latex" else blocks_as_markdown(blocks)
+    click.echo(text.rstrip())
+
+
+def _print_text(found: Sequence[RunRecord], every: Sequence[RunRecord], runs: Path | None) -> None:
+    """As text; ``runs`` is where the page is, None where there is none."""
+    from recbench.pages.rows import METRIC, sections
+
+    dataset = found[0].dataset.name
+    short = shortened([record.run for record in every])
     for section in sections(found):
         click.echo(f"{dataset}: {section.n_cases:,} test cases of {section.n_users:,} users ({section.label})")
         click.echo(columns(_lines(section, short)))
     click.echo(f"▲ ▼ better or worse on {METRIC} (p by Holm, and an interval without 0) than the best row (best) and")
     click.echo("the best row without a language model (trad); = no difference shown")
-    click.echo("page: " + "  ".join(str(runs / "pages" / f"{dataset}.{kind}") for kind in ("md", "html")))
+    if runs is not None:
+        click.echo("page: " + "  ".join(str(runs / "pages" / f"{dataset}.{kind}") for kind in ("md", "html")))
 
 
 def shortened(runs: Sequence[str]) -> dict[str, str]:

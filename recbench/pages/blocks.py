@@ -6,7 +6,9 @@ All text in them is plain: the renderers make harmless what a record's text may 
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 NONE = "–"
 
@@ -35,11 +37,15 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """A header and rows of cells, all text; the first ``words`` columns are words, the others numbers."""
+    """A header and rows of cells, all text; the first ``words`` columns are words, the others numbers.
+
+    ``emphasis`` says of a cell, by row and column, that it is the best or the second of its column.
+    """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: int
+    emphasis: Mapping[tuple[int, int], Literal["best", "second"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,24 @@ class Code:
 
 
 Block = Heading | Paragraph | Bullets | Table | Code
+
+
+def emphasis(
+    columns: Mapping[int, Sequence[float | None]],
+) -> dict[tuple[int, int], Literal["best", "second"]]:
+    """The best and second best cells of columns of which more is better, as a reader sees them: ties share.
+
+    Args:
+        columns: a column's place -> its value in each row; None where a row has none.
+    """
+    found: dict[tuple[int, int], Literal["best", "second"]] = {}
+    for column, values in columns.items():
+        seen = [None if value is None else round(value, 4) for value in values]
+        ordered = sorted({value for value in seen if value is not None}, reverse=True)
+        for row, value in enumerate(seen):
+            if value is not None and value in ordered[:2] and len(ordered) > 1:
+                found[row, column] = "best" if value == ordered[0] else "second"
+    return found
 
 
 def plain(text: str) -> str:

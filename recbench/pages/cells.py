@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from recbench.evaluation import metric
-from recbench.pages.blocks import NONE, Block, Paragraph, Table
+from recbench.pages.blocks import NONE, Block, Paragraph, Table, emphasis
 from recbench.pages.compare import Tested, number
 from recbench.pages.rows import METRIC
 from recbench.pages.training import footnote, label
@@ -63,7 +64,10 @@ class _Measured:
                 "users and seeds without 0; without it, no difference is shown."
             )
         words = 2 if self.chosen else 1
-        return [Table(tuple(head), tuple(map(tuple, rows)), words), *(Paragraph(note) for note in notes if note)]
+        place = words + 1  # of the first metric
+        values = {column: [_value(row[column]) for row in rows] for column in range(place, place + len(METRICS))}
+        table = Table(tuple(head), tuple(map(tuple, rows)), words, emphasis(values))
+        return [table, *(Paragraph(note) for note in notes if note)]
 
     def _rows(self) -> Iterator[list[str]]:
         compared = {name for c in self.suite.comparisons for name in (c.of, *c.over)}
@@ -116,6 +120,11 @@ class _Measured:
         if tested is None:
             return row
         return [*row, difference(tested)]
+
+
+def _value(cell: str) -> float | None:
+    """What a cell of a metric's column says; None where it is a gain or empty."""
+    return float(cell) if re.fullmatch(r"\d\.\d{4}", cell) else None
 
 
 def improved_over(comparison: Comparison) -> str:

@@ -287,10 +287,11 @@ def _number(value: float | None) -> str:
 
 def marks(row: Row) -> tuple[str, str]:
     """The row's marks against the best row and the best traditional row."""
-    return _mark(row.best), _mark(row.traditional)
+    return mark(row.best), mark(row.traditional)
 
 
-def _mark(tested: Tested | None) -> str:
+def mark(tested: Tested | None) -> str:
+    """▲ for a row shown to be better, ▼ for one shown to be worse, = for neither; a dash without a test."""
     if tested is None:
         return NONE
     if not tested.differs:

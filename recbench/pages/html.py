@@ -7,6 +7,7 @@ from html import escape
 
 from recbench.pages.blocks import Block, Bullets, Code, Heading, Paragraph, Table, plain
 
+_WORD = ' class="word"'
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 78rem; padding: 0 1rem; color: #1a1a1a; }
 p, li { max-width: 50rem; overflow-wrap: anywhere; }
@@ -45,13 +46,17 @@ def _block(block: Block) -> str:
             return "<pre><code>" + "\n".join(map(_text, lines)) + "</code></pre>"
         case Table(header, rows, words):
             head = _row("th", header, words)
-            body = "\n".join(_row("td", row, words) for row in rows)
+            body = "\n".join(_row("td", row, words, block, number) for number, row in enumerate(rows))
             return f'<div class="wide"><table>\n<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
 
 
-def _row(tag: str, cells: Sequence[str], words: int) -> str:
-    classes = [' class="word"' if column < words else "" for column in range(len(cells))]
-    return "<tr>" + "".join(f"<{tag}{c}>{_text(x)}</{tag}>" for c, x in zip(classes, cells, strict=True)) + "</tr>"
+def _row(tag: str, cells: Sequence[str], words: int, table: Table | None = None, row: int = 0) -> str:
+    shown = []
+    for column, text in enumerate(map(_text, cells)):
+        inner = {"best": "b", "second": "u"}.get(table.emphasis.get((row, column), "") if table else "")
+        text = f"<{inner}>{text}</{inner}>" if inner else text
+        shown.append(f"<{tag}{_WORD * (column < words)}>{text}</{tag}>")
+    return f"<tr>{''.join(shown)}</tr>"
 
 
 def _text(text: str) -> str:

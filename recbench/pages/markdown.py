@@ -35,11 +35,13 @@ def _block(block: Block) -> str:
             return f"{fence}bash\n{text}\n{fence}"
         case Table(header, rows, words):
             rule = ["---" if column < words else "---:" for column in range(len(header))]
-            return "\n".join(_line(line) for line in (_cells(header), rule, *map(_cells, rows)))
+            body = [[_cell(cell, block, n, column) for column, cell in enumerate(row)] for n, row in enumerate(rows)]
+            return "\n".join(map(_line, ([_text(cell) for cell in header], rule, *body)))
 
 
-def _cells(row: Sequence[str]) -> list[str]:
-    return [_text(cell) for cell in row]
+def _cell(text: str, table: Table, row: int, column: int) -> str:
+    emphasis = {"best": "**{}**", "second": "<ins>{}</ins>"}
+    return emphasis.get(table.emphasis.get((row, column), ""), "{}").format(_text(text))
 
 
 def _line(cells: Sequence[str]) -> str:

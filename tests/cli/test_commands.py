@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from recbench.evaluation import seed_means
 from recbench.pages import load_records
 from recbench.results import read, write
 from recbench.spec.options import PRESETS
@@ -264,3 +266,43 @@ def test_a_collaborative_model_without_embeddings_is_refused(call) -> None:
     result = call("run", "--model", "llara", "--set", "backbone.collaborative=popularity", *own)
     assert result.exit_code == 2, result.output
     assert "collaborative=popularity cannot be used with llara" in result.stderr
+
+
+def test_a_table_for_a_paper_marks_the_best_and_what_differs(done) -> None:
+    rows = json.loads(done.call("table", "own", "--format", "json").stdout)
+    assert {row["run"] for row in rows} == set(done.ids.values())
+    best = max((row for row in rows if row["run"] != done.ids["few"]), key=lambda row: row["NDCG@10"])
+    for row in rows:
+        record = read(done.folder / "runs" / row["run"] / "record.json")
+        assert row["NDCG@10"] == pytest.approx(float(seed_means(record.case_results())["NDCG@10"].mean()))
+    table = done.call("table", "own", "--format", "csv").stdout.splitlines()
+    assert table[0].split(",") == list(rows[0])
+    assert len(table) == len(rows) + 1
+    latex = done.call("table", "own", "--format", "latex").stdout
+    assert r"\usepackage{booktabs}" in latex
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\bottomrule") == len({row["cases"] for row in rows})
+    if len({round(row["NDCG@10"], 4) for row in rows if row["cases"] == best["cases"]}) > 1:
+        assert f"\\textbf{{{best['NDCG@10']:.4f}" in latex
+
+
+def test_a_named_baseline_of_a_table(done) -> None:
+    few = done.ids["few"]
+    rows = json.loads(done.call("table", "own", "--format", "json", "--baseline", few).stdout)
+    assert {row["baseline"] for row in rows} == {few, None}
+    for row in rows:
+        compared = row["baseline"] == few and row["run"] != few
+        assert (row["p (Holm)"] is not None) == compared
+        if compared:
+            base = next(other for other in rows if other["run"] == few)
+            assert row["NDCG@10 difference"] == pytest.approx(row["NDCG@10"] - base["NDCG@10"])
+    assert "Unknown run" in done.call("table", "own", "--format", "csv", "--baseline", "nobody").stderr
+    assert "--baseline goes with another --format" in done.call("table", "own", "--baseline", few).stderr
+
+
+def test_a_table_of_committed_records(done) -> None:
+    for words in (["add", done.ids["few"], "--records", "other/records"],):
+        assert done.call("leaderboard", *words).exit_code == 0
+    found = done.call("table", "--records", "other/records")
+    assert found.exit_code == 0, found.output
+    assert "page:" not in found.stdout
+    assert "popularity" in found.stdout

@@ -75,5 +75,5 @@ def test_a_report_is_markdown_or_html_by_its_suffix(name: str) -> None:
     tables = sum(isinstance(block, Table) for block in blocks)
     assert html.count("<table>") == text.count("\n| --- |") == tables >= 4
     assert html.count("<tr>") == sum(line.startswith("| ") for line in text.splitlines()) - tables  # less the rules
-    with pytest.raises(UsageError, match=r"A page ends in \.md or \.html, and x\.pdf does not"):
+    with pytest.raises(UsageError, match=r"A page ends in \.md or \.html or \.tex, and x\.pdf does not"):
         render(blocks, Path("x.pdf"), MARKERS)
