@@ -138,13 +138,14 @@ def _options(kind: str, found: Plugin, sets: tuple[str, ...]) -> dict[str, objec
     from recbench.cli.request import set_layer
     from recbench.spec.layers import Layers
     from recbench.spec.model import path_options
+    from recbench.spec.paths import split_paths
     from recbench.spec.request import Request
 
     group = "dataset" if kind == "source" else kind
     asked = {group: {}, **set_layer(sets).values["set"]}
     layers = Layers(Request(model=found.kind, options=asked))
-    layers.options(group, found.options)
+    _, paths = split_paths(layers.options(group, found.options))  # absolute: the tests run in a folder of their own
     layers.finish()
-    if kind == "source" and (paths := path_options(found.options)) and not set(paths) & set(asked[group]):
-        raise UsageError(f"A source is checked with files of yours: --set dataset.{min(paths)}=PATH.")
-    return dict(asked[group])
+    if kind == "source" and (wanted := path_options(found.options)) and not paths:
+        raise UsageError(f"A source is checked with files of yours: --set dataset.{min(wanted)}=PATH.")
+    return {**asked[group], **paths}
