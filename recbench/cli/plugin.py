@@ -19,7 +19,7 @@ def plugin() -> None:
     """Write, check and list plugins: losses, backbones, decoders, sources, metrics, slices."""
 
 
-@plugin.command()
+@plugin.command(short_help="Begin a plugin: a package that passes its own tests at once.")
 @click.argument("kind", metavar=f"[{'|'.join(KINDS)}]")
 @click.argument("name")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Where the package's folder goes.")
@@ -38,7 +38,7 @@ def new(kind: str, name: str, folder: Path) -> None:
     click.echo(f"\nNow:\n  pip install -e {place}\n  pytest {place}\n  {USES[kind].format(name)}")
 
 
-@plugin.command()
+@plugin.command(short_help="Check an installed plugin: contract, speed, devices.")
 @click.argument("name")
 @click.option("--kind", metavar="|".join(KINDS), help="Needed where several kinds have a plugin of this name.")
 @click.option("--set", "sets", multiple=True, metavar="KIND.OPTION=VALUE", help="Check it with this option.")
@@ -67,7 +67,7 @@ def check(ctx: click.Context, name: str, kind: str | None, sets: tuple[str, ...]
     click.echo(f"verdict: {name} keeps the contract of a {kind}: {len(done) - skipped} checks passed{left}")
 
 
-@plugin.command("list")
+@plugin.command("list", short_help="List who registers what, and what cannot be used.")
 @click.argument("kind", required=False, metavar=f"[{'|'.join(KINDS)}]")
 def list_(kind: str | None) -> None:
     """Who registers what: each plugin's distribution, version and file, and how many options it has.
