@@ -19,7 +19,7 @@ def plugin() -> None:
     """Write, check and list plugins: losses, backbones, decoders, sources, metrics, slices."""
 
 
-@plugin.command()
+@plugin.command(short_help="Begin a plugin: a package that passes its own tests at once.")
 @click.argument("kind", metavar=f"[{'|'.join(KINDS)}]")
 @click.argument("name")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Where the package's folder goes.")
@@ -38,7 +38,7 @@ def new(kind: str, name: str, folder: Path) -> None:
     click.echo(f"\nNow:\n  pip install -e {place}\n  pytest {place}\n  {USES[kind].format(name)}")
 
 
-@plugin.command()
+@plugin.command(short_help="Check an installed plugin: contract, speed, devices.")
 @click.argument("name")
 @click.option("--kind", metavar="|".join(KINDS), help="Needed where several kinds have a plugin of this name.")
 @click.option("--set", "sets", multiple=True, metavar="KIND.OPTION=VALUE", help="Check it with this option.")
@@ -67,7 +67,7 @@ def check(ctx: click.Context, name: str, kind: str | None, sets: tuple[str, ...]
     click.echo(f"verdict: {name} keeps the contract of a {kind}: {len(done) - skipped} checks passed{left}")
 
 
-@plugin.command("list")
+@plugin.command("list", short_help="List who registers what, and what cannot be used.")
 @click.argument("kind", required=False, metavar=f"[{'|'.join(KINDS)}]")
 def list_(kind: str | None) -> None:
     """Who registers what: each plugin's distribution, version and file, and how many options it has.
@@ -138,13 +138,14 @@ def _options(kind: str, found: Plugin, sets: tuple[str, ...]) -> dict[str, objec
     from recbench.cli.request import set_layer
     from recbench.spec.layers import Layers
     from recbench.spec.model import path_options
+    from recbench.spec.paths import split_paths
     from recbench.spec.request import Request
 
     group = "dataset" if kind == "source" else kind
     asked = {group: {}, **set_layer(sets).values["set"]}
     layers = Layers(Request(model=found.kind, options=asked))
-    layers.options(group, found.options)
+    _, paths = split_paths(layers.options(group, found.options))  # absolute: the tests run in a folder of their own
     layers.finish()
-    if kind == "source" and (paths := path_options(found.options)) and not set(paths) & set(asked[group]):
-        raise UsageError(f"A source is checked with files of yours: --set dataset.{min(paths)}=PATH.")
-    return dict(asked[group])
+    if kind == "source" and (wanted := path_options(found.options)) and not paths:
+        raise UsageError(f"A source is checked with files of yours: --set dataset.{min(wanted)}=PATH.")
+    return {**asked[group], **paths}

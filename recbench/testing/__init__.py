@@ -17,10 +17,13 @@ installed: the tests go through its entry point, as a run does. All of it runs o
 from __future__ import annotations
 
 from recbench.interfaces import (
+    CatalogueMetric,
     DataSource,
+    ListMetric,
     Loss,
     Plugin,
     PreferenceLoss,
+    RankMetric,
     ScoringBackbone,
     ScoringDecoder,
     ScoringLoss,
@@ -72,10 +75,12 @@ _CONTRACTS: dict[type, type[Contract]] = {
     ScoringDecoder: ScoringDecoderTests,
     DataSource: SourceTests,
     Slicer: SliceTests,
+    RankMetric: MetricTests,
+    ListMetric: MetricTests,
+    CatalogueMetric: MetricTests,
 }
 
 
 def contract_of(plugin: Plugin) -> type[Contract]:
     """The contract that a plugin keeps, by what its implementation is derived from."""
-    found = (tests for base, tests in _CONTRACTS.items() if issubclass(plugin.implementation, base))
-    return next(found, MetricTests)  # whose three base classes have one contract
+    return next(tests for base, tests in _CONTRACTS.items() if issubclass(plugin.implementation, base))

@@ -58,6 +58,15 @@ def test_a_good_plugin_passes() -> None:
     assert "verdict: head keeps the contract of a slice: 9 checks passed" in lines
 
 
+def test_a_source_is_checked_with_the_users_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"{u},{i},{100 * u + i},Film {i}" for u in range(6) for i in range(12)]
+    (tmp_path / "own.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
+    monkeypatch.chdir(tmp_path)
+    result = called("csv", "--set", "dataset.file=own.csv")
+    assert result.exit_code == 0, result.output
+    assert "checks passed, 1 skipped" in result.stdout
+
+
 def test_a_bad_one_fails_by_name(install) -> None:
     install("return ranks.astype(float)")
     result = called("mine")

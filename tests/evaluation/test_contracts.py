@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recbench import testing
-from recbench.interfaces import ListMetric, MetricPlugin, RankMetric, SlicePlugin, Slicer
+from recbench import registry, testing
+from recbench.interfaces import KINDS, ListMetric, MetricPlugin, RankMetric, SlicePlugin, Slicer
 
 
 class TestCoverage(testing.MetricTests):
@@ -74,3 +74,11 @@ def test_what_is_wrong_is_found(implementation, method: str, said: str) -> None:
     wrong = type("Wrong", (base,), {"name": "wrong", "plugin": described})()
     with pytest.raises(AssertionError, match=said):
         getattr(wrong, method)()
+
+
+def test_every_installed_plugin_has_a_contract() -> None:
+    for kind in KINDS:
+        for name in registry.names(kind):
+            found = testing.contract_of(registry.get(kind, name))
+            assert found.kind == kind
+            assert found.signal in (None, registry.get(kind, name).signal)
