@@ -41,9 +41,7 @@ def unescaped(text: str) -> str:
     }  # fmt: skip
     math = {"\\pm": "±", "\\times": "×", "\\leq": "≤", "\\geq": "≥", "-": "−"}
     math |= {"^{\\uparrow}": "▲", "^{\\downarrow}": "▼"}
-    tokens = re.compile(
-        r"\\([a-z]+\d*)\{\}|\\([{}$&#_%])|\$([^$]*)\$|\{([*\[\]])\}|(\{\})|([^\\{}$&#_%~^])"
-    )
+    tokens = re.compile(r"\\([a-z]+\d*)\{\}|\\([{}$&#_%])|\$([^$]*)\$|\{([*\[\]])\}|(\{\})|([^\\{}$&#_%~^])")
     found, place = "", 0
     while place < len(text):
         match = tokens.match(text, place)
