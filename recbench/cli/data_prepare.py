@@ -37,7 +37,7 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
 
     \b
     recbench data prepare toy --out toy
-    recbench data prepare toy --raw reviews_Toys_and_Games.json.gz meta_Toys_and_Games.json.gz --out toy
+    recbench data prepare toy --raw reviews.json.gz meta.json.gz --out toy
     recbench run --model sasrec --dataset toy --data-dir toy
 
     Without --raw the files are fetched, and a broken transfer goes on where it was. The folder holds the interactions

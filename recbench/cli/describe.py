@@ -52,7 +52,7 @@ def describe(kind: str, name: str | None) -> None:
     if kind in GROUPS:
         if name is not None:
             raise UsageError(f"describe {kind} takes no name, but {name!r} was given.")
-        _print(_group(kind), kind)
+        _print(group_options(kind), kind)
         return
     names = {"llm": lambda: LLMS, "dataset": _datasets}.get(kind, lambda: registry.names(kind))()
     if name is None:
@@ -134,7 +134,8 @@ def known_differences(plugin: Plugin) -> str:
     return "\n".join(found)
 
 
-def _group(name: str) -> type[Options]:
+def group_options(name: str) -> type[Options]:
+    """The options of ``train``, ``evaluate``, ``machine`` and of the training of a helper model."""
     from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
 
     found: dict[str, type[Options]] = {"evaluate": EvaluateOptions, "machine": MachineOptions}
@@ -146,11 +147,16 @@ def _print(options: type[Options], group: str) -> None:
         click.echo("It has no options.")
         return
     click.echo(f"Options, set by --set {group}.OPTION=VALUE:")
-    rows = [("option", "type", "default", "what it does")]
+    click.echo(columns([("option", "type", "default", "what it does"), *option_rows(options)], "  "))
+
+
+def option_rows(options: type[Options]) -> list[tuple[str, str, str, str]]:
+    """Name, type, default and description of every option, as text."""
+    rows = []
     for name, field in options.model_fields.items():
         default = "(preset)" if field.is_required() else _value(field.get_default(call_default_factory=True))
         rows.append((name, _type(field.annotation), default, field.description or ""))
-    click.echo(columns(rows, "  "))
+    return rows
 
 
 def _value(value: Any) -> str:
