@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "audit": ("recbench.cli.data:audit", "Print the facts of a data set and its leaks; NAME alone means the same."),
-    "prepare": ("recbench.cli.data_prepare:prepare", "Raw files of a release to a folder that recbench reads."),
+    "prepare": (
+        "recbench.cli.data_prepare:prepare",
+        "Turn the raw files of a release into a folder of data.",
+    ),
 }
 
 
@@ -44,7 +47,7 @@ class _Data(LazyGroup):
 
 @click.group(cls=_Data, lazy=COMMANDS)
 def data() -> None:
-    """What is in a data set and wrong with it, and the preparation of a release's raw files."""
+    """Audit a data set, or prepare the raw files of a release."""
 
 
 @click.command("audit")
@@ -79,11 +82,11 @@ def audit(
 ) -> None:
     """Prepare the data set NAME, audit it, and print its facts; "data audit NAME" and "data NAME" are the same.
 
-    A folder in the format of the MSL release, one that "data prepare" wrote, or a file of interactions may stand in
-    place of NAME.
+    NAME may also be a folder in the format of the MSL release, a folder that "data prepare" wrote, or a file of
+    interactions.
 
-    Titles are counted in tokens of the tiny model's tokenizer, as a run makes it, and in those of every --llm. The exit
-    status is 1 where the data is malformed, or where its training shows a model what the test asks.
+    Titles are counted in tokens of the tiny model's tokenizer, as a run makes it, and of every --llm. The exit status
+    is 1 if the data is malformed, or if training shows a model what the test asks.
     """
     from recbench.diagnose.audited import audited
     from recbench.diagnose.card import audit_blocks, write_card

@@ -40,8 +40,8 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
     recbench data prepare toy --raw reviews.json.gz meta.json.gz --out toy
     recbench run --model sasrec --dataset toy --data-dir toy
 
-    Without --raw the files are fetched, and a broken transfer goes on where it was. The folder holds the interactions
-    and titles as Parquet, and a manifest; preparing the same files again gives the same bytes.
+    Without --raw the files are fetched, and a broken transfer continues where it stopped. The folder holds the
+    interactions and titles as Parquet, and a manifest. Preparing the same files again gives the same bytes.
     """
     from recbench.data.raw.folder import check_place, write_folder
     from recbench.data.raw.layouts import LAYOUTS, layout
@@ -113,7 +113,7 @@ def _fetched(entry: Entry, folder: Path, progress: Reporter) -> list[Path]:
     from recbench.data.raw.download import fetched
 
     if not entry.raw:
-        raise UsageError(f"{entry.name} has no address in datasets.yaml: give its raw files by --raw.")
+        raise UsageError(f"{entry.name} has no address in datasets.yaml: give its raw files with --raw.")
     try:
         return [fetched(name, file, folder, progress) for name, file in entry.raw.items()]
     except RecbenchError as error:
@@ -122,6 +122,6 @@ def _fetched(entry: Entry, folder: Path, progress: Reporter) -> list[Path]:
         addresses = " and ".join(file.url for file in entry.raw.values())
         files = " ".join(entry.raw)
         raise RecbenchError(
-            f"{str(error).rstrip('.')}: run it again to go on, or fetch {addresses} elsewhere and give the files by "
-            f"--raw {files}."
+            f"{str(error).rstrip('.')}: run it again to continue, or fetch {addresses} elsewhere and give the files "
+            f"with --raw {files}."
         ) from error

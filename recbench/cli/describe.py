@@ -25,7 +25,7 @@ HOW = {
 LLMS = ("tiny", "pretrained")
 WHAT = {
     "collaborative": "the model that scores items behind a prompt's embeddings or a decoder's fusion",
-    "teacher": "the recommender that a method learns from, with every part and option that it would have by itself",
+    "teacher": "the recommender that a method learns from, with every part and option that it would have on its own",
     "reference": "the loss that tunes the starting point and reference of a preference loss",
 }
 

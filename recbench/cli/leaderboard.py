@@ -11,7 +11,7 @@ from recbench.cli.options import folder_option
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 
 COMMANDS = {
-    "add": ("recbench.cli.leaderboard:add", "Take runs into the committed records."),
+    "add": ("recbench.cli.leaderboard:add", "Add runs to the committed records."),
     "build": ("recbench.cli.leaderboard:build_pages", "Regenerate the pages from the records, or check them."),
     "rerun": ("recbench.cli.leaderboard:rerun", "Run committed records again and compare."),
 }
@@ -28,7 +28,7 @@ _records = click.option(
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def leaderboard() -> None:
-    """The committed records and their pages."""
+    """Keep committed records, and build their pages."""
 
 
 @click.command("add")
@@ -80,17 +80,17 @@ def build_pages(ctx: click.Context, records: Path, out: Path, html: bool, only_c
     for path in written:
         click.echo(f"built: {path}")
     for path in removed:
-        click.echo(f"removed, since no record is of its data set: {path}")
+        click.echo(f"removed, since its data set has no record: {path}")
 
 
 @click.command("rerun")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @_records
-@folder_option("--runs", "runs/rerun", "Where to run: a folder of its own, empty at first.")
+@folder_option("--runs", "runs/rerun", "Where to run: a new or empty folder.")
 @click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where your own data is.")
 @click.option("--llm", "llms", multiple=True, metavar="NAME=PATH", help="Where a row's language model is.")
-@click.option("--update", is_flag=True, help="Write the new records in the place of the committed ones.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted rerun in the same folder.")
+@click.option("--update", is_flag=True, help="Replace the committed records with the new ones.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted rerun in the same folder.")
 @click.pass_context
 def rerun(
     ctx: click.Context,
@@ -111,7 +111,7 @@ def rerun(
 
     places = Places(_pairs("--data-dir", data_dirs), _pairs("--llm", llms))
     if not resume and runs.is_dir() and any(runs.iterdir()):
-        raise UsageError(f"--runs {runs} holds an earlier rerun: remove it, or go on with it by --resume.")
+        raise UsageError(f"--runs {runs} holds an earlier rerun: remove it, or continue it with --resume.")
     failed = 0
     for path in _named(names, records):
         click.echo(f"{path.stem}:")

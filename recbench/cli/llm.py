@@ -31,11 +31,11 @@ def list_() -> None:
 
 @llm.command()
 @click.argument("name")
-@click.option("--again", is_flag=True, help="Fetch it once more, and pin a hub model to its newest commit.")
+@click.option("--again", is_flag=True, help="Fetch it again, and pin a hub model to its newest commit.")
 def add(name: str, again: bool) -> None:
     """Fetch the language model NAME, check it, and keep it in your cache folder (XDG_CACHE_HOME).
 
-    A model of the hub goes into the hub's own cache, and NAME is pinned to the commit found now.
+    A model of the hub goes into the hub's own cache, and NAME is pinned to its current commit.
     """
     model = models().get(name)
     if model is None:

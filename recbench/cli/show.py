@@ -65,13 +65,13 @@ def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, R
     root = path.parent.parent / STORE
     folders = {step.role: root / step.folder for step in result.steps if step.role in ("prepare", "rank")}
     if len(folders) < 2 or not all(folder.is_dir() for folder in folders.values()):
-        raise RecbenchError(f"The ranking of {record.run} is not in {root}: make it again by {_again(record, path)}")
+        raise RecbenchError(f"The ranking of {record.run} is not in {root}: make it again with {_again(record, path)}")
     split = load_split(folders["prepare"])
     spec = Spec.from_record(record.spec, str(path))
     cases = Setting(spec.dataset, spec.evaluate, spec.machine, result.seed).test_cases(split)
     ranking = load_ranking(folders["rank"])
     if cases.digest() != record.cases.digest or len(ranking.items) != len(cases):
-        raise RecbenchError(f"The steps in {root} are not those of {path}: make them again by {_again(record, path)}")
+        raise RecbenchError(f"The steps in {root} are not those of {path}: make them again with {_again(record, path)}")
     return split, ranking, cases
 
 

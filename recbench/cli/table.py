@@ -24,10 +24,10 @@ WIDTH = 16  # of a name; the page has whole ones
 @click.argument("dataset", required=False)
 @folder_option("--runs", "runs", "Folder of runs.")
 def table(dataset: str | None, runs: Path) -> None:
-    """Print the runs of DATASET (the only one there, else ml-100k), best first, with the declared test's marks.
+    """Print the runs of DATASET, best first, with marks for the declared test.
 
-    The last column is the end of the run's id, by which other commands find it. The page in RUNS/pages says more: every
-    metric, comparison, cost, budget and command.
+    Leave DATASET out if there is one only; it defaults to ml-100k otherwise. The last column is the end of a run's id,
+    which other commands accept. The page in RUNS/pages has every metric, comparison, cost, budget and command.
     """
     from recbench.lookup import read_all
     from recbench.pages.rows import METRIC, sections
