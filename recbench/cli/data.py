@@ -58,7 +58,7 @@ def data() -> None:
     "llms",
     multiple=True,
     metavar="NAME|DIR|HUB_ID|FILE.gguf",
-    help="Count under its tokenizer, too; repeatable.",
+    help="Also count tokens of its tokenizer; repeatable.",
 )
 @click.option("--set", "sets", multiple=True, metavar="dataset.OPTION=VALUE", help="An option of the data set.")
 @click.option(

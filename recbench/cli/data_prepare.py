@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 @click.argument("more", nargs=-1, type=Place(), metavar="[FILE]...")
 @click.option("--raw", "raws", multiple=True, type=Place(), metavar="FILE...", help="Raw files that you have.")
 @click.option("--out", type=Place(), required=True, metavar="DIR", help="The prepared folder.")
-@click.option("--core", type=click.IntRange(min=1), help="Fewest interactions of a user or item.")
-@click.option("--items", type=click.IntRange(min=0), help="Items to draw before the k-core; 0: all.")
-@click.option("--seed", type=click.IntRange(min=0), help="Of that draw.")
-@click.option("--minimum-rating", type=float, help="Leave out lower ratings.")
+@click.option("--core", type=click.IntRange(min=1), metavar="N", help="Fewest interactions of a user or item.")
+@click.option("--items", type=click.IntRange(min=0), metavar="N", help="Items to draw before the k-core; 0: all.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of that draw.")
+@click.option("--minimum-rating", type=float, metavar="RATING", help="Leave out lower ratings.")
 @folder_option("--downloads", "downloads", "Where fetched files are kept.")
 def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path, downloads: Path, **said: Any) -> None:
     """Prepare the raw files of NAME, a data set of datasets.yaml or the layout of a release, into a folder.

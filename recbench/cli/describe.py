@@ -34,7 +34,7 @@ WHAT = {
 @click.argument("kind")
 @click.argument("name", required=False)
 def describe(kind: str, name: str | None) -> None:
-    """A method with its options: what it is, where it comes from, how it differs from its paper.
+    """Show a method with its options: what it is, where it comes from, how it differs from its paper.
 
     KIND is backbone, loss, decoder, source, metric, slice, dataset or llm (tiny or pretrained), each with a NAME; or
     train (reference_train, collaborative_train), evaluate, machine. A method's NAME alone will do.

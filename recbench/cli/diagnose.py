@@ -25,7 +25,7 @@ TAUS = "0.5,1,1.5,2,4"
 @worker_options
 @click.option("--figures", metavar="N,...", help="Which of the paper's figures.  [default: all that fit the loss]")
 @click.option("--taus", default=TAUS, show_default=True, metavar="A,B,...", help="Temperatures of figure 6.")
-@click.option("--out", type=Place(), metavar="DIR", help="Folder of the figures.  [default: one of its own in RUNS]")
+@click.option("--out", type=Place(), metavar="DIR", help="Folder of the figures.  [default: a new one in RUNS]")
 def diagnose(
     sets: tuple[str, ...],
     config: Path | None,

@@ -21,7 +21,7 @@ GAP = "  "
 @click.command("list")
 @click.argument("what", required=False, metavar=f"[{'|'.join((*PLURALS, DATASETS))}]")
 def list_(what: str | None) -> None:
-    """What is installed: name, signal (titles or scores), summary and distribution.
+    """List what is installed: name, signal (titles or scores), summary and distribution.
 
     A plugin that cannot be used is listed as BROKEN, with the reason. Papers: recbench describe KIND NAME.
     """

@@ -14,12 +14,12 @@ from recbench.language.known import models
 
 @click.group()
 def llm() -> None:
-    """Pretrained language models by name, for --llm NAME."""
+    """List and fetch pretrained language models, for --llm NAME."""
 
 
 @llm.command("list")
 def list_() -> None:
-    """Name, parameters, what is fetched, licence, where it comes from, and whether it is on this machine."""
+    """List name, parameters, download size, licence, source, and whether it is on this machine."""
     rows = [("name", "parameters", "size", "here", "licence", "source")]
     for model in models().values():
         licence = f"{model.licence}, gated" if model.gated else model.licence

@@ -34,7 +34,7 @@ _runs = folder_option("--runs", "runs", "Folder of runs.")
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def suite() -> None:
-    """Grids of runs, such as the tables of the MSL paper."""
+    """Run and report grids of runs, such as the tables of the MSL paper."""
 
 
 @click.command("list")

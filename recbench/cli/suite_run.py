@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 FLAGS = (
     click.argument("name", metavar="NAME|FILE.yaml"),
     click.option("--only", multiple=True, metavar="CELL", help="Only the cell of this name; repeatable."),
-    click.option("--seeds", metavar="N|A,B,...", help="Instead of the suite's own."),
-    click.option("--dataset", metavar="NAME", help="Instead of the suite's own."),
+    click.option("--seeds", metavar="N|A,B,...", help="Seeds, instead of the suite's."),
+    click.option("--dataset", metavar="NAME", help="Data set, instead of the suite's."),
     click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
-    click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="For the cells that have a language model."),
+    click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="Language model of the cells that have one."),
     click.option("--preset", metavar="cpu|paper", help="Budget."),
     click.option("--device", metavar="auto|cpu|cuda", help="Where to compute."),
     click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of every cell."),

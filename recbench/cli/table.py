@@ -26,8 +26,8 @@ WIDTH = 16  # of a name; the page has whole ones
 def table(dataset: str | None, runs: Path) -> None:
     """Print the runs of DATASET, best first, with marks for the declared test.
 
-    Leave DATASET out if there is one only; it defaults to ml-100k otherwise. The last column is the end of a run's id,
-    which other commands accept. The page in RUNS/pages has every metric, comparison, cost, budget and command.
+    DATASET defaults to the only one that has runs, or to ml-100k. The last column is the end of a run's id, which
+    other commands accept. The page in RUNS/pages has every metric, comparison, cost, budget and command.
     """
     from recbench.lookup import read_all
     from recbench.pages.rows import METRIC, sections

@@ -40,14 +40,14 @@ TRIALS = 20
     metavar="GROUP.OPTION=LOW..HIGH[:log]|A,B,...",
     help="Values to sample from with optuna: numbers (whole ones if LOW and HIGH are), or categories.",
 )
-@click.option("--sampler", type=click.Choice(SAMPLERS), help="With --space: who proposes values.  [default: tpe]")
+@click.option("--sampler", type=click.Choice(SAMPLERS), help="With --space: what proposes values.  [default: tpe]")
 @click.option(
     "--pruner",
     type=click.Choice(PRUNERS),
     help="With --space: end a training whose validation score after an epoch is below the median of finished trials.  "
     "[default: median]",
 )
-@click.option("--trials", type=click.IntRange(min=1), help=f"With --space: how many.  [default: {TRIALS}]")
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help=f"With --space: how many.  [default: {TRIALS}]")
 @click.option(
     "--tune-seed",
     type=click.IntRange(min=0, max=2**32 - 1),
