@@ -1,5 +1,6 @@
 # make demo         install, train, rank, compare: five seeds on real data
 # make test         ruff, import-linter, mypy, pytest
+# make docs         the documentation, in site/
 # make torture      hostile inputs and KILLS=100 kills at random moments; takes an hour
 # make leaderboard  rerun every committed row and rebuild the pages
 # make smoke        every method once, at a budget of seconds
@@ -13,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test torture leaderboard smoke bench bench-full gpu table5 table6 table3 clean
+.PHONY: help demo test docs torture leaderboard smoke bench bench-full gpu table5 table6 table3 clean
 
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
 VENV := .venv
@@ -39,6 +40,9 @@ test: $(VENV)/.installed-dev
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 torture: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m torture tests/robustness
@@ -92,6 +96,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed $(wildcard plugins/*/pyproject.toml p
 	$(PIP) install -q --no-build-isolation --no-deps --force-reinstall $(PACKAGES:%=./%)
 	@touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find recbench plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +

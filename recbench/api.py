@@ -34,7 +34,7 @@ class Run:
 
     Attributes:
         record: ranks, lists and costs of every seed, and what made them.
-        folder: where it lies, next to its store.
+        folder: its folder, next to the store of steps.
     """
 
     record: RunRecord
@@ -117,7 +117,7 @@ def run(
     progress: Progress = True,
     **flags: Any,
 ) -> Run:
-    """Train, rank and record a method, seed by seed; what is finished is not computed again.
+    """Train, rank and record a method, seed by seed; finished seeds are not computed again.
 
     Args:
         model: the backbone.
@@ -177,7 +177,7 @@ def load(run: Run | str | Path, seed: int | None = None, progress: Progress = Fa
 
     Raises:
         UsageError: there is no such run or seed.
-        RecbenchError: what the run made is not stored any more.
+        RecbenchError: what the run made is no longer stored.
     """
     from recbench.trained import Trained
 
@@ -260,7 +260,7 @@ def _record(found: Run | RunRecord | str | Path) -> RunRecord:
 
 
 def evaluate(rankings: Sequence[Sequence[Any]], data: Split, cases: Sequences | None = None) -> dict[str, float]:
-    """Metrics of ranked lists, whoever made them.
+    """Metrics of ranked lists, such as those of other code.
 
     Args:
         rankings: for each case the recommended items, best first: item ids, titles, or indices of the catalogue.

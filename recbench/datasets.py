@@ -24,7 +24,7 @@ def load(name: str, data_dir: str | None = None, **options: Any) -> Split:
     """A prepared data set: catalogue, training, validation and test windows.
 
     Args:
-        name: as after ``--dataset``.
+        name: as for ``--dataset``.
         data_dir: folder or file of your own data.
         options: as ``--set dataset.OPTION=VALUE``.
 

@@ -181,7 +181,7 @@ class _Run:
         ranking = self.executor.value(steps.ranked)
         split = self.executor.value(steps.prepared)
         cases = steps.ranked.cases(split)
-        # in every process: looking into the store is a matter for all of them
+        # in every process: all of them take part in a look into the store
         built = {role: self.executor.told(step) for role, step in steps.steps.items()}
         report = load_report(self.executor.path(steps.ranked))
         trained = f": {report.steps:,} training step{'s' * (report.steps != 1)}, best epoch {report.best_epoch}"
@@ -243,7 +243,7 @@ class _Run:
                 kept[result.seed] = result
             elif not quiet:
                 why = difference(made, now, self.executor.store)
-                self.reporter.message(f"seed {result.seed}: made by {why}, so it does not count any more")
+                self.reporter.message(f"seed {result.seed}: made by {why}, so it no longer counts")
         return kept
 
     def _keep(
@@ -264,12 +264,12 @@ class _Run:
         try:
             lost = len(read(path).seeds) - len(kept)
         except DataError:
-            return  # --again makes a new one in the place of a record that cannot be read
+            return  # --again replaces a record that cannot be read
         if lost:
             content = path.read_bytes()
             aside = path.with_name(f"record-{digest(content.decode())[:8]}.json")
             write_atomic(aside, content)
-            self.reporter.message(f"the record of seeds that do not count any more is kept as {aside.name}")
+            self.reporter.message(f"the record of seeds that no longer count is kept as {aside.name}")
 
 
 def difference(made: Mapping[str, str], now: Graph, store: Store) -> str:

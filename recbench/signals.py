@@ -18,7 +18,7 @@ def numbers() -> list[int]:
 
 
 class Signals:
-    """Notes a signal, so that whoever works can leave in good order."""
+    """Notes a signal, so that the work can end in good order."""
 
     def __init__(self) -> None:
         self._came = self._listens = False

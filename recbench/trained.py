@@ -49,7 +49,7 @@ class Trained:
 
     Raises:
         UsageError: the run has no such seed.
-        RecbenchError: what it made is not in the store any more.
+        RecbenchError: what it made is no longer in the store.
     """
 
     def __init__(self, folder: Path, seed: int | None = None, reporter: Reporter | None = None) -> None:
@@ -83,7 +83,7 @@ class Trained:
         Args:
             histories: each a list of item ids or titles, oldest first; the model sees the last items of a long one.
             k: how many items.
-            exclude_history: whether items of the history are left out; as in the run if not said.
+            exclude_history: whether items of the history are left out; the run's choice by default.
 
         Raises:
             UsageError: a history is empty or names an unknown item, or the decoder cannot find ``k`` items.
@@ -188,5 +188,5 @@ def _opened(steps: Graph, result: SeedResult, root: Path, reporter: Reporter) ->
             executor.done[step.folder] = found
     for role in ("prepare", "model"):
         if steps.steps[role].folder not in executor.done:
-            raise RecbenchError(f"The {role} step of seed {result.seed} is not in {root} any more: run it here again.")
+            raise RecbenchError(f"The {role} step of seed {result.seed} is no longer in {root}: run it here again.")
     return executor

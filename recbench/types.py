@@ -37,7 +37,7 @@ class Catalog:
 
 @dataclass(frozen=True)
 class Histories:
-    """N users' histories, as whoever predicts sees them: without what came next.
+    """N users' histories, as a predictor sees them: without what came next.
 
     Attributes:
         users: [N] user index.

@@ -183,7 +183,7 @@ def test_a_lost_step_is_one_sentence(place: Path) -> None:
     model = next(step.folder for step in run.record.seeds[0].steps if step.role == "model")
     moved = Path("runs/steps", model).rename("moved")
     try:
-        with pytest.raises(RecbenchError, match="The model step of seed 0 is not in runs/steps any more"):
+        with pytest.raises(RecbenchError, match="The model step of seed 0 is no longer in runs/steps"):
             run.load()
     finally:
         moved.rename(Path("runs/steps", model))

@@ -86,7 +86,7 @@ def test_constraints_satisfy_every_requirement() -> None:
     pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["dev"], *extras["gguf"], *extras["recbole"]]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["docs"], *extras["gguf"], *extras["recbole"]]
     for text in wanted:
         requirement = packaging.Requirement(text)
         name = requirement.name.lower().replace("_", "-")

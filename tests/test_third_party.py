@@ -162,7 +162,7 @@ def test_seeds_of_an_edited_loss_are_never_mixed_with_those_before(place: Place)
 
     place.install(LOSS.replace("1 + seed % 2", "2 + seed % 2"), "2.0")
     one = place.run(seeds=[2])
-    changed = "made by other code (their_loss changed since), so it does not count any more"
+    changed = "made by other code (their_loss changed since), so it no longer counts"
     assert said(one, changed) == [f"seed 1: {changed}", f"seed 2: {changed}"]
     assert said(one, "finished before") == []
     record = place.record(one)
@@ -174,7 +174,7 @@ def test_seeds_of_an_edited_loss_are_never_mixed_with_those_before(place: Place)
     assert not (record.seeds[0].ranks == before.seeds[1].ranks).all()
     kept = list((place.folder / "runs" / one["name"]).glob("record-*.json"))
     assert len(kept) == 1
-    assert said(one, "kept as") == [f"the record of seeds that do not count any more is kept as {kept[0].name}"]
+    assert said(one, "kept as") == [f"the record of seeds that no longer count is kept as {kept[0].name}"]
     assert codes(read(kept[0])) == codes(before)
     assert [seed.seed for seed in read(kept[0]).seeds] == [1, 2]
 

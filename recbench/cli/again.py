@@ -44,7 +44,7 @@ def repeat(record: RunRecord, path: Path, places: Places, runs: Path, update: bo
         update: replace the committed record by the new one.
 
     Raises:
-        UsageError: a path is needed and not given, or what is there is not what the record was made from.
+        UsageError: a path is needed and not given, or it holds something else than the record was made from.
         RecbenchError: of the run.
     """
     plan = plan_of(record, places)

@@ -13,11 +13,11 @@ from recbench.errors import UsageError
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="A B...")
-@click.option("--metric", default="NDCG@10", show_default=True, metavar="NAME@K", help="See recbench list metrics.")
-@click.option("--slice", "slice_name", metavar="NAME", help="Test within its parts, too; see recbench list slices.")
+@click.option("--metric", default="NDCG@10", show_default=True, metavar="NAME@K", help="Metric: recbench list metrics.")
+@click.option("--slice", "slice_name", metavar="NAME", help="Also test within its parts: recbench list slices.")
 @folder_option("--runs", "runs", "Folder of runs.")
 def compare(names: tuple[str, ...], metric: str, slice_name: str | None, runs: Path) -> None:
-    """A minus B, with interval and tests over users; with more runs, A minus each of the others.
+    """Print A minus B, with interval and tests over users; with more runs, A minus each of the others.
 
     A difference is shown where p after Holm is below .05 and the interval over users and seeds does not contain 0. p by
     itself is about the seeds that were run. The parts of a slice are a family of their own.

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "audit": ("recbench.cli.data:audit", "Print the facts of a data set and its leaks; NAME alone means the same."),
-    "cases": ("recbench.cli.data_cases:cases", "Write the test cases and the training windows, for code of your own."),
-    "prepare": ("recbench.cli.data_prepare:prepare", "Raw files of a release to a folder that recbench reads."),
+    "cases": ("recbench.cli.data_cases:cases", "Write the test cases and the training windows, for your own code."),
+    "prepare": (
+        "recbench.cli.data_prepare:prepare",
+        "Turn the raw files of a release into a folder of data.",
+    ),
 }
 
 
@@ -45,7 +48,7 @@ class _Data(LazyGroup):
 
 @click.group(cls=_Data, lazy=COMMANDS)
 def data() -> None:
-    """What is in a data set and wrong with it, and the preparation of a release's raw files."""
+    """Audit a data set, or prepare the raw files of a release."""
 
 
 @click.command("audit")
@@ -56,7 +59,7 @@ def data() -> None:
     "llms",
     multiple=True,
     metavar="NAME|DIR|HUB_ID|FILE.gguf",
-    help="Count under its tokenizer, too; repeatable.",
+    help="Also count tokens of its tokenizer; repeatable.",
 )
 @click.option("--set", "sets", multiple=True, metavar="dataset.OPTION=VALUE", help="An option of the data set.")
 @click.option(
@@ -80,11 +83,11 @@ def audit(
 ) -> None:
     """Prepare the data set NAME, audit it, and print its facts; "data audit NAME" and "data NAME" are the same.
 
-    A folder in the format of the MSL release, one that "data prepare" wrote, or a file of interactions may stand in
-    place of NAME.
+    NAME may also be a folder in the format of the MSL release, a folder that "data prepare" wrote, or a file of
+    interactions.
 
-    Titles are counted in tokens of the tiny model's tokenizer, as a run makes it, and in those of every --llm. The exit
-    status is 1 where the data is malformed, or where its training shows a model what the test asks.
+    Titles are counted in tokens of the tiny model's tokenizer, as a run makes it, and of every --llm. The exit status
+    is 1 if the data is malformed, or if training shows a model what the test asks.
     """
     from recbench.diagnose.audited import audited
     from recbench.diagnose.card import audit_blocks, write_card

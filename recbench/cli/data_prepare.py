@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 @click.argument("more", nargs=-1, type=Place(), metavar="[FILE]...")
 @click.option("--raw", "raws", multiple=True, type=Place(), metavar="FILE...", help="Raw files that you have.")
 @click.option("--out", type=Place(), required=True, metavar="DIR", help="The prepared folder.")
-@click.option("--core", type=click.IntRange(min=1), help="Fewest interactions of a user or item.")
-@click.option("--items", type=click.IntRange(min=0), help="Items to draw before the k-core; 0: all.")
-@click.option("--seed", type=click.IntRange(min=0), help="Of that draw.")
-@click.option("--minimum-rating", type=float, help="Leave out lower ratings.")
+@click.option("--core", type=click.IntRange(min=1), metavar="N", help="Fewest interactions of a user or item.")
+@click.option("--items", type=click.IntRange(min=0), metavar="N", help="Items to draw before the k-core; 0: all.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of that draw.")
+@click.option("--minimum-rating", type=float, metavar="RATING", help="Leave out lower ratings.")
 @folder_option("--downloads", "downloads", "Where fetched files are kept.")
 def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path, downloads: Path, **said: Any) -> None:
     """Prepare the raw files of NAME, a data set of datasets.yaml or the layout of a release, into a folder.
 
     \b
     recbench data prepare toy --out toy
-    recbench data prepare toy --raw reviews_Toys_and_Games.json.gz meta_Toys_and_Games.json.gz --out toy
+    recbench data prepare toy --raw reviews.json.gz meta.json.gz --out toy
     recbench run --model sasrec --dataset toy --data-dir toy
 
-    Without --raw the files are fetched, and a broken transfer goes on where it was. The folder holds the interactions
-    and titles as Parquet, and a manifest; preparing the same files again gives the same bytes.
+    Without --raw the files are fetched, and a broken transfer continues where it stopped. The folder holds the
+    interactions and titles as Parquet, and a manifest. Preparing the same files again gives the same bytes.
     """
     from recbench.data.raw.folder import check_place, write_folder
     from recbench.data.raw.layouts import LAYOUTS, layout
@@ -113,7 +113,7 @@ def _fetched(entry: Entry, folder: Path, progress: Reporter) -> list[Path]:
     from recbench.data.raw.download import fetched
 
     if not entry.raw:
-        raise UsageError(f"{entry.name} has no address in datasets.yaml: give its raw files by --raw.")
+        raise UsageError(f"{entry.name} has no address in datasets.yaml: give its raw files with --raw.")
     try:
         return [fetched(name, file, folder, progress) for name, file in entry.raw.items()]
     except RecbenchError as error:
@@ -122,6 +122,6 @@ def _fetched(entry: Entry, folder: Path, progress: Reporter) -> list[Path]:
         addresses = " and ".join(file.url for file in entry.raw.values())
         files = " ".join(entry.raw)
         raise RecbenchError(
-            f"{str(error).rstrip('.')}: run it again to go on, or fetch {addresses} elsewhere and give the files by "
-            f"--raw {files}."
+            f"{str(error).rstrip('.')}: run it again to continue, or fetch {addresses} elsewhere and give the files "
+            f"with --raw {files}."
         ) from error

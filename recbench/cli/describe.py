@@ -25,7 +25,7 @@ HOW = {
 LLMS = ("tiny", "pretrained")
 WHAT = {
     "collaborative": "the model that scores items behind a prompt's embeddings or a decoder's fusion",
-    "teacher": "the recommender that a method learns from, with every part and option that it would have by itself",
+    "teacher": "the recommender that a method learns from, with every part and option that it would have on its own",
     "reference": "the loss that tunes the starting point and reference of a preference loss",
 }
 
@@ -34,7 +34,7 @@ WHAT = {
 @click.argument("kind")
 @click.argument("name", required=False)
 def describe(kind: str, name: str | None) -> None:
-    """A method with its options: what it is, where it comes from, how it differs from its paper.
+    """Show a method with its options: what it is, where it comes from, how it differs from its paper.
 
     KIND is backbone, loss, decoder, source, metric, slice, dataset or llm (tiny or pretrained), each with a NAME; or
     train (reference_train, collaborative_train), evaluate, machine. A method's NAME alone will do.
@@ -52,7 +52,7 @@ def describe(kind: str, name: str | None) -> None:
     if kind in GROUPS:
         if name is not None:
             raise UsageError(f"describe {kind} takes no name, but {name!r} was given.")
-        _print(_group(kind), kind)
+        _print(group_options(kind), kind)
         return
     names = {"llm": lambda: LLMS, "dataset": _datasets}.get(kind, lambda: registry.names(kind))()
     if name is None:
@@ -134,7 +134,8 @@ def known_differences(plugin: Plugin) -> str:
     return "\n".join(found)
 
 
-def _group(name: str) -> type[Options]:
+def group_options(name: str) -> type[Options]:
+    """The options of ``train``, ``evaluate``, ``machine`` and of the training of a helper model."""
     from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
 
     found: dict[str, type[Options]] = {"evaluate": EvaluateOptions, "machine": MachineOptions}
@@ -146,11 +147,16 @@ def _print(options: type[Options], group: str) -> None:
         click.echo("It has no options.")
         return
     click.echo(f"Options, set by --set {group}.OPTION=VALUE:")
-    rows = [("option", "type", "default", "what it does")]
+    click.echo(columns([("option", "type", "default", "what it does"), *option_rows(options)], "  "))
+
+
+def option_rows(options: type[Options]) -> list[tuple[str, str, str, str]]:
+    """Name, type, default and description of every option, as text."""
+    rows = []
     for name, field in options.model_fields.items():
         default = "(preset)" if field.is_required() else _value(field.get_default(call_default_factory=True))
         rows.append((name, _type(field.annotation), default, field.description or ""))
-    click.echo(columns(rows, "  "))
+    return rows
 
 
 def _value(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""``recbench run --dry-run``: the resolved spec, where each value comes from, what is there, and how long it takes."""
+"""``recbench run --dry-run``: the resolved spec, where each value comes from, what is stored, and how long it takes."""
 
 from __future__ import annotations
 

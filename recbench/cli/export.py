@@ -13,7 +13,7 @@ from recbench.cli.options import Place, folder_option
 @click.argument("name", metavar="RUN")
 @click.argument("folder", type=Place(), metavar="DIR")
 @click.option("--merged", is_flag=True, help="The whole model with its adapters merged in, not the adapters alone.")
-@click.option("--seed", type=click.IntRange(min=0), help="Which seed.  [default: the run's first]")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Which seed.  [default: the run's first]")
 @folder_option("--runs", "runs", "Folder of runs.")
 def export(name: str, folder: Path, merged: bool, seed: int | None, runs: Path) -> None:
     """Write RUN's language model into DIR for transformers, with catalogue, trie, prompt and a model card.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recbench.leaderboard.places import Places
 
 COMMANDS = {
-    "add": ("recbench.cli.leaderboard:add", "Take runs into the committed records."),
+    "add": ("recbench.cli.leaderboard:add", "Add runs to the committed records."),
     "build": ("recbench.cli.leaderboard:build_pages", "Regenerate the pages from the records, or check them."),
     "verify": ("recbench.cli.verify:verify", "Recompute what records and pages state, and name what differs."),
     "merge": ("recbench.cli.merge:merge", "Join records of one run that several machines made."),
@@ -45,7 +45,7 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def leaderboard() -> None:
-    """The committed records and their pages."""
+    """Keep committed records, and build their pages."""
 
 
 @click.command("add")
@@ -100,16 +100,16 @@ def build_pages(ctx: click.Context, records: Path, out: Path, html: bool, only_c
     for path in written:
         click.echo(f"built: {path}")
     for path in removed:
-        click.echo(f"removed, since no record is of its data set: {path}")
+        click.echo(f"removed, since its data set has no record: {path}")
 
 
 @click.command("rerun")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @records_option
-@folder_option("--runs", "runs/rerun", "Where to run: a folder of its own, empty at first.")
+@folder_option("--runs", "runs/rerun", "Where to run: a new or empty folder.")
 @place_options
-@click.option("--update", is_flag=True, help="Write the new records in the place of the committed ones.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted rerun in the same folder.")
+@click.option("--update", is_flag=True, help="Replace the committed records with the new ones.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted rerun in the same folder.")
 @click.pass_context
 def rerun(
     ctx: click.Context,
@@ -130,7 +130,7 @@ def rerun(
 
     places = places_of(data_dirs, llms)
     if not resume and runs.is_dir() and any(runs.iterdir()):
-        raise UsageError(f"--runs {runs} holds an earlier rerun: remove it, or go on with it by --resume.")
+        raise UsageError(f"--runs {runs} holds an earlier rerun: remove it, or continue it with --resume.")
     failed = 0
     for path in _named(names, records):
         click.echo(f"{path.stem}:")

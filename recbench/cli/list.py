@@ -17,7 +17,7 @@ SHOWN = {"text": "titles", "scores": "scores"}
 @click.command("list")
 @click.argument("what", required=False, metavar=f"[{'|'.join((*PLURALS, DATASETS))}]")
 def list_(what: str | None) -> None:
-    """What is installed: name, signal (titles or scores) and summary.
+    """List what is installed: name, signal (titles or scores) and summary.
 
     A plugin that cannot be used is listed as BROKEN, with the reason. Papers: recbench describe KIND NAME. Files and
     distributions: recbench plugin list.

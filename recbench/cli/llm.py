@@ -14,12 +14,12 @@ from recbench.language.known import models
 
 @click.group()
 def llm() -> None:
-    """Pretrained language models by name, for --llm NAME."""
+    """List and fetch pretrained language models, for --llm NAME."""
 
 
 @llm.command("list")
 def list_() -> None:
-    """Name, parameters, what is fetched, licence, where it comes from, and whether it is on this machine."""
+    """List name, parameters, download size, licence, source, and whether it is on this machine."""
     rows = [("name", "parameters", "size", "here", "licence", "source")]
     for model in models().values():
         licence = f"{model.licence}, gated" if model.gated else model.licence
@@ -31,11 +31,11 @@ def list_() -> None:
 
 @llm.command()
 @click.argument("name")
-@click.option("--again", is_flag=True, help="Fetch it once more, and pin a hub model to its newest commit.")
+@click.option("--again", is_flag=True, help="Fetch it again, and pin a hub model to its newest commit.")
 def add(name: str, again: bool) -> None:
     """Fetch the language model NAME, check it, and keep it in your cache folder (XDG_CACHE_HOME).
 
-    A model of the hub goes into the hub's own cache, and NAME is pinned to the commit found now.
+    A model of the hub goes into the hub's own cache, and NAME is pinned to its current commit.
     """
     model = models().get(name)
     if model is None:

@@ -81,9 +81,9 @@ author_option = click.option(
 )
 _OPTIONS = (
     click.option("--model", metavar="NAME", help="Backbone: recbench list backbones."),
-    click.option("--loss", metavar="NAME", help="Training loss; default: the backbone's own."),
+    click.option("--loss", metavar="NAME", help="Training loss.  [default: the backbone's]"),
     click.option(
-        "--decoder", metavar="NAME", help="How a model's output becomes a ranking; default: the backbone's own."
+        "--decoder", metavar="NAME", help="How a model's output becomes a ranking.  [default: the backbone's]"
     ),
     click.option("--dataset", metavar="NAME", help="Data set.  [default: ml-100k]"),
     click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
@@ -109,7 +109,7 @@ _OPTIONS = (
 
 
 _WORKERS = (
-    click.option("--workers", type=_COUNT, metavar="N", help="Worker processes of this machine, one step each."),
+    click.option("--workers", type=_COUNT, metavar="N", help="Worker processes on this machine, one step each."),
     click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers build the steps."),
     click.option("--gpus-per-worker", type=_COUNT, metavar="K", help="GPUs of each of the --workers."),
 )

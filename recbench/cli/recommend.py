@@ -16,11 +16,11 @@ from recbench.errors import UsageError
 @click.option(
     "--history", "items", multiple=True, metavar="ITEM", help="A title or an item id; repeatable, oldest first."
 )
-@click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="Items to recommend.")
-@click.option("--seed", type=click.IntRange(min=0), help="Which seed.  [default: the run's first]")
+@click.option("--k", type=click.IntRange(min=1), metavar="N", default=10, show_default=True, help="Items to recommend.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Which seed.  [default: the run's first]")
 @folder_option("--runs", "runs", "Folder of runs.")
 def recommend(name: str, items: tuple[str, ...], k: int, seed: int | None, runs: Path) -> None:
-    """The best items after a history: place, id, title and score.
+    """Print the best items after a history: place, id, title and score.
 
     RUN is a run's id, the beginning of one, or its folder.
     """

@@ -24,12 +24,12 @@ TOP = 10
 @click.command()
 @click.argument("name", metavar="RUN")
 @click.option("--user", metavar="ID", help="Only this user's cases, by the data set's id or by index.")
-@click.option("--seed", type=click.IntRange(min=0), help="Which seed.  [default: the run's first]")
-@click.option("--case", type=click.IntRange(min=0), help="Only this test case, by its number.")
-@click.option("--limit", type=click.IntRange(min=1), default=5, show_default=True, help="How many cases to show.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Which seed.  [default: the run's first]")
+@click.option("--case", type=click.IntRange(min=0), metavar="N", help="Only this test case, by its number.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", default=5, show_default=True, help="Cases to show.")
 @folder_option("--runs", "runs", "Folder of runs.")
 def show(name: str, user: str | None, seed: int | None, case: int | None, limit: int, runs: Path) -> None:
-    """Prompt, target, the ten best titles with the hit marked, and the target's rank, case by case.
+    """Show prompt, target, the ten best titles with the hit marked, and the target's rank, case by case.
 
     RUN is a run's id, the beginning of one, or its folder.
     """
@@ -65,12 +65,12 @@ def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, R
     spec, root = spec_of(record, str(path)), path.parent.parent / STORE
     folders = {step.role: root / step.folder for step in result.steps if step.role in ("prepare", "rank")}
     if len(folders) < 2 or not all(folder.is_dir() for folder in folders.values()):
-        raise RecbenchError(f"The ranking of {record.run} is not in {root}: make it again by {_again(record, path)}")
+        raise RecbenchError(f"The ranking of {record.run} is not in {root}: make it again with {_again(record, path)}")
     split = load_split(folders["prepare"])
     cases = Setting(spec.dataset, spec.evaluate, spec.machine, result.seed).test_cases(split)
     ranking = load_ranking(folders["rank"])
     if cases.digest() != record.cases.digest or len(ranking.items) != len(cases):
-        raise RecbenchError(f"The steps in {root} are not those of {path}: make them again by {_again(record, path)}")
+        raise RecbenchError(f"The steps in {root} are not those of {path}: make them again with {_again(record, path)}")
     return split, ranking, cases
 
 

@@ -14,7 +14,7 @@ from recbench.signals import numbers
 
 
 def leave() -> None:
-    """The result is known and the process about to end: a signal must not change its exit code any more."""
+    """The result is known and the process about to end: a signal must no longer change its exit code."""
     for number in [*numbers(), signal.SIGINT]:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, signal.SIG_IGN)

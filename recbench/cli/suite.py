@@ -23,9 +23,9 @@ COMMANDS = {
     "run": ("recbench.cli.suite_run:run", "Run the cells of a suite; what is finished is not run again."),
     "plan": (
         "recbench.cli.suite_plan:plan",
-        "Every distinct step of a suite, whether it is there, and how to build it alone.",
+        "List every distinct step of a suite, whether it is stored, and how to build it alone.",
     ),
-    "report": ("recbench.cli.suite:report", "Measured next to published, with tests."),
+    "report": ("recbench.cli.suite:report", "Print measured next to published figures, with tests."),
     "add": ("recbench.cli.suite:add", "Add a finished suite to the committed records."),
 }
 FOLDER = "suites"
@@ -34,7 +34,7 @@ _runs = folder_option("--runs", "runs", "Folder of runs.")
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def suite() -> None:
-    """Grids of runs, such as the tables of the MSL paper."""
+    """Run and report grids of runs, such as the tables of the MSL paper."""
 
 
 @click.command("list")
@@ -47,8 +47,8 @@ def list_() -> None:
 
 @click.command("report")
 @click.argument("name", metavar="NAME|FILE.yaml")
-@click.option("--dataset", metavar="NAME", help="Which one, where the suite ran on several data sets.")
-@click.option("--records", type=Place(), metavar="DIR", help="Committed records instead of runs.")
+@click.option("--dataset", metavar="NAME", help="Data set, if the suite ran on several.")
+@click.option("--records", type=Place(), metavar="DIR", help="Read committed records instead of runs.")
 @click.option("--out", type=Place(), metavar="FILE.md|.html|.tex", help="Write the page there.")
 @click.option(
     "--format", "form", type=click.Choice(["markdown", "html", "latex"]), help="How to print it.  [default: markdown]"
@@ -127,7 +127,7 @@ def _draw(found: Suite, records: Mapping[str, RunRecord], path: Path) -> None:
 
 @click.command("add")
 @click.argument("name", metavar="NAME|FILE.yaml")
-@click.option("--dataset", metavar="NAME", help="Which one, where the suite ran on several data sets.")
+@click.option("--dataset", metavar="NAME", help="Data set, if the suite ran on several.")
 @folder_option("--records", "leaderboards/records", "Folder of committed records.")
 @_runs
 def add(name: str, dataset: str | None, records: Path, runs: Path) -> None:
@@ -162,7 +162,7 @@ def _manifest(found: Suite, dataset: str | None, folder: Path) -> Path:
     there = sorted((folder / FOLDER).glob(f"{found.name}-{dataset or '*'}.json"))
     if not there:
         raise UsageError(
-            f"Suite {found.name} has no finished cell in {folder}: recbench suite run {found.source} first."
+            f"Suite {found.name} has no finished cell in {folder}: run `recbench suite run {found.source}` first."
         )
     if len(there) > 1:
         names = ", ".join(path.stem.removeprefix(f"{found.name}-") for path in there)

@@ -28,13 +28,13 @@ FORMATS = ("table", "json", "slurm")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="What to print.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def plan(form: str, as_json: bool, runs: Path, **flags: Any) -> None:
-    """List every distinct step of a suite: whether it is there, an estimate, and the cells that need it.
+    """List every distinct step of a suite: whether it is stored, an estimate, and the cells that need it.
 
-    With --format json, one JSON object a line, each step also names the steps that it needs, and a command that builds
-    it together with those of them that are missing. A cell with a grid gets its last steps once its options are chosen:
-    plan again then.
+    --format json prints one JSON object per line. It adds the steps that a step needs, and a command that builds it
+    with those of them that are missing. A cell with a grid gets its last steps once its options are chosen: plan again
+    then.
 
-    With --format slurm, a bash script gives Slurm a job for every step that is missing and one for every cell without a
+    --format slurm prints a bash script that gives Slurm a job for every missing step and one for every cell without a
     record. The cell's job also trains what is known only once its options are chosen.
     """
     from recbench.cells import suite_plan
@@ -74,7 +74,7 @@ def _print_script(
     if jobs:
         click.echo(slurm.script(jobs, Path.cwd(), runs), nl=False)
     else:
-        click.echo("nothing to do: all steps and all records are there", err=True)
+        click.echo("nothing to do: all steps and records are stored", err=True)
 
 
 def _print_plan(found: SuitePlan, rows: Sequence[Mapping[str, Any]], cells: int) -> None:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 FLAGS = (
     click.argument("name", metavar="NAME|FILE.yaml"),
     click.option("--only", multiple=True, metavar="CELL", help="Only the cell of this name; repeatable."),
-    click.option("--seeds", metavar="N|A,B,...", help="Instead of the suite's own."),
-    click.option("--dataset", metavar="NAME", help="Instead of the suite's own."),
+    click.option("--seeds", metavar="N|A,B,...", help="Seeds, instead of the suite's."),
+    click.option("--dataset", metavar="NAME", help="Data set, instead of the suite's."),
     click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
-    click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="For the cells that have a language model."),
+    click.option("--llm", metavar="tiny|DIR|HUB_ID|FILE.gguf", help="Language model of the cells that have one."),
     click.option("--preset", metavar="cpu|paper", help="Budget."),
     click.option("--device", metavar="auto|cpu|cuda", help="Where to compute."),
     click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of every cell."),
@@ -53,9 +53,9 @@ def run(ctx: click.Context, /, steps: tuple[str, ...], runs: Path, workers: Work
 
     The same command continues an interrupted suite. If a cell fails, the others still run, and the exit code is 1.
 
-    With --workers or --scheduler all cells run at once: each step goes to a Dask worker when what it needs is there. A
-    step whose worker dies goes to another one, which goes on from the last checkpoint. The folder of runs must be the
-    same on every host.
+    With --workers or --scheduler all cells run at once: each step goes to a Dask worker once what it needs is built.
+    If a worker dies, another one continues its step from the last checkpoint. The folder of runs must be the same on
+    every host.
     """
     from recbench import processes
     from recbench.cells import build_steps, suite_plan

@@ -38,10 +38,10 @@ WIDTH = 16  # of a name; the page has whole ones
 @click.option("--records", type=Place(), metavar="DIR", help="Committed records instead of runs.")
 @folder_option("--runs", "runs", "Folder of runs.")
 def table(dataset: str | None, form: str, baseline: str | None, records: Path | None, runs: Path) -> None:
-    """Print the runs of DATASET (the only one there, else ml-100k), best first, with the declared test's marks.
+    """Print the runs of DATASET, best first, with marks for the declared test.
 
-    The last column is the end of the run's id, by which other commands find it. The page in RUNS/pages says more: every
-    metric, comparison, cost, budget and command.
+    DATASET defaults to the only one that has runs, or to ml-100k. The last column is the end of a run's id, which
+    other commands accept. The page in RUNS/pages has every metric, comparison, cost, budget and command.
 
     The formats latex (booktabs) and markdown are for a paper: the best figure of each column in bold, the second
     underlined, and a mark where a difference from the baseline is shown. csv and json have unrounded numbers.

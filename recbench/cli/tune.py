@@ -40,14 +40,14 @@ TRIALS = 20
     metavar="GROUP.OPTION=LOW..HIGH[:log]|A,B,...",
     help="Values to sample from with optuna: numbers (whole ones if LOW and HIGH are), or categories.",
 )
-@click.option("--sampler", type=click.Choice(SAMPLERS), help="With --space: who proposes values.  [default: tpe]")
+@click.option("--sampler", type=click.Choice(SAMPLERS), help="With --space: what proposes values.  [default: tpe]")
 @click.option(
     "--pruner",
     type=click.Choice(PRUNERS),
     help="With --space: end a training whose validation score after an epoch is below the median of finished trials.  "
     "[default: median]",
 )
-@click.option("--trials", type=click.IntRange(min=1), help=f"With --space: how many.  [default: {TRIALS}]")
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help=f"With --space: how many.  [default: {TRIALS}]")
 @click.option(
     "--tune-seed",
     type=click.IntRange(min=0, max=2**32 - 1),
@@ -75,19 +75,19 @@ def tune(
 ) -> None:
     """Train settings of a grid or of a sampled space, and choose by NDCG@10 on validation.
 
-    A setting of a grid must lead by more than one standard error of the difference (over users); otherwise the first
-    setting that close to the best is chosen. Of several decoders of one model the best is taken. A sampled space has no
-    order of preference, so its best trial is chosen; a pruned one never is.
+    A setting of a grid must lead by more than one standard error of the difference (over users). Otherwise the first
+    setting that is this close to the best is chosen. Of several decoders of one model the best is taken. A sampled
+    space has no order of preference, so its best trial is chosen. A pruned trial never is.
 
-    No trial ranks the test set. The record that --run makes says what was tried, since grid or space is part of its
-    spec. An interrupted search continues with the same command; more --trials go on with a finished one.
+    No trial ranks the test set. The record that --run makes says what was tried. The same command continues an
+    interrupted search; more --trials extend a finished one.
     """
     if again and workers:
         raise UsageError("--again computes seeds in this process: leave out --workers and --scheduler.")
     if again and not run_best:
-        raise UsageError("--again goes with --run: a trial that is finished is never computed anew.")
+        raise UsageError("--again goes with --run: a finished trial is never computed again.")
     if spaces and workers:
-        raise UsageError("--space samples one trial after the other: leave out --workers and --scheduler.")
+        raise UsageError("--space samples one trial after another: leave out --workers and --scheduler.")
     search = _search(grids, spaces, {"sampler": sampler, "pruner": pruner, "trials": trials}, tune_seed)
     request = ask(flags, sets, config)
     from recbench.description import command_of, shareable

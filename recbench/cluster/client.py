@@ -46,7 +46,7 @@ class Cluster:
 
     Attributes:
         built: seconds of the steps that were built, by folder name.
-        known: folder names of the steps that are there, as far as anybody has asked.
+        known: folder names of the steps that are there, among those that anybody has asked about.
         running: how far the steps are that are being built, by folder name: title, and done of total.
     """
 
@@ -160,7 +160,7 @@ class Cluster:
         if type(error).__name__ == "KilledWorker":
             return RecbenchError(
                 f"{named(self._steps[key])}: {error.allowed_failures + 1} workers died while they built it, perhaps "
-                "for want of memory."
+                "because memory ran out."
             )
         if isinstance(error, RecbenchError):
             return error
@@ -175,7 +175,7 @@ class Cluster:
                 time.sleep(0.1)
 
     def _resources(self, step: Step) -> Mapping[str, float]:
-        """What the step asks of a worker, as far as workers say what they have: asked once for steps that are alike."""
+        """What the step asks of a worker, among what workers say that they have; asked once for equal steps."""
         if step.machine is None:
             return {}
         if step.machine not in self._asked:

@@ -59,7 +59,7 @@ def build(step: Step, folder: str, store: tuple[Path, str | None], client: str, 
         _alone(place)
         if step.folder != folder:
             raise RecbenchError(
-                f"the {place} would build {step.folder} in the place of {folder}: install the same version of "
+                f"the {place} would build {step.folder} instead of {folder}: install the same version of "
                 "recbench, its plugins and its libraries everywhere."
             )
         found = _store(*store)

@@ -38,7 +38,7 @@ class ScoringBackbone(Method[O], ABC):
 
     @abstractmethod
     def restore(self, split: Split, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Become the model that gave ``state``."""
+        """Turn into the model that ``state`` came from."""
 
     def item_vectors(self) -> npt.NDArray[np.float32]:
         """[items, d] embedding table, for methods that inject it.
@@ -49,7 +49,7 @@ class ScoringBackbone(Method[O], ABC):
         raise NotImplementedError(f"{type(self).__name__} has no item embeddings")
 
     def user_vectors(self, cases: Histories) -> npt.NDArray[np.float32]:
-        """[N, d] what the model makes of each history, for methods that inject it.
+        """[N, d] the model's vector of each history, for methods that inject it.
 
         Raises:
             NotImplementedError: the method has no user embeddings.
@@ -76,12 +76,12 @@ With ``train.targets=all`` it stands behind the last title, since it tells the w
 class TextBackbone(Method[O], ABC):
     """A recommender whose language model generates the next item's title.
 
-    It decides what the prompt holds; tokens, training and decoding are the bench's.
+    It decides what the prompt holds. The bench does the rest: tokens, training and decoding.
 
     Class attributes:
-        targets: which titles of a window can be training targets (``train.targets``). ``last``: the one behind the
+        targets: which titles of a window can be training targets (``train.targets``). ``last``: the one after the
             prompt. ``all``: those of the history too, each predicted from what comes before it. The prompt must then
-            give every title as a piece by itself, oldest first, and show an item's token only behind the item's title.
+            give every title as a piece of its own, oldest first, and show an item's token only after the item's title.
     """
 
     signal: ClassVar[Signal] = "text"
@@ -107,7 +107,7 @@ class TextBackbone(Method[O], ABC):
         """
 
     def item_vectors(self) -> npt.NDArray[np.float32] | None:
-        """[items, d] what stands behind the collaborative tokens, or None when the prompt has no such token."""
+        """[items, d] the vectors of the collaborative tokens, or None if the prompt has no such token."""
         return None
 
     def projector(self, width_in: int, width_out: int) -> torch.nn.Module:
@@ -115,7 +115,7 @@ class TextBackbone(Method[O], ABC):
         raise NotImplementedError(f"{type(self).__name__} has no collaborative tokens")
 
     def case_vectors(self, cases: Histories) -> npt.NDArray[np.float32] | None:
-        """[N, d] what stands behind ``USER`` in each case's prompt, or None when the prompt has no such piece."""
+        """[N, d] the vector of ``USER`` in each case's prompt, or None if the prompt has no such piece."""
         return None
 
     def case_projector(self, width_in: int, width_out: int) -> torch.nn.Module:
@@ -123,7 +123,7 @@ class TextBackbone(Method[O], ABC):
         raise NotImplementedError(f"{type(self).__name__} has no user token")
 
     def learn(self, split: Split, embed: Callable[[Sequence[str]], npt.NDArray[np.float32]], fit: Fit) -> FitReport:
-        """Train what stands before the language model (A-LLMRec's first stage); nothing by default.
+        """Train what comes before the language model (A-LLMRec's first stage); nothing by default.
 
         Args:
             split: the data.
@@ -138,7 +138,7 @@ class TextBackbone(Method[O], ABC):
         return {}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Become the backbone that gave ``state``."""
+        """Turn into the backbone that ``state`` came from."""
 
     def tunes_language_model(self, pretrained: bool) -> bool:
         """Whether the language model is trained too, not the projectors alone (A-LLMRec freezes a pretrained one)."""

@@ -19,7 +19,7 @@ class Decoder(Method[O], ABC):
     """What both kinds of decoder share; derive from :class:`TextDecoder` or :class:`ScoringDecoder`.
 
     An instance makes one ranking, of one model as it stands. The bench calls ``rank`` for one chunk of the cases after
-    the other, so what depends on the model alone may be kept in the instance between the calls.
+    another, so what depends on the model alone may be kept in the instance between the calls.
     """
 
     signal: ClassVar[Signal]
@@ -33,8 +33,8 @@ class Decoder(Method[O], ABC):
             cases: N histories to recommend for.
             depth: how many items to return.
             exclude_history: never recommend an item of the case's history.
-            reporter: progress. Call ``advance`` after each batch: it does not return where a signal has asked for the
-                end, and the chunks before this one are kept.
+            reporter: progress. Call ``advance`` after each batch: it does not return if a signal has asked the run to
+                stop, and earlier chunks are kept.
 
         Returns:
             Items and scores [N, depth], best first: distinct items of the catalogue in each row, then ``PAD`` with a

@@ -89,13 +89,13 @@ class Score(float):
 
 @dataclass
 class Checkpoints:
-    """Where the trainings and rankings of a step leave what they need to go on after an interruption.
+    """Where the trainings and rankings of a step keep what they need to continue after an interruption.
 
     Attributes:
         folder: named as the step is; made with the first checkpoint.
         minutes: between two checkpoints; 0 writes none.
         begun: trainings and rankings that have begun so far; one after the other, each has files of its own.
-        seconds: of work in earlier processes that later ones went on from.
+        seconds: of work in earlier processes that this one continues.
     """
 
     folder: Path
@@ -134,7 +134,7 @@ class Fit:
         lessons: what the method took from its teacher (:meth:`ScoringBackbone.lessons`).
         checkpoints: where the bench's loop keeps checkpoints; None for a training that keeps none.
         after_epoch: called by the bench's loop with the scores of all epochs so far, in every process, after each
-            validation; it changes nothing that is trained, and may end the training by an exception. None: nobody asks.
+            validation; it changes nothing that is trained, and may end the training by an exception. None: no call.
         curves: where the bench's loop sends curves; None for nowhere.
     """
 

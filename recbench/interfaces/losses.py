@@ -25,7 +25,7 @@ class Loss(Method[O], Resumable, ABC):
             with the tokens that continue some title of the catalogue (``indptr``, ``allowed``, ``valid_logits()``).
             ``choices``: as ``valid``, but only up to each title's last position with more than one valid token (a title
             without any keeps its first position): for losses that are zero, gradient included, where there is nothing
-            to choose. The rest is not even read.
+            to choose. The model does not read the rest.
 
     Raises:
         TypeError: ``positions`` is another word; when the class is created.

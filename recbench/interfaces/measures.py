@@ -70,10 +70,10 @@ class Slicer(Method[O], ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricPlugin(Plugin):
-    """A metric: the entry point's name is what stands before the @.
+    """A metric: the entry point's name is what comes before the @.
 
     Attributes:
-        depths: what stands after the @ in tables; ``--metric NAME@K`` takes any K up to the run's depth. Empty: the
+        depths: what comes after the @ in tables; ``--metric NAME@K`` takes any K up to the run's depth. Empty: the
             metric has no @ and sees whole lists.
         order: its place in tables, small numbers first.
     """

@@ -25,7 +25,7 @@ class Resumable:
 
     By default all attributes but ``options`` go into a checkpoint: numbers, texts, tensors, arrays, numpy's generators,
     and tuples, lists, dicts and deques of those. With anything else a training writes no checkpoints and says so:
-    define both methods then. They must also be defined for what changes and is not an attribute.
+    define both methods then. Define both for state that is not an attribute, too.
     """
 
     def checkpoint(self) -> Mapping[str, Any]:
@@ -50,7 +50,7 @@ class Plugin:
         paper: authors, title, venue and address.
         extra: what ``pip install`` needs where something that the implementation imports is missing.
         revision: raise it when results change for a reason that neither code nor library versions show (downloaded
-            weights, say): what was built before is then built anew.
+            weights, say): what was built before is then built again.
 
     Raises:
         TypeError: a value of the wrong kind; names the implementation, and is raised when the module is imported.

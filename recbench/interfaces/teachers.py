@@ -34,8 +34,8 @@ class Teacher(Protocol):
         """[M] rows of ``split.train`` to ask about, ascending; the same for every seed, and all rows for ``n`` of 0.
 
         Windows whose targets the teacher was not trained on: it knows the others by heart, and a student that learns
-        its answers there learns memory, not taste. Where there are too few, the sample is filled up with others, and a
-        message says how many they are.
+        its answers there learns memory, not taste. If there are too few, others fill the sample up, and a message
+        says how many.
         """
 
     def rank(self, cases: Histories, depth: int, reporter: Reporter) -> Ranking:

@@ -26,7 +26,7 @@ MARKERS = {
 
 
 class Built(NamedTuple):
-    """The pages written, in order of name, and those removed since their data set has no record any more."""
+    """The pages written, in order of name, and those removed because their data set has no record."""
 
     written: list[Path]
     removed: list[Path]
@@ -65,7 +65,7 @@ def write_page(path: Path, text: str) -> None:
 
 
 def build(records_dir: Path, out_dir: Path, formats: Sequence[str] = ("md",)) -> Built:
-    """Write ``<dataset>.md`` (and ``.html``) for each data set; remove generated pages that have no records any more.
+    """Write ``<dataset>.md`` (and ``.html``) for each data set; remove generated pages without records.
 
     A ``README.md`` next to the folder of pages, if it has the marks of :mod:`recbench.pages.readme`, gets the results
     of the data set with the most records.

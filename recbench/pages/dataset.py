@@ -20,7 +20,7 @@ from recbench.stats.ranking import SEEDS
 READING = (
     "Each number is the mean over all test cases (one case: a history and the one item that followed it), averaged "
     "over seeds; ± is the sample standard deviation over seeds, absent where a method has one seed. A trained row's "
-    "epoch was chosen on validation windows; every row's budget stands under Cost. Which row is best was picked on "
+    "epoch was chosen on validation windows; every row's budget is under Cost. Which row is best was picked on "
     "this test set itself, so its lead is flattered; read the intervals, not the order."
 )
 
@@ -60,7 +60,7 @@ def _section_blocks(section: Section) -> list[Block]:
         Heading(3, "Cost"),
         Paragraph(
             "Training and decoding: mean wall-clock time a seed. A step taken from the store counts with the time "
-            "that it took when it was made. Memory: the largest resident set over seeds."
+            "that it took to build. Memory: the largest resident set over seeds."
         ),
         costs(rows),
         *_code(rows),
@@ -75,9 +75,9 @@ def _explanation(section: Section) -> str:
     text = (
         f"▲ and ▼: better or worse than the best row, and than the best row without a language model (traditional), on "
         f"{METRIC}: p below {ALPHA:.2f} after Holm, and an interval over users and seeds without 0; = no difference "
-        f"shown; {NONE} the row itself or nothing to compare with. By user: the mean over users, each weighing the "
-        f"same. Invalid: share of generated titles that are not in the catalogue, before grounding. With one relevant "
-        f"item a case, MAP equals MRR and recall equals the hit rate (HR)."
+        f"shown; {NONE} the row itself or nothing to compare with. By user: the mean over users, each with the "
+        f"same weight. Invalid: share of generated titles that are not in the catalogue, before grounding. With one "
+        f"relevant item per case, MAP equals MRR and recall equals the hit rate (HR)."
     )
     if (best := section.best_traditional) is not None:
         return f"{text} The best traditional row is {best.rank}, {name_of(best)}."
@@ -96,9 +96,10 @@ def _order(section: Section) -> str:
         f"two typical rows with {SEEDS} seeds each, in one planned comparison."
     )
     return (
-        "Place: going down, a row shares the place of the group above it unless it differs, as the marks mean it, from "
-        "a row in it; then it opens the next group. No two rows that share a place differ; rows with different places "
-        f"need not either. Row 1 stays first in {' and '.join([*halves, *seeds]) or 'the one draw there is'}.{sharp}"
+        "Place: from the top down, a row joins the group above it unless the marks show that it differs from a row of "
+        "that group; then it opens the next group. No two rows that share a place differ. Rows with different places "
+        "need not differ either. "
+        f"Row 1 stays first in {' and '.join([*halves, *seeds]) or 'the one draw there is'}.{sharp}"
     )
 
 

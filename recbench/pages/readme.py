@@ -1,4 +1,4 @@
-"""What a README says of a data set's records: a table and one sentence a comparison, none beyond its test."""
+"""What a README says about a data set's records: a table and one line for each verdict, none beyond its test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recbench.errors import DataError
 from recbench.pages.blocks import Block, Bullets, Paragraph, Table, figure
-from recbench.pages.compare import Tested, counted, interval, p_text
+from recbench.pages.compare import Tested, counted
 from recbench.pages.markdown import blocks_as_markdown
 from recbench.pages.rows import Row, Section, sections
 from recbench.results import RunRecord
@@ -17,17 +17,16 @@ END = "<!-- /results -->"
 
 
 def summary(records: Sequence[RunRecord]) -> list[Block]:
-    """The blocks about the test set with the most rows: every row's mean and place, and the test against SASRec's kind.
+    """The blocks about the test set with the most rows: every row's mean and place, and what the tests show.
 
     Args:
         records: all of one data set, in any order; at least one.
     """
     section = max(sections(records), key=lambda one: len(one.rows))
-    best = section.best_traditional
     blocks: list[Block] = [Paragraph(_about(section)), Table(*_table(section), words=2)]
-    if best is not None:
-        said = [_sentence(row, best, row.traditional) for row in section.rows if row.traditional is not None]
-        blocks += [Bullets(tuple(said))] if said else []
+    if (best := section.best_traditional) is not None:
+        tested = [(row, row.traditional) for row in section.rows if row.traditional is not None]
+        blocks += [Bullets(_sentences(best, tested))] if tested else []
     return blocks
 
 
@@ -35,8 +34,8 @@ def _about(section: Section) -> str:
     label = f" ({section.label})" if section.label else ""
     return (
         f"{section.rows[0].record.dataset.label}, NDCG@10, mean ± sd over seeds, {counted(section.n_cases, 'case')} of "
-        f"{counted(section.n_users, 'user')}{label}. Rows that share a place are not shown to differ. The smallest "
-        f"difference that this test set can be expected to show is {section.resolution:.4f}."
+        f"{counted(section.n_users, 'user')}{label}. Rows that share a place are not shown to differ. The test set can "
+        f"be expected to show differences of {section.resolution:.4f} or more."
     )
 
 
@@ -49,16 +48,15 @@ def _table(section: Section) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ..
     return ("method", "decoder", "seeds", "place", "NDCG@10"), tuple(rows)
 
 
-def _sentence(row: Row, best: Row, tested: Tested | None) -> str:
-    assert tested is not None
-    c = tested.comparison
-    verdict = "no difference shown"
-    if tested.differs:
-        verdict = "better" if c.difference > 0 else "worse"
-    return (
-        f"{_name(row)} against {_name(best)}: {verdict} ({c.difference:+.4f}, 95 % over users and seeds "
-        f"{interval(c.interval_two_level)}, p {p_text(tested.p_holm)} after Holm)"
-    )
+def _sentences(best: Row, tested: Sequence[tuple[Row, Tested]]) -> tuple[str, ...]:
+    """One for each verdict that some row has; no sentence says more than the test of every row in it."""
+    verdicts = {
+        "Better than": lambda c: c.differs and c.comparison.difference > 0,
+        "Not shown to differ from": lambda c: not c.differs,
+        "Worse than": lambda c: c.differs and c.comparison.difference < 0,
+    }
+    found = {words: [_name(row) for row, test in tested if holds(test)] for words, holds in verdicts.items()}
+    return tuple(f"{words} {_name(best)}: {', '.join(names)}" for words, names in found.items() if names)
 
 
 def _name(row: Row) -> str:

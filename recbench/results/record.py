@@ -2,8 +2,8 @@
 
 ``results.saved`` reads and writes it as one JSON file. What protects it:
 
-* The checksum tells an edited or damaged file from a generated one. It is not a signature: whoever changes a record can
-  compute it again.
+* The checksum tells an edited or damaged file from a generated one. It is not a signature: anyone who changes a record
+  can compute it again.
 * :func:`recbench.results.verify` holds a record against itself: each rank must be where the target stands in the kept
   top list, popularity and cold must follow from the training counts. Every reader applies it. A forger who also
   rewrites the lists and targets passes.

@@ -84,7 +84,7 @@ def all_scores(
         model: the language model and its catalogue.
         prompts: token ids; all of them are one batch.
         over_vocabulary: of the plain softmax (hf), not renormalised over valid tokens.
-        expand: prefixes of a user in one forward pass; a matter of speed and memory.
+        expand: prefixes of a user in one forward pass; it changes speed and memory only.
     """
     items = len(model.encoder.catalog)
     search = BestFirst(model, items, expand, over_vocabulary)

@@ -21,7 +21,7 @@ class Outlook:
 
     Attributes:
         state: ``not needed``: it is gone, and so is any need of it, since what it led to is there.
-        seconds: an estimate; 0 for what is there.
+        seconds: an estimate; 0 for what is stored.
         measured: whether finished steps of the same pace are behind the estimate, or a rough rate.
     """
 

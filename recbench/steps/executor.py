@@ -34,7 +34,7 @@ class Serial:
     Args:
         store: where finished steps are.
         reporter: progress.
-        again: build, once in this executor's life, what is there already.
+        again: build, once in this executor's life, what is already stored.
         watcher: called with a step and its validation scores so far, after each epoch of a training.
     """
 
@@ -123,7 +123,7 @@ class Serial:
         for need in step.needs.values():  # before, so that each step's time is its own
             self._ensure(need)
         if processes.world() > 1 and not step.together:
-            # one process builds it, and what it loads on the way may look into the store: a matter for all processes
+            # one process builds it, and what it loads on the way may look into the store: all processes take part
             for other in step.closure():
                 if other is not step:
                     self._ensure(other)

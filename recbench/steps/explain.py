@@ -12,7 +12,7 @@ from recbench.steps.store import read_meta
 
 
 def changed(step: Step, role: str, stored: Path | None) -> str:
-    """What differs between a step and the one that was stored in its place.
+    """What differs between a step and the one that was stored instead of it.
 
     Args:
         step: as it is today.

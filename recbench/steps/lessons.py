@@ -118,7 +118,7 @@ class _Teacher:
         return model
 
     def sample(self, n: int, reporter: Reporter) -> Ints:
-        """Rows of windows that the teacher was not trained on, as far as there are any."""
+        """Rows of windows that the teacher was not trained on, if there are any."""
         return untaught_rows(self._windows, self._taught, n, reporter)
 
     def rank(self, cases: Histories, depth: int, reporter: Reporter) -> Ranking:

@@ -75,7 +75,11 @@ def test_a_layout_by_its_name_with_steps(call, raw, tmp_path):
         (["toy", "--out", "raw"], 2, "--out raw is not empty and holds no manifest.json"),
         (["toy", "--out", "own.csv"], 2, "--out own.csv is a file"),
         (["toy", "--out", "o", "--minimum-rating", "nan"], 2, "--minimum-rating"),
-        (["amazon-2018", "--out", "o"], 2, "amazon-2018 has no address in datasets.yaml: give its raw files by --raw"),
+        (
+            ["amazon-2018", "--out", "o"],
+            2,
+            "no address in datasets.yaml: give its raw files with --raw",
+        ),
     ],
 )
 def test_wrong_requests(call, raw, tmp_path, words, code, said):
@@ -103,7 +107,7 @@ def test_without_a_network_it_says_what_to_fetch(call, monkeypatch, tmp_path):
     monkeypatch.setattr("recbench.data.raw.download.time.sleep", lambda _: None)
     result = call("data", "prepare", "toy", "--out", "o")
     assert result.exit_code == 1
-    assert f"or fetch {address} elsewhere and give the files by --raw {FILES[0]}" in result.stderr
+    assert f"or fetch {address} elsewhere and give the files with --raw {FILES[0]}" in result.stderr
     assert not (tmp_path / "o").exists()
 
 

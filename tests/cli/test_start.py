@@ -1,4 +1,4 @@
-"""Starting up: fast, without a deep-learning library, and the same by every door."""
+"""Starting up: fast, without a deep-learning library, and the same however it is started."""
 
 from __future__ import annotations
 

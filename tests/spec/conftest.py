@@ -1,4 +1,4 @@
-"""Plans of experiments on a small data set of one's own."""
+"""Plans of experiments on your own small data set."""
 
 from __future__ import annotations
 

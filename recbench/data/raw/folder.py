@@ -34,7 +34,7 @@ def check_place(out: Path) -> None:
 
 
 def write_folder(out: Path, result: Result, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the folder, in the place of an earlier one; returns the manifest.
+    """Write the folder, replacing an earlier one; returns the manifest.
 
     The same result, ``about`` and libraries give the same bytes.
 

@@ -16,11 +16,11 @@ Known differences, and the options that choose:
 - ``retrieval``: the code leaves out a user's strictly later windows only, so that a training window finds itself, its
   own target and outcome included (``official``). Ours leaves out those of the same time too (``corrected``).
 - The main loss is ``--loss``; the code's is a softmax sampled with 128 negatives that a batch shares, ``ce`` its limit.
-- The code knows the target whose probability it asks for in its ranking task, and a padding item stands in its place in
+- The code knows the target whose probability it asks for in its ranking task, and a padding item replaces it in
   the retrieval task; so here, since the whole catalogue is ranked. Windows have no declined items: for each explained
   window one is drawn, and both outcomes are explained, so the two best windows give two positive and two negative
   examples.
-- The explained windows are a sample by a seedless rule that leaves out those that the teacher was trained on, as far as
+- The explained windows are a sample by a seedless rule that leaves out those that the teacher was trained on, while
   there are others; the code draws from all.
 - Texts are embedded by the language model that writes them (mean of last hidden states, its width), in the code by a
   BGE model of width 768. Explanations are chosen among the candidates by the code's four scores, of which coherence is

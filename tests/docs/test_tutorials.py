@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md are a package that keeps every contract."""
+"""The plugins of the tutorials form a package that keeps every contract."""
 
 import os
 import re
@@ -7,14 +7,15 @@ import sys
 import tomllib
 from pathlib import Path
 
-CHAPTER = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+TUTORIALS = Path(__file__).resolve().parents[2] / "docs/tutorials"
+PLUGINS = ("loss", "backbone", "decoder", "source")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def test_every_example_runs_and_keeps_its_contract(tmp_path: Path) -> None:
-    chapter = CHAPTER[CHAPTER.index("## Writing a plugin") : CHAPTER.index("## House habits")]
-    blocks = BLOCK.findall(chapter)
-    (project,) = (tomllib.loads(text)["project"] for language, text in blocks if language == "toml")
+    chapters = [(TUTORIALS / f"{name}.md").read_text(encoding="utf-8") for name in PLUGINS]
+    blocks = [block for chapter in chapters for block in BLOCK.findall(chapter)]
+    projects = [tomllib.loads(text)["project"] for language, text in blocks if language == "toml"]
     for language, text in blocks:
         if language == "python":
             path = tmp_path / text.partition("\n")[0].removeprefix("# ")
@@ -23,7 +24,8 @@ def test_every_example_runs_and_keeps_its_contract(tmp_path: Path) -> None:
     info = tmp_path / "my_package-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 0.1\n")
-    groups = project["entry-points"]
+    groups = {group: named for project in projects for group, named in project["entry-points"].items()}
+    assert len(groups) == len(PLUGINS)
     lines = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in entries.items()) for group, entries in groups.items()]
     (info / "entry_points.txt").write_text("".join(lines))
     named = {
