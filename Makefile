@@ -1,6 +1,6 @@
 # make demo         install, train, rank, compare: five seeds on real data
 # make test         ruff, import-linter, mypy, pytest
-# make docs         the documentation, in site/
+# make docs         the documentation, in build/docs/
 # make torture      hostile inputs and KILLS=100 kills at random moments; takes an hour
 # make leaderboard  rerun every committed row and rebuild the pages
 # make smoke        every method once, at a budget of seconds
