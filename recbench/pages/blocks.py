@@ -79,6 +79,8 @@ def emphasis(
 def plain(text: str) -> str:
     """Text on one line, without control characters and those that reorder what a reader sees."""
     text = " ".join(text.split())
+    if text.isascii() and text.isprintable():  # nearly all of a page
+        return text
     return "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cs") and not _reorders(c))
 
 

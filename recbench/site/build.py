@@ -25,6 +25,8 @@ LIST: Final = "files.json"
 """Names every file of the site, so that a later build removes what it no longer writes and nothing else."""
 ASSETS: Final = ("site.css", "site.js")
 CARDS: Final = "data"
+Content = bytes | Path
+"""What a file holds; a path stands for the bytes of that file."""
 
 
 class Built(NamedTuple):
@@ -53,7 +55,7 @@ def build(records_dir: Path, out: Path) -> Built:
     stale = _stale(made, out)
     changed = [(name, content) for name, content in made.items() if not _same(out / name, content)]
     for name, content in changed:
-        write_atomic(out / name, content)
+        write_atomic(out / name, _bytes(content))
     for path in stale:
         path.unlink()
     return Built(len(made), len(changed), stale)
@@ -69,14 +71,21 @@ def check(records_dir: Path, out: Path) -> list[Path]:
     return sorted([out / name for name, content in made.items() if not _same(out / name, content)] + _stale(made, out))
 
 
-def _same(path: Path, content: bytes) -> bool:
+def _same(path: Path, content: Content) -> bool:
     try:
-        return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
+        return path.is_file() and path.read_bytes() == _bytes(content)
     except OSError as error:
         raise RecbenchError(f"cannot read {path}: {reason(error)}") from error
 
 
-def _stale(made: dict[str, bytes], out: Path) -> list[Path]:
+def _bytes(content: Content) -> bytes:
+    try:
+        return content if isinstance(content, bytes) else content.read_bytes()
+    except OSError as error:
+        raise RecbenchError(f"cannot read {content!s}: {reason(error)}") from error
+
+
+def _stale(made: dict[str, Content], out: Path) -> list[Path]:
     """Files of an earlier build that this one does not have."""
     try:
         before = read_json(out / LIST)
@@ -94,7 +103,7 @@ def _inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
-def _files(records_dir: Path) -> dict[str, bytes]:
+def _files(records_dir: Path) -> dict[str, Content]:
     """Every file by its name in the site."""
     read = read_records(records_dir)
     if not read:
@@ -102,8 +111,9 @@ def _files(records_dir: Path) -> dict[str, bytes]:
     datasets: dict[str, list[RunRecord]] = {}
     for _, record in read:
         datasets.setdefault(record.dataset.name, []).append(record)
-    made = {f"assets/{name}": (files("recbench.site") / "assets" / name).read_bytes() for name in ASSETS}
-    made |= {f"records/{record.run}.json": path.read_bytes() for path, record in read}
+    assets = files("recbench.site") / "assets"
+    made: dict[str, Content] = {f"assets/{name}": (assets / name).read_bytes() for name in ASSETS}
+    made |= {f"records/{record.run}.json": path for path, record in read}
     entries = []
     for name in sorted(datasets):
         card = card_of(name, Path(records_dir).parent / CARDS)
@@ -123,12 +133,12 @@ def _ordered(records: list[RunRecord]) -> list[Section]:
 
 def _dataset(
     name: str, records: list[RunRecord], found: list[tuple[Section, View, list[View]]], card: Card | None
-) -> Iterator[tuple[str, bytes]]:
+) -> Iterator[tuple[str, Content]]:
     label = records[0].dataset.label
     page = dataset_page(records, found, card)
     yield f"data-sets/{name}.html", document(label, page, [(label, f"{name}.html")], "../").encode()
     if card and card.picture:
-        yield f"data/{card.picture.name}", card.picture.read_bytes()
+        yield f"data/{card.picture.name}", card.picture
     for number, (section, _, pieces) in enumerate(found, 1):
         file = file_of(name, number)
         yield file, script(f"../{file}", rest(section, pieces))

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from recbench.evaluation import available
 from recbench.pages.blocks import NONE, figure
 from recbench.pages.code import SHORT
+from recbench.pages.compare import counted
 from recbench.pages.records import command_of
 from recbench.pages.rows import METRIC, Row, Section
 from recbench.pages.training import best_epochs, watched
@@ -53,7 +54,7 @@ def _facts(row: Row, section: Section) -> Html:
     mean, sd = row.metrics[METRIC]
     facts: list[tuple[Child, str]] = [
         (value_with_spread(mean, sd), METRIC),
-        (str(row.place), f"place of {len(section.rows)} rows"),
+        (str(row.place), f"place of {counted(len(section.rows), 'row')}"),
         (shown_mark(row.best), "against the best row"),
         (str(len(row.record.seeds)), "seed" if len(row.record.seeds) == 1 else "seeds"),
         (seconds(row.training)[0], "training a seed"),

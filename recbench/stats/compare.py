@@ -130,14 +130,15 @@ def compare_all(
         pairs = list(itertools.combinations(range(len(results)), 2))
     if not pairs:
         return []
-    # the mean over users flips the same patterns: further columns of the same product
-    rows = np.concatenate([sums.averaged, sums.averaged / sums.counts[:, None]], axis=1)
-    m = len(results)
     flips = max(resamples, PER_PAIR * len(pairs) - 1)
-    p = sign_flip_p(rows, [*pairs, *((a + m, b + m) for a, b in pairs)], flips, np.random.default_rng([seed, 0]))
+    p = sign_flip_p(sums.averaged, pairs, flips, np.random.default_rng([seed, 0]))
+    # uncorrected, so it needs no more patterns where there are more pairs
+    by_user = sums.averaged / sums.counts[:, None]
+    p_by_user = sign_flip_p(by_user, pairs, resamples, np.random.default_rng([seed, 0]))
     bootstrap = Bootstrap(sums, resamples, seed)
     return [
-        _comparison(metric, results, sums, pair, bootstrap, p[i], p[i + len(pairs)]) for i, pair in enumerate(pairs)
+        _comparison(metric, results, sums, pair, bootstrap, *found)
+        for pair, *found in zip(pairs, p, p_by_user, strict=True)
     ]
 
 

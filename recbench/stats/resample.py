@@ -14,6 +14,8 @@ from recbench.types import Floats
 LEVEL = 0.95
 Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 Pair = tuple[int, int]
+LEAST = 9_999  # patterns that every pair sees
+ENOUGH = 100  # as extreme as observed: p is known to a tenth of itself
 _CELLS = 2_000_000  # resampled values held at a time: 16 MB a float64 array
 
 
@@ -21,7 +23,9 @@ def sign_flip_p(rows: Floats, pairs: Sequence[Pair], resamples: int, rng: np.ran
     """Two-sided p for each pair of the hypothesis that the two are exchangeable within each user.
 
     A pattern of signs swaps the two runs within the users that it picks. All pairs see the same patterns: each p is
-    valid, and the signed sum of a pair is the difference of two columns of one product.
+    valid, and the signed sum of a pair is the difference of two columns of one product. Many pairs need many patterns,
+    but only those whose p is small: a pair is left out of further patterns once :data:`ENOUGH` have been as extreme as
+    what was observed, after :data:`LEAST` patterns or more (Besag and Clifford, Biometrika 78, 1991).
 
     Args:
         rows: [U, m] a number for each user and run.
@@ -37,12 +41,20 @@ def sign_flip_p(rows: Floats, pairs: Sequence[Pair], resamples: int, rng: np.ran
     total, size = rows.sum(axis=0), np.abs(rows).max(axis=0, initial=0.0)
     slack = 1e-12 * len(rows) * np.maximum(size[a], size[b])  # rounding does not make a tie less extreme
     observed = np.abs(total[a] - total[b]) - slack
-    reached = np.zeros(len(pairs))
+    reached, drawn = np.zeros(len(pairs)), np.zeros(len(pairs))
+    live = np.arange(len(pairs))
     for n in batches(resamples, len(rows)):
         swapped = rng.integers(2, size=(n, len(rows)), dtype=np.uint8).astype(np.float64) @ rows
-        flipped = total - 2 * swapped
-        reached += (np.abs(flipped[:, a] - flipped[:, b]) >= observed).sum(axis=0)
-    found = ((reached + 1) / (resamples + 1)).tolist()
+        flipped = np.ascontiguousarray((total - 2 * swapped).T)  # [m, n]: a run's sums lie next to each other
+        apart = np.empty(n)
+        for i in live.tolist():
+            np.abs(np.subtract(flipped[a[i]], flipped[b[i]], out=apart), out=apart)
+            reached[i] += np.count_nonzero(apart >= observed[i])
+        drawn[live] += n
+        live = live[(reached[live] < ENOUGH) | (drawn[live] < LEAST)]
+        if not len(live):
+            break
+    found = ((reached + 1) / (drawn + 1)).tolist()
     for i, (left, right) in enumerate(pairs):
         differing = rows[:, left] - rows[:, right]
         differing = differing[np.abs(differing) > 1e-12 * max(size[left], size[right])]

@@ -256,3 +256,21 @@ def test_speed() -> None:
     start = time.process_time()
     assert isinstance(compare(a, b, NDCG), Comparison)
     assert time.process_time() - start < 1.0
+
+
+def test_many_pairs_are_given_more_patterns_only_where_p_is_small() -> None:
+    """With many runs the p of a pair is still that of the enumeration, and small ones resolve far below 1 / 9,999."""
+    rng = np.random.default_rng(4)
+    users = 18
+    runs = rng.normal(size=(users, 12)) * 0.3
+    runs[:, 0] += 1.0  # far from all others
+    pairs = list(itertools.combinations(range(12), 2))
+    found = sign_flip_p(runs, pairs, 199_999, np.random.default_rng(1))
+    signs = np.array(list(itertools.product([-1, 1], repeat=users)), dtype=np.int8)
+    for (a, b), p in zip(pairs, found, strict=True):
+        apart = runs[:, a] - runs[:, b]
+        exact = float(np.mean(np.abs(signs @ apart) >= abs(apart.sum()) - 1e-12))
+        # a pair is left out once a hundred patterns were as extreme, so p is known to a tenth or to 9,999 patterns
+        assert p == pytest.approx(exact, rel=0.45, abs=4e-5)
+    assert max(p for (a, _), p in zip(pairs, found, strict=True) if a == 0) < 1e-3
+    assert min(found) < 1 / 10_000

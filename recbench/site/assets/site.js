@@ -278,14 +278,14 @@
 
     // -- what the cells show
 
-    function drawMetrics() {
+    // the page comes with the numbers of all cases, and without bars
+    function drawMetrics(names = heads.map((head) => head.dataset.c ?? "").filter((name) => name.startsWith("m:"))) {
       const scale = scaleOf(
         state.view.rows.filter(Boolean).map((row) => (row.i[0] === null ? [row.m[NDCG][0], row.m[NDCG][0]] : row.i)),
         [],
       );
-      heads.forEach((head, column) => {
-        const name = head.dataset.c;
-        if (!name || !name.startsWith("m:")) return;
+      names.forEach((name) => {
+        const column = columnOf(name);
         rows.forEach((row, number) => {
           const known = state.view.rows[number]?.m[name.slice(2)];
           const cell = row.cells[column];
@@ -571,7 +571,7 @@
       ];
     }
 
-    drawMetrics();
+    drawMetrics([`m:${NDCG}`]);
     drawDifferences();
     separate();
     filter();
