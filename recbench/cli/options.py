@@ -13,7 +13,6 @@ import click
 
 from recbench.cluster import Workers
 from recbench.errors import UsageError
-from recbench.results.record import AUTHOR
 
 if TYPE_CHECKING:
     from recbench.cluster.client import Cluster
@@ -67,6 +66,8 @@ store_option = click.option(
 
 def _use_author(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None:
+        from recbench.results.record import AUTHOR
+
         before = os.environ.get(AUTHOR)
         os.environ[AUTHOR] = value
         ctx.call_on_close(lambda: _restore(AUTHOR, before))
@@ -77,7 +78,7 @@ author_option = click.option(
     metavar="NAME",
     expose_value=False,
     callback=_use_author,
-    help=f"Who makes the record, for pages; or set {AUTHOR}.  [default: nobody]",
+    help="Who makes the record, for pages; or set RECBENCH_AUTHOR.  [default: nobody]",
 )
 _OPTIONS = (
     click.option("--model", metavar="NAME", help="Backbone: recbench list backbones."),

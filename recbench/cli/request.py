@@ -8,7 +8,6 @@ from typing import Any
 
 from recbench.documents import Document, read_yaml, yaml_value
 from recbench.errors import UsageError
-from recbench.results import EXTERNAL
 from recbench.spec.request import SET, Layer, Request, combine
 
 
@@ -36,6 +35,8 @@ def test_request(
     Raises:
         UsageError: as :func:`ask`.
     """
+    from recbench.results import EXTERNAL
+
     said = {"dataset": dataset, "data_dir": data_dir, "preset": preset}
     flags = {name: value for name, value in said.items() if value is not None}
     words = [word for name, value in flags.items() for word in (flag_of(name), value)]
