@@ -77,7 +77,7 @@ class Serial:
         return self.done.get(step.folder)
 
     def told(self, step: Step) -> Built | None:
-        """The step as this executor found or built it, or as it speaks of itself in the store; reads no other file."""
+        """The step as this executor found or built it, or as the store tells of it, which fetches none of its files."""
         return self.done.get(step.folder) or processes.once(lambda: self.store.told(step.folder))
 
     # ---- what steps see ---------------------------------------------------------------------------------------

@@ -80,10 +80,9 @@ class RemoteStore(Store):
             raise DataError(f"{self.address}/{folder} is damaged: remove it there and run again.") from error
 
     def told(self, folder: str) -> Built | None:
-        """As in a plain store; of what is only at the address, no more than this is fetched."""
-        if (found := super().told(folder)) is not None:
-            self._send(folder)
-            return found
+        """As in a plain store; of what is only at the address, ``step.json`` is read and nothing else."""
+        if Store.has(self, folder):
+            return self.opened(folder)
         if not self.has(folder):
             return None
         with self.scratch(f"told-{folder}") as scratch:

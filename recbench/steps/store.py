@@ -107,13 +107,8 @@ class Store:
         return Built.of(path, meta, True)
 
     def told(self, folder: str) -> Built | None:
-        """What a finished step says about itself, by its folder's name; its other files are neither read nor checked.
-
-        Raises:
-            DataError: what it says is damaged.
-        """
-        path = self.root / folder
-        return Built.of(path, read_meta(path), True) if path.is_dir() else None
+        """What a finished step says about itself, by its folder's name; raises as :meth:`find`."""
+        return self.opened(folder)
 
     def has(self, folder: str) -> bool:
         """Whether a finished step is there, by its folder's name; reads none of it."""
