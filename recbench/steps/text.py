@@ -15,10 +15,13 @@ from recbench.language import collaborative as tokens
 from recbench.language import load, tiny
 from recbench.language.textmodel import TextModel
 from recbench.prompts.encode import Encoder
+from recbench.prompts.names import shown_in_history
 from recbench.seeds.everything import seed_everything
 from recbench.spec.llm import PretrainedOptions, TinyOptions
 from recbench.steps.artefacts import load_model
-from recbench.steps.trie import model_place, tokenizer_of
+from recbench.steps.identified import names_of
+from recbench.steps.modelplace import model_place
+from recbench.steps.trie import tokenizer_of
 from recbench.steps.words import words
 
 if TYPE_CHECKING:
@@ -37,13 +40,15 @@ def bare(
     Args:
         recommender: a text recommender.
         setting: data, machine and seed.
-        needs: ``prepare``, ``trie``; ``tokenizer`` or ``llm`` where there is one; ``collaborative``.
+        needs: ``prepare``, ``trie``; ``tokenizer``, ``llm``, ``identifier`` and ``collaborative`` where there is one.
         work: gives their values.
     """
     llm, split = _llm(recommender), work.value(needs["prepare"])
     collaborative = work.value(needs["collaborative"]) if "collaborative" in needs else None
     backbone: TextBackbone[Any] = recommender.backbone.make(collaborative)
-    tokenizer = tokenizer_of(llm, needs, work)
+    naming = recommender.naming
+    names = names_of(naming, needs.get("identifier"), split.catalog, work)
+    tokenizer = tokenizer_of(llm, needs, work, names)
     seed_everything(setting.seed, "language model weights")
     if isinstance(llm.options, TinyOptions):
         lm = tiny.build(llm.options, tokenizer)
@@ -54,7 +59,11 @@ def bare(
     vocabulary = lm.get_input_embeddings().num_embeddings
     trie = work.value(needs["trie"])
     apart = recommender.first_budget.targets == "all"
-    encoder = Encoder.create(tokenizer, frame, split.catalog, backbone, vocabulary, llm.options.max_tokens, trie, apart)
+    limit = llm.options.max_tokens
+    encoder = Encoder.create(tokenizer, frame, split.catalog, backbone, vocabulary, limit, trie, apart)
+    if not naming.plugin.titles:
+        rows, titles = [answer[:-1] for answer in encoder.answers], split.catalog.titles
+        encoder = replace(encoder, shown=shown_in_history(tokenizer, frame, names, rows, titles, naming.shows))
     return TextModel(lm, encoder, setting.machine.device), backbone
 
 

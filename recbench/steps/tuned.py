@@ -92,10 +92,14 @@ class TunedModel(RecommenderStep):
 
 
 def with_learned(report: FitReport, needs: Mapping[str, Step], work: Work) -> FitReport:
-    """The report with what the step before the language model said of itself, for the record."""
-    if "learned" not in needs:
-        return report
-    return replace(report, watched={**load_report(work.path(needs["learned"])).watched, **report.watched})
+    """The report with what the steps before the language model said of themselves, for the record."""
+    before = {
+        name: value
+        for role in ("identifier", "learned")
+        if role in needs
+        for name, value in load_report(work.path(needs[role])).watched.items()
+    }
+    return replace(report, watched={**before, **report.watched}) if before else report
 
 
 def pace_of(recommender: Recommender, setting: Setting) -> tuple[Mapping[str, Any], float, float]:

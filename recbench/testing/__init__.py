@@ -8,8 +8,9 @@
         name = "mine"
 
 Use :class:`LossTests`, :class:`ScoringLossTests`, :class:`PreferenceLossTests`, :class:`TextBackboneTests`,
-:class:`ScoringBackboneTests`, :class:`TextDecoderTests`, :class:`ScoringDecoderTests` or :class:`SourceTests`. The
-package must be installed: the tests go through its entry point, as a run does. All of it runs on a CPU in seconds.
+:class:`ScoringBackboneTests`, :class:`TextDecoderTests`, :class:`ScoringDecoderTests`, :class:`IdentifierTests` or
+:class:`SourceTests`. The package must be installed: the tests go through its entry point, as a run does. All of it runs
+on a CPU in seconds.
 ``options`` holds option values to test with, where the defaults are too large.
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 from recbench.testing.backbones import BackboneTests, ScoringBackboneTests, TextBackboneTests
 from recbench.testing.data import RandomScores, TitlesOnly, tiny_split
 from recbench.testing.decoders import DecoderTests, ScoringDecoderTests, TextDecoderTests
+from recbench.testing.identifiers import IdentifierTests
 from recbench.testing.losses import LossTests, ScoringLossTests
 from recbench.testing.models import tiny_answers, tiny_text_model
 from recbench.testing.preferences import PreferenceLossTests
@@ -27,6 +29,7 @@ from recbench.testing.teacher import TinyTeacher
 __all__ = [
     "BackboneTests",
     "DecoderTests",
+    "IdentifierTests",
     "LossTests",
     "PreferenceLossTests",
     "RandomScores",
