@@ -9,3 +9,13 @@ class TestTitle(IdentifierTests):
 
 class TestIndex(IdentifierTests):
     name = "index"
+
+
+class TestSemantic(IdentifierTests):
+    name = "semantic"
+    options = {"codes": 4, "levels": 2}
+
+
+class TestSemanticOfACollaborativeModel(IdentifierTests):
+    name = "semantic"
+    options = {"codes": 3, "levels": 2, "vectors": "both"}
