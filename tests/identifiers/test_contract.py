@@ -19,3 +19,12 @@ class TestSemantic(IdentifierTests):
 class TestSemanticOfACollaborativeModel(IdentifierTests):
     name = "semantic"
     options = {"codes": 3, "levels": 2, "vectors": "both"}
+
+
+class TestCollaborative(IdentifierTests):
+    name = "collaborative"
+    options = {"clusters": 3, "leaf": 2}
+
+
+class TestCollaborativeOfTheDefaults(IdentifierTests):
+    name = "collaborative"
