@@ -97,6 +97,7 @@ class IdentifierPlugin(Plugin):
     """Describes an :class:`Identifier`.
 
     Attributes:
+        tokens: whether it asks for new tokens.
         titles: whether the names are the titles, so that decoders that read titles can be used. The options of any
             other identifier derive from :class:`IdentifierOptions`.
     """
@@ -104,6 +105,7 @@ class IdentifierPlugin(Plugin):
     kind: ClassVar[str] = "identifier"
     implements: ClassVar[tuple[type, ...]] = (Identifier,)
 
+    tokens: bool = True
     titles: bool = False
 
     def __post_init__(self) -> None:

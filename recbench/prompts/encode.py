@@ -67,6 +67,7 @@ class Encoder:
             behind the last one.
         case_rows: cases to the first row of their own tokens, counted behind the items; None where no prompt has one.
         shown: what a history shows of each item; None for its title.
+        new_tokens: ids of the tokens that an identifier asked for.
     """
 
     tokenizer: Any
@@ -80,6 +81,7 @@ class Encoder:
     apart: bool = False
     case_rows: Callable[[Histories], int] | None = None
     shown: Shown | None = None
+    new_tokens: tuple[int, ...] = ()
 
     @classmethod
     def create(

@@ -191,6 +191,11 @@ class _Resolver:
                 f"identifier.shows={found.shows} cannot be used with {self.request.model}, whose prompt does not keep "
                 "items apart: use identifier.shows=titles."
             )
+        if plugin.tokens and "collaborative" in backbone.requires and self.request.llm != TINY:
+            raise UsageError(
+                f"--identifier {name} cannot be used with {self.request.model} and a pretrained language model, which "
+                "has no place for new tokens next to collaborative ones: use bigrec, or --llm tiny."
+            )
         return found
 
     def _language_model(self) -> LanguageModel:

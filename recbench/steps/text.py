@@ -13,6 +13,7 @@ import torch
 from recbench.errors import DataError, UsageError
 from recbench.language import collaborative as tokens
 from recbench.language import load, tiny
+from recbench.language.new_rows import add_rows
 from recbench.language.textmodel import TextModel
 from recbench.prompts.encode import Encoder
 from recbench.prompts.names import shown_in_history
@@ -55,12 +56,16 @@ def bare(
     else:
         place = model_place(llm, needs, work)
         lm = load.load_pretrained(place, llm.commit, llm.options, setting.machine.device)
+        if names.tokens:
+            add_rows(lm, tokenizer.convert_tokens_to_ids(list(names.tokens)), setting.seed)
     frame = words(setting.dataset, llm.options.template)
     vocabulary = lm.get_input_embeddings().num_embeddings
     trie = work.value(needs["trie"])
     apart = recommender.first_budget.targets == "all"
     limit = llm.options.max_tokens
     encoder = Encoder.create(tokenizer, frame, split.catalog, backbone, vocabulary, limit, trie, apart)
+    if names.tokens:
+        encoder = replace(encoder, new_tokens=tuple(tokenizer.convert_tokens_to_ids(list(names.tokens))))
     if not naming.plugin.titles:
         rows, titles = [answer[:-1] for answer in encoder.answers], split.catalog.titles
         encoder = replace(encoder, shown=shown_in_history(tokenizer, frame, names, rows, titles, naming.shows))
@@ -92,7 +97,8 @@ def untuned(
         if pretrained and pretrained.gradient_checkpointing:
             load.checkpoint(lm)
     elif pretrained:
-        lm = load.attach_lora(lm, pretrained, [] if embedding is None else ["projector"])
+        own = encoder.new_tokens
+        lm = load.attach_lora(lm, pretrained, [] if embedding is None else ["projector"], own)
     lm.to(setting.machine.device)
     if embedding is not None and embedding.case_projector is not None:
         encoder = replace(encoder, case_rows=tokens.case_rows(embedding, backbone))

@@ -54,6 +54,7 @@ class IdentifierTests(Contract):
         split = tiny_split()
         names = self.names(split)
         check(names, len(split.catalog), self.name)
+        assert bool(names.tokens) == self.plugin.tokens, "the descriptor says whether it asks for new tokens"
         assert all(any(token in text for text in names.texts) for token in names.tokens), "a token that no name has"
 
     def test_names_are_unique_whatever_was_learned(self) -> None:

@@ -90,8 +90,9 @@ class AnswerBatch:
         """
         assert self.allowed is not None
         position = torch.arange(len(self), device=self.labels.device).repeat_interleave(self.fanout)
-        union, column = union_of(self.allowed, self.head.weight.shape[0])
-        weight = self.head.weight.index_select(0, union)
+        table = self.head.weight
+        union, column = union_of(self.allowed, table.shape[0])
+        weight = table.index_select(0, union)
         dense = at_least_fp32(self.hidden.to(weight.dtype) @ weight.T)
         if self.head.bias is not None:
             dense = dense + self.head.bias[union]

@@ -28,6 +28,7 @@ class Title(Identifier[Options]):
 plugin = IdentifierPlugin(
     implementation=Title,
     summary="the item's title",
+    tokens=False,
     titles=True,
     paper="Bao et al., BIGRec, 2023. https://arxiv.org/abs/2308.08434",
 )
