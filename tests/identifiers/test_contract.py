@@ -28,3 +28,8 @@ class TestCollaborative(IdentifierTests):
 
 class TestCollaborativeOfTheDefaults(IdentifierTests):
     name = "collaborative"
+
+
+class TestSemanticByRQVAE(IdentifierTests):
+    name = "semantic"
+    options = {"codes": 4, "levels": 2, "method": "rqvae", "steps": 20}

@@ -113,3 +113,43 @@ def test_words_of_titles() -> None:
     assert near[0, 1] > near[0, 2] + 0.1
     assert np.array_equal(table, word_vectors(["Star Wars", "Star Trek", "Amelie", "Wars Star"]))
     assert np.isfinite(word_vectors(["!", "?"])).all()
+
+
+def test_rqvae_against_a_loop_and_its_training() -> None:
+    """Codes, loss and gradients by hand; a training explains most of what three groups of vectors differ in."""
+    import torch
+
+    from recbench.interfaces import Fit, SilentReporter, TrainOptions
+    from recbench_plugins.identifiers.semantic.rqvae import RQVAE, trained_codes
+
+    torch.manual_seed(0)
+    model, vectors = RQVAE(6, 2, 3), torch.randn(5, 6)
+    with torch.no_grad():
+        model.books.normal_()
+    latent = model.encoder(vectors)
+    codes, _, taken = model.quantised(latent)
+    expected = torch.zeros(())
+    for row, found, parts in zip(latent.detach(), codes, taken, strict=True):
+        rest = row
+        for level in range(2):
+            distance = [float(((rest - code) ** 2).sum()) for code in model.books[level].detach()]
+            assert int(found[level]) == int(np.argmin(distance))
+            code = model.books[level, found[level]]
+            assert torch.equal(parts[level], code)
+            expected = expected + 1.5 * ((rest - code) ** 2).sum() / 5  # both ways: 1 and the commitment of 0.5
+            rest = rest - code
+    expected = expected + ((model.decoder(taken.sum(1)) - vectors) ** 2).sum(1).mean()
+    loss = model.loss(vectors, 0.5)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in model.encoder.parameters())
+
+    random = np.random.default_rng(0)
+    group = np.repeat(np.arange(3), 20)
+    table = (np.eye(3, 8)[group] + random.normal(0, 0.02, (60, 8))).astype(np.float32)
+    plan = Fit(TrainOptions(epochs=1, batch_size=1, learning_rate=1), 1, "cpu", 1, None, SilentReporter())
+    found, left = trained_codes(standardised(table), 2, 3, 150, 0.25, plan)
+    assert len({(g, c) for g, c in zip(group.tolist(), found[:, 0].tolist(), strict=True)}) == 3
+    assert float((left**2).sum() / (standardised(table) ** 2).sum()) < 0.1
+    again, _ = trained_codes(standardised(table), 2, 3, 150, 0.25, plan)
+    assert np.array_equal(again, found)

@@ -18,7 +18,10 @@ Known differences, and the options that choose:
   item vectors of a trained recommender, ``both`` puts the two next to each other, equal in weight.
 - ``codes``: 256 as in both papers; 64 for a catalogue of at most 2,000 items, where 256 would give nearly every item a
   first token of its own.
-- ``method``: ``kmeans`` (the default) is residual k-means, which has no encoder to train.
+- ``method``: ``kmeans`` (the default) is residual k-means, which has no encoder to train. ``rqvae`` trains an
+  autoencoder with the codes in its middle: layers of 512, 256 and 128 to 32 and back, a commitment weight of .25 and
+  codes that begin as clusters, as in TIGER; by AdamW at 1e-3, as in LC-Rec (TIGER: Adagrad at .4), for 2,000 steps
+  of 1,024 items (TIGER: 20,000 epochs). The last step's codes are taken (LC-Rec: those with the fewest collisions).
 - LC-Rec spreads items evenly over the last level's codes (Sinkhorn) in place of a fourth token; this is TIGER's way.
 """
 
@@ -56,7 +59,11 @@ class SemanticOptions(IdentifierOptions):
     collaborative: str = Field("sasrec", description="the backbone whose item vectors are quantised")
     levels: int = Field(3, ge=1, le=8, description="tokens of an item, but for the one that tells equal items apart")
     codes: int = Field(0, ge=0, description="codes of a level; 0: 256, or 64 for a catalogue of at most 2,000 items")
-    method: Literal["kmeans"] = Field("kmeans", description="how codes are found: residual k-means")
+    method: Literal["kmeans", "rqvae"] = Field(
+        "kmeans", description="how codes are found: residual k-means, or an autoencoder that is trained with them"
+    )
+    steps: int = Field(2_000, ge=1, description="training steps of rqvae, of 1,024 items each")
+    commitment: float = Field(0.25, ge=0, description="rqvae's weight of an item's distance to its codes")
 
     def learns_from(self) -> frozenset[Source]:
         """Vectors of titles, of a collaborative model, or both."""
@@ -84,7 +91,13 @@ class Semantic(Identifier[SemanticOptions]):
         )
         size = min(self.options.codes or (CODES if len(titles) > FEW_ITEMS else FEW_CODES), len(titles))
         fit.reporter.begin(f"{self.options.levels} levels of {size} codes for {len(titles):,} items")
-        found, left = residual_kmeans(table, self.options.levels, size, fit.seed)
+        if self.options.method == "kmeans":
+            found, left = residual_kmeans(table, self.options.levels, size, fit.seed)
+        else:
+            from recbench_plugins.identifiers.semantic.rqvae import trained_codes
+
+            o = self.options
+            found, left = trained_codes(table, o.levels, size, o.steps, o.commitment, fit)
         self.codes = told_apart(found)
         return FitReport(watched=report(found, self.codes, table, left, size))
 
