@@ -52,6 +52,8 @@ def describe(kind: str, name: str | None) -> None:
     if kind in HOW and name is None:
         click.echo(f"{kind}: {WHAT[kind]}")
         click.echo(f"  {HOW[kind]}")
+        for owner in (k for k in KINDS if kind in registry.names(k)):
+            click.echo(f"{owner} {kind}: recbench describe {owner} {kind}")
         return
     known = (*KINDS, "dataset", "llm", *GROUPS)
     if name is None and kind not in known and (owners := [k for k in KINDS if kind in registry.names(k)]):
