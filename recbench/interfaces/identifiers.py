@@ -28,12 +28,20 @@ Source = Literal["windows", "text", "collaborative"]
 class IdentifierOptions(Options):
     """Base of the options of an identifier that is not the title itself."""
 
-    later = frozenset({"shows"})
+    later = frozenset({"shows", "alignment"})
 
     shows: Shows = Field(
         "identifiers",
         description="what stands for an item in the prompt's history: its identifier, its title, or the identifier "
         "and then the title; with titles the last item of a window is its only target",
+    )
+
+    alignment: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="questions about items in training, as a share of the windows: which identifier a title has, and "
+        "which title an identifier, in turns (LC-Rec)",
     )
 
     def learns_from(self) -> frozenset[Source]:

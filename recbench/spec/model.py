@@ -149,6 +149,11 @@ class Identifier(Method):
         shows: Shows = "titles" if self.plugin.titles else self.options.shows  # type: ignore[attr-defined]
         return shows
 
+    @property
+    def alignment(self) -> float:
+        """Questions about items in training, as a share of the windows."""
+        return 0.0 if self.plugin.titles else float(self.options.alignment)  # type: ignore[attr-defined]
+
 
 class DataSet(Method):
     """The data: a source with its options, and what its files hold.

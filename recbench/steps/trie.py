@@ -83,7 +83,8 @@ def model_needs(dataset: DataSet, llm: LanguageModel, budget: TrainBudget, namin
         from recbench.spec.llm import TinyOptions
 
         assert isinstance(llm.options, TinyOptions)
-        return {"tokenizer": Tokenizer(dataset, llm.options, budget, naming.shows != "identifiers")}
+        reads_titles = naming.shows != "identifiers" or naming.alignment > 0
+        return {"tokenizer": Tokenizer(dataset, llm.options, budget, reads_titles)}
     return llm_needs(llm)
 
 

@@ -78,7 +78,8 @@ class TunedModel(RecommenderStep):
         validate = self.setting.validation(recommender, model, split, work)
         fit = self.setting.fit(recommender.train, validate, work, self)
         windows, precision = training_windows(split, recommender.train), recommender.llm.options.precision
-        return tune(model, recommender.loss.make(), windows, fit, backbone, precision, probe)
+        aligned = recommender.naming.alignment
+        return tune(model, recommender.loss.make(), windows, fit, backbone, precision, probe, aligned)
 
     def load(self, folder: Path, work: Work, made: Any = None) -> TextModel:
         """The model."""

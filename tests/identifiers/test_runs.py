@@ -58,7 +58,7 @@ def test_titles_are_the_default(runs: Path) -> None:
     [
         ("index", {"shows": "both"}),
         ("collaborative", {}),
-        ("semantic", {"codes": 4, "levels": 2}),
+        ("semantic", {"codes": 4, "levels": 2, "alignment": 0.5}),
         ("semantic", {"method": "rqvae", "steps": 3, "levels": 2, "shows": "titles"}),
     ],
 )

@@ -22,6 +22,8 @@ Known differences, and the options that choose:
   autoencoder with the codes in its middle: layers of 512, 256 and 128 to 32 and back, a commitment weight of .25 and
   codes that begin as clusters, as in TIGER; by AdamW at 1e-3, as in LC-Rec (TIGER: Adagrad at .4), for 2,000 steps
   of 1,024 items (TIGER: 20,000 epochs). The last step's codes are taken (LC-Rec: those with the fewest collisions).
+- ``alignment``: LC-Rec also trains on other tasks than the next item. Of these there are the two that need nothing but
+  titles: which identifier a title has, and which title an identifier; off by default.
 - LC-Rec spreads items evenly over the last level's codes (Sinkhorn) in place of a fourth token; this is TIGER's way.
 """
 
