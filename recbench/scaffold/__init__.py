@@ -26,6 +26,7 @@ USES = {
     "loss": "recbench run --model bigrec --loss {}",
     "backbone": "recbench run --model {}",
     "decoder": "recbench run --model bigrec --decoder {}",
+    "identifier": "recbench run --model bigrec --identifier {}",
     "source": "recbench run --model popularity --dataset {} --data-dir mine.tsv",
     "metric": "recbench compare RUN RUN --metric {}@10",
     "slice": "recbench compare RUN RUN --slice {}",
