@@ -20,8 +20,8 @@ from recbench.prompts.names import shown_in_history
 from recbench.seeds.everything import seed_everything
 from recbench.spec.llm import PretrainedOptions, TinyOptions
 from recbench.steps.artefacts import load_model
-from recbench.steps.identified import names_of
 from recbench.steps.modelplace import model_place
+from recbench.steps.naming import names_of
 from recbench.steps.trie import tokenizer_of
 from recbench.steps.words import words
 
