@@ -76,7 +76,7 @@ def _refuse(trained: Trained, folder: Path, merged: bool) -> LanguageModel:
     model: TextModel = trained.model
     if base.called != base.name and _adapted(model) and not merged:
         raise UsageError(f"Adapters of {base.called} do not fit the whole model: export it with --merged.")
-    if model.encoder.new_tokens and _adapted(model) and not merged:
+    if not merged and _adapted(model) and model.encoder.new_tokens:
         naming = trained.spec.recommender.naming.name
         raise UsageError(f"--identifier {naming} has tokens that the base model lacks: export it with --merged.")
     embedding = model.collaborative

@@ -13,7 +13,7 @@ from recbench.language import hub
 from recbench.language.facts import CONFIGS, refuse_code
 from recbench.language.hub import first_line
 from recbench.language.layers import belongs, keep_first
-from recbench.language.new_rows import trained_rows
+from recbench.language.new_rows import in_full_precision, trained_rows
 from recbench.spec.llm import PretrainedOptions
 
 MOST_LAYERS = 1000
@@ -295,7 +295,4 @@ def attach_lora(
         raise UsageError(
             f"llm.lora_targets={','.join(options.lora_targets)} fits no module of the model: {error}"
         ) from error
-    for name, parameter in adapted.named_parameters():
-        if "trainable_tokens_delta" in name:  # in half precision a step of 1e-4 would be rounded away
-            parameter.data = parameter.data.float()
-    return adapted
+    return in_full_precision(adapted)

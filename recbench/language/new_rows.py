@@ -54,6 +54,14 @@ def trained_rows(lm: Any, ids: Sequence[int]) -> dict[str, list[int]]:
     }
 
 
+def in_full_precision(lm: Any) -> Any:
+    """The same model with its trained rows in fp32: in half precision, a step of 1e-4 would be rounded away."""
+    for name, parameter in lm.named_parameters():
+        if "trainable_tokens_delta" in name:
+            parameter.data = parameter.data.float()
+    return lm
+
+
 class Head:
     """An output matrix with trained rows, as losses and decoders read one.
 

@@ -6,14 +6,15 @@ Every option lives in one class, in one place; this module only finds it by grou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from recbench import registry
-from recbench.errors import RecbenchError, UsageError, did_you_mean
+from recbench.errors import UsageError, did_you_mean
 from recbench.interfaces import BackbonePlugin, Options
 from recbench.interfaces.identifiers import TITLE
+from recbench.spec.fitting import check_identifier, check_parts
 from recbench.spec.layers import Layers, Origins
 from recbench.spec.llm import TINY, LanguageModelOptions, PretrainedOptions, options_of
 from recbench.spec.model import (
@@ -110,7 +111,7 @@ class _Resolver:
         request, plugin = self.request, registry.get("backbone", self.request.model)
         loss = request.loss or plugin.default_loss
         decoder_name = request.decoder or plugin.default_decoder
-        _check_fit(request, plugin, loss, decoder_name)
+        check_parts(request, plugin, loss, decoder_name)
         backbone = Backbone(name=request.model, **self._method("backbone", plugin.options))
         decoder = Decoder(name=decoder_name, **self._method("decoder", registry.get("decoder", decoder_name).options))
         identifier = self._identifier(plugin, decoder) if plugin.signal == "text" else None
@@ -177,25 +178,10 @@ class _Resolver:
     def _identifier(self, backbone: BackbonePlugin, decoder: Decoder) -> Identifier | None:
         """What stands for an item; None for its title."""
         name = self.request.identifier or TITLE
-        plugin = registry.get("identifier", name)
-        found = Identifier(name=name, **self._method("identifier", plugin.options))
+        found = Identifier(name=name, **self._method("identifier", registry.get("identifier", name).options))
         if name == TITLE:
             return None
-        if decoder.plugin.reads_titles and not plugin.titles:
-            raise UsageError(
-                f"--decoder {decoder.name} looks for titles in what the model writes, and with --identifier {name} it "
-                f"writes none: use {_fitting('decoder', 'text', lambda one: not one.reads_titles)}."
-            )
-        if found.shows != "titles" and backbone.implementation.targets == "last":
-            raise UsageError(
-                f"identifier.shows={found.shows} cannot be used with {self.request.model}, whose prompt does not keep "
-                "items apart: use identifier.shows=titles."
-            )
-        if plugin.tokens and "collaborative" in backbone.requires and self.request.llm != TINY:
-            raise UsageError(
-                f"--identifier {name} cannot be used with {self.request.model} and a pretrained language model, which "
-                "has no place for new tokens next to collaborative ones: use bigrec, or --llm tiny."
-            )
+        check_identifier(self.request, found, backbone, decoder)
         return found
 
     def _language_model(self) -> LanguageModel:
@@ -282,36 +268,5 @@ def _teacher_request(request: Request, given: Mapping[str, Any], default: str) -
     return Request(**words, llm=request.llm, device=request.device, options=groups, origins=origins, **budget)
 
 
-def _check_fit(request: Request, backbone: BackbonePlugin, loss: str, decoder: str) -> None:
-    if request.loss and not backbone.default_loss:
-        raise UsageError(f"--loss {request.loss} does not apply: {request.model} is not trained by a loss.")
-    makes = _words(backbone.signal)
-    if loss and (trains := registry.get("loss", loss).signal) != backbone.signal:
-        raise UsageError(
-            f"--loss {loss} trains {_words(trains)}, but {request.model} produces "
-            f"{makes}: use {_fitting('loss', backbone.signal)}."
-        )
-    if (accepts := registry.get("decoder", decoder).signal) != backbone.signal:
-        raise UsageError(
-            f"--decoder {decoder} needs {_words(accepts)}, but {request.model} "
-            f"produces {makes}: use {_fitting('decoder', backbone.signal)}."
-        )
-
-
 def _of(required: Mapping[str, str]) -> str:
     return required.get("collaborative", "")
-
-
-def _words(signal: str) -> str:
-    return "titles" if signal == "text" else "item scores"
-
-
-def _fitting(kind: str, signal: str, fits: Callable[[Any], bool] = lambda plugin: True) -> str:
-    fitting = []
-    for name in registry.names(kind):
-        try:
-            if (plugin := registry.get(kind, name)).signal == signal and fits(plugin):
-                fitting.append(name)
-        except RecbenchError:  # a broken plugin is not advice
-            continue
-    return " or ".join(fitting)

@@ -1,4 +1,4 @@
-"""What an identifier learns before items are named, and the names."""
+"""What an identifier learns before items are named."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbench import registry
-from recbench.prompts.names import check
 from recbench.steps.artefacts import load_model, save_model
+from recbench.steps.naming import early, sources_of
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import ScoringModel
 from recbench.steps.setting import NOTHING, RecommenderStep, Setting
@@ -18,9 +17,7 @@ from recbench.steps.step import Step, Work
 from recbench.steps.textvectors import TextVectors
 
 if TYPE_CHECKING:
-    from recbench.interfaces import Names
-    from recbench.spec.model import Identifier, Method, Recommender
-    from recbench.types import Catalog
+    from recbench.spec.model import Method, Recommender
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +44,7 @@ class LearnedIdentifier(RecommenderStep):
     @cached_property
     def needs(self) -> Mapping[str, Step]:
         """Data, and the vectors that it asks for."""
-        own, sources = self.recommender, _sources(self.recommender)
+        own, sources = self.recommender, sources_of(self.recommender.naming)
         needs: dict[str, Step] = {"prepare": Prepared(self.setting.dataset)}
         assert own.llm is not None
         if "text" in sources and not own.llm.tiny:
@@ -82,33 +79,6 @@ class LearnedIdentifier(RecommenderStep):
         return {"identifier": early(self.recommender.naming)}, 1.0, 20.0
 
 
-def early(naming: Identifier) -> dict[str, Any]:
-    """An identifier as far as it decides the names."""
-    return {"name": naming.name, "options": naming.early_options(), "files": naming.files}
-
-
 def identifier_need(recommender: Recommender, setting: Setting) -> dict[str, Step]:
     """The step of what a recommender's identifier learns, by its role; empty for one that learns nothing."""
-    return {"identifier": LearnedIdentifier(recommender, setting)} if _sources(recommender) else {}
-
-
-def names_of(naming: Identifier, learned: Step | None, catalog: Catalog, work: Work) -> Names:
-    """What stands for the items of a catalogue.
-
-    Raises:
-        RecbenchError: the identifier's names cannot stand for them; names it.
-    """
-    made = naming.make()
-    if learned is not None:
-        made.restore(work.value(learned))
-    names: Names = made.names(catalog)
-    check(names, len(catalog), f"Identifier {naming.name!r} of {registry.origin('identifier', naming.name)}")
-    return names
-
-
-def _sources(recommender: Recommender) -> frozenset[str]:
-    """What a recommender's identifier learns from."""
-    from recbench.interfaces.identifiers import IdentifierOptions
-
-    options = recommender.naming.options
-    return options.learns_from() if isinstance(options, IdentifierOptions) else frozenset()
+    return {"identifier": LearnedIdentifier(recommender, setting)} if sources_of(recommender.naming) else {}

@@ -20,8 +20,8 @@ from recbench.prompts.names import shown_in_history
 from recbench.seeds.everything import seed_everything
 from recbench.spec.llm import PretrainedOptions, TinyOptions
 from recbench.steps.artefacts import load_model
-from recbench.steps.identified import names_of
 from recbench.steps.modelplace import model_place
+from recbench.steps.naming import names_of
 from recbench.steps.trie import tokenizer_of
 from recbench.steps.words import words
 
@@ -82,7 +82,8 @@ def untuned(
         needs: those of :func:`bare`; ``learned`` for a backbone that learns something first.
 
     Raises:
-        UsageError: the collaborative model does not have the vectors that the backbone shows.
+        UsageError: the collaborative model does not have the vectors that the backbone shows, or nobody trains the rows
+            of new tokens.
     """
     split: Split = work.value(needs["prepare"])
     model, backbone = bare(recommender, setting, needs, work)
@@ -92,6 +93,12 @@ def untuned(
     embedding = _show_vectors(lm, recommender, backbone, split)
     pretrained = llm.options if isinstance(llm.options, PretrainedOptions) else None
     if not backbone.tunes_language_model(pretrained is not None):
+        if pretrained and encoder.new_tokens:
+            name = recommender.backbone.name
+            raise UsageError(
+                f"--identifier {recommender.naming.name} has new tokens, and {name} trains nothing of a pretrained "
+                "language model: use --identifier title, or --llm tiny."
+            )
         for name, parameter in lm.named_parameters():
             parameter.requires_grad_("projector" in name)
         if pretrained and pretrained.gradient_checkpointing:

@@ -13,8 +13,8 @@ from recbench.prompts.chat import close_turns
 from recbench.prompts.encode import name_trie
 from recbench.prompts.names import with_tokens
 from recbench.prompts.trie import Trie
-from recbench.steps.identified import early, names_of
 from recbench.steps.modelplace import llm_needs, model_place
+from recbench.steps.naming import early, names_of
 from recbench.steps.prepared import Prepared
 from recbench.steps.step import Step, Work
 from recbench.steps.tokenizer import Tokenizer

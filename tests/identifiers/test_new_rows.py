@@ -45,9 +45,9 @@ def pretrained(folder: Path, tied: bool, spare: int = 0) -> Path:
     return folder
 
 
-def adapted(folder: Path, seed: int = 1) -> TextModel:
+def adapted(folder: Path, seed: int = 1, **more: Any) -> TextModel:
     """The model with adapters and the rows of ``NAMES``."""
-    options = PretrainedOptions(lora_rank=2)
+    options = PretrainedOptions(lora_rank=2, **more)
     torch.manual_seed(seed)
     lm = load.load_pretrained(str(folder), None, options, "cpu")
     tokenizer = with_tokens(load.load_tokenizer(str(folder)), NAMES.tokens)
@@ -138,6 +138,19 @@ def brute_force(model: TextModel, prompt: list[int], item: int) -> float:
         valid = sorted({other[n] for other in answers if other[:n] == answer[:n]})
         total += float(row[token] - row[valid].logsumexp(0))
     return total
+
+
+def test_small_steps_count_in_half_precision(tmp_path: Path) -> None:
+    model = adapted(pretrained(tmp_path / "model", True), precision="bf16")
+    (rows,) = (p for name, p in model.lm.named_parameters() if "trainable_tokens_delta" in name)
+    assert model.head.weight.dtype == torch.bfloat16
+    assert rows.dtype == torch.float32
+    with torch.no_grad():
+        rows.add_(1e-4)
+    again = adapted(tmp_path / "model", precision="bf16")
+    again.restore({name: torch.from_numpy(p.float().numpy()) for name, p in model.trainable().items()})
+    (own,) = (p for name, p in again.lm.named_parameters() if "trainable_tokens_delta" in name)
+    assert torch.equal(own, rows)
 
 
 def test_rows_are_drawn_like_the_others_and_spare_ones_are_used(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_every_item_of_a_window_a_target(shows: str, loss: str) -> None:
             parts, number = parts + float(value.detach()), number + float(n)
     model.lm.float()
     assert float(count) == pytest.approx(number)
-    assert float(total) == pytest.approx(parts, rel=1e-6)
+    assert float(total.detach()) == pytest.approx(parts, rel=1e-6)
 
 
 def test_a_prompt_that_does_not_keep_titles_whole_is_refused() -> None:
