@@ -47,8 +47,7 @@ def contamination(request: Request, runs: Path, out: Path | None, reporter: Repo
         What was found, and the folder.
 
     Raises:
-        UsageError: the language model is trained from scratch, or there is none; or something else than titles stands for
-            items.
+        UsageError: the language model is trained from scratch, or there is none, or an identifier is named.
     """
     from recbench.process import begin
     from recbench.steps.text import bare
