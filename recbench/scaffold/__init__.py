@@ -82,7 +82,7 @@ def _words(kind: str, name: str) -> dict[str, str]:
     """
     if not re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9_-]{0,38}[A-Za-z0-9])?", name):
         raise UsageError(
-            f"{short(name)} cannot name a {kind}: take a letter first, then letters, digits, - or _, at most 40, the "
+            f"{short(name)} cannot name {with_article(kind)}: take a letter first, then letters, digits, - or _, at most 40, the "
             "last one a letter or a digit."
         )
     _unclaimed(kind, name)
@@ -97,6 +97,7 @@ def _words(kind: str, name: str) -> dict[str, str]:
     check = " --set dataset.file=mine.tsv" if kind == "source" else ""
     return {
         "kind": kind,
+        "a_kind": with_article(kind),
         "name": name,
         "group": registry.GROUPS[kind],
         "distribution": distribution,
@@ -105,6 +106,11 @@ def _words(kind: str, name: str) -> dict[str, str]:
         "use": USES[kind].format(name),
         "check": check,
     }
+
+
+def with_article(kind: str) -> str:
+    """``a loss``, ``an identifier``."""
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _unclaimed(kind: str, name: str) -> None:
