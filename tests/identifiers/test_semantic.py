@@ -132,7 +132,7 @@ def test_rqvae_against_a_loop_and_its_training() -> None:
     for row, found, parts in zip(latent.detach(), codes, taken, strict=True):
         rest = row
         for level in range(2):
-            distance = [float(((rest - code) ** 2).sum()) for code in model.books[level].detach()]
+            distance = [float(((rest - code) ** 2).sum().detach()) for code in model.books[level]]
             assert int(found[level]) == int(np.argmin(distance))
             code = model.books[level, found[level]]
             assert torch.equal(parts[level], code)
