@@ -82,8 +82,8 @@ def _words(kind: str, name: str) -> dict[str, str]:
     """
     if not re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9_-]{0,38}[A-Za-z0-9])?", name):
         raise UsageError(
-            f"{short(name)} cannot name {with_article(kind)}: take a letter first, then letters, digits, - or _, at most "
-            "40, the last one a letter or a digit."
+            f"{short(name)} cannot name {with_article(kind)}: take a letter first, then letters, digits, - or _, at "
+            "most 40, the last one a letter or a digit."
         )
     _unclaimed(kind, name)
     distribution = f"recbench-{re.sub('[-_]+', '-', name).lower()}"
