@@ -125,8 +125,8 @@ def run(
         runs: folder of runs.
         again: compute finished seeds anew.
         progress: see :data:`Progress`.
-        flags: the flags of ``recbench run``: loss, decoder, dataset, data_dir, llm, preset, device, seeds (5, or
-            [3, 17, 42]), epochs, train_samples, batch_size.
+        flags: the flags of ``recbench run``: loss, decoder, identifier, dataset, data_dir, llm, preset, device,
+            seeds (5, or [3, 17, 42]), epochs, train_samples, batch_size.
 
     Raises:
         UsageError: the request cannot be carried out.

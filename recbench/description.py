@@ -29,8 +29,8 @@ from recbench.types import Sequences, Split
 def run_id(spec: Spec) -> str:
     """The name of a run's folder: its parts and the hash of its spec."""
     own = spec.recommender
-    parts = [spec.dataset.called, own.backbone.name, *(part.name for part in (own.loss, own.decoder) if part)]
-    return "-".join([*parts, spec.spec_hash()[:8]])
+    parts = (own.backbone, own.identifier, own.loss, own.decoder)
+    return "-".join([spec.dataset.called, *(part.name for part in parts if part), spec.spec_hash()[:8]])
 
 
 def spec_of(record: RunRecord, name: str) -> Spec:
@@ -61,7 +61,7 @@ def describe(plan: Plan, split: Split, cases: Sequences, command: str) -> Mappin
         "command": command,
         "dataset": Dataset(name=name, label=name, sources=dict(split.sources)),
         "labels": Labels(
-            method=_label(own.backbone, _teacher_words(own)),
+            method=_label(own.backbone, [*_naming_words(own), *_teacher_words(own)]),
             loss=_label(own.loss, _tuned_words(own.train, tuned)),
             decoder=_label(own.decoder),
             llm=llm.called if llm else "",
@@ -141,6 +141,14 @@ def _label(part: Method | None, more: list[str] | None = None) -> str:
     return part.name + (f" ({', '.join(changed)})" if changed else "")
 
 
+def _naming_words(own: Recommender) -> list[str]:
+    """An identifier other than the title, with the options that differ from its defaults, for the method's label."""
+    if own.identifier is None:
+        return []
+    name, brace, options = _label(own.identifier).partition(" (")
+    return [f"identifier={name}", *([options.removesuffix(")")] if brace else [])]
+
+
 def _teacher_words(own: Recommender) -> list[str]:
     """A teacher other than the usual one, as part of the method's label."""
     if own.teacher is None or own.teacher.loss is None:
@@ -211,7 +219,7 @@ def command_of(request: Request, plan: Plan) -> str:
     launch = ["torchrun", "--nproc_per_node", str(machine.processes), "-m"] if machine.processes > 1 else []
     tuning = request.tuning
     words = [*launch, "recbench", "tune" if tuning else "run", "--model", request.model]
-    for name in ("loss", "decoder", "dataset", "data_dir", "llm"):
+    for name in ("loss", "decoder", "identifier", "dataset", "data_dir", "llm"):
         value = getattr(request, name)
         if value is not None and value != Request.model_fields[name].default:
             words += [f"--{name.replace('_', '-')}", value]

@@ -21,6 +21,7 @@ from recbench.interfaces import (
     PLURALS,
     BackbonePlugin,
     DecoderPlugin,
+    IdentifierPlugin,
     LossPlugin,
     MetricPlugin,
     Plugin,
@@ -134,6 +135,8 @@ def get(kind: Literal["backbone"], name: str) -> BackbonePlugin: ...
 def get(kind: Literal["loss"], name: str) -> LossPlugin: ...
 @overload
 def get(kind: Literal["decoder"], name: str) -> DecoderPlugin: ...
+@overload
+def get(kind: Literal["identifier"], name: str) -> IdentifierPlugin: ...
 @overload
 def get(kind: Literal["source"], name: str) -> SourcePlugin: ...
 @overload

@@ -14,7 +14,16 @@ import click
 from recbench import registry
 from recbench.cli.text import columns
 from recbench.errors import UsageError, did_you_mean
-from recbench.interfaces import KINDS, PLURALS, BackbonePlugin, LossPlugin, Options, Plugin
+from recbench.interfaces import (
+    KINDS,
+    PLURALS,
+    BackbonePlugin,
+    IdentifierOptions,
+    IdentifierPlugin,
+    LossPlugin,
+    Options,
+    Plugin,
+)
 
 GROUPS = ("train", "collaborative_train", "reference_train", "evaluate", "machine")
 HOW = {
@@ -36,13 +45,15 @@ WHAT = {
 def describe(kind: str, name: str | None) -> None:
     """Show a method with its options: what it is, where it comes from, how it differs from its paper.
 
-    KIND is backbone, loss, decoder, source, metric, slice, dataset or llm (tiny or pretrained), each with a NAME; or
-    train (reference_train, collaborative_train), evaluate, machine. A method's NAME alone will do.
+    KIND is backbone, loss, decoder, identifier, source, metric, slice, dataset or llm (tiny or pretrained), each with a
+    NAME; or train (reference_train, collaborative_train), evaluate, machine. A method's NAME alone will do.
     """
     kind = dict(zip((*PLURALS, "datasets"), (*KINDS, "dataset"), strict=True)).get(kind, kind)
     if kind in HOW and name is None:
         click.echo(f"{kind}: {WHAT[kind]}")
         click.echo(f"  {HOW[kind]}")
+        for owner in (k for k in KINDS if kind in registry.names(k)):
+            click.echo(f"{owner} {kind}: recbench describe {owner} {kind}")
         return
     known = (*KINDS, "dataset", "llm", *GROUPS)
     if name is None and kind not in known and (owners := [k for k in KINDS if kind in registry.names(k)]):
@@ -100,6 +111,10 @@ def _describe_method(kind: str, name: str) -> None:
     if isinstance(plugin, BackbonePlugin):
         facts += [("default loss", plugin.default_loss), ("default decoder", plugin.default_decoder)]
         facts += [(f"{role} model", f"{needed}  ({HOW.get(role, '')})") for role, needed in plugin.requires.items()]
+    elif isinstance(plugin, IdentifierPlugin):
+        options = plugin.options()
+        sources = sorted(options.learns_from()) if isinstance(options, IdentifierOptions) else []
+        facts += [("new tokens", "yes" if plugin.tokens else ""), ("learns from", ", ".join(sources))]
     elif isinstance(plugin, LossPlugin) and plugin.after:
         facts.append(("tuned first by", f"{plugin.after}  ({HOW['reference']})"))
     _facts(facts)

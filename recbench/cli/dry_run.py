@@ -74,6 +74,7 @@ class _Printed:
             if method is not None:
                 parts.append(self._part(f"{within}{group}", method, flags.get(group, "")))
         if own.llm is not None and within != "reference.":
+            parts.append(self._part(f"{within}identifier", own.naming, "" if within else "identifier"))
             parts.append(self._llm(own.llm, within))
         if own.collaborative is not None and within != "reference.":
             parts += self._inner("collaborative", own.collaborative, within)

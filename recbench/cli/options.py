@@ -86,6 +86,9 @@ _OPTIONS = (
     click.option(
         "--decoder", metavar="NAME", help="How a model's output becomes a ranking.  [default: the backbone's]"
     ),
+    click.option(
+        "--identifier", metavar="NAME", help="What stands for an item: recbench list identifiers.  [default: title]"
+    ),
     click.option("--dataset", metavar="NAME", help="Data set.  [default: ml-100k]"),
     click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
     click.option(

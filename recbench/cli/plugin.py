@@ -16,7 +16,7 @@ from recbench.interfaces import KINDS, Plugin
 
 @click.group()
 def plugin() -> None:
-    """Write, check and list plugins: losses, backbones, decoders, sources, metrics, slices."""
+    """Write, check and list plugins: losses, backbones, decoders, identifiers, sources, metrics, slices."""
 
 
 @plugin.command(short_help="Begin a plugin: a package that passes its own tests at once.")
@@ -51,6 +51,7 @@ def check(ctx: click.Context, name: str, kind: str | None, sets: tuple[str, ...]
     --set dataset.file=PATH.
     """
     from recbench.checks import checks
+    from recbench.scaffold import with_article
 
     kind = _kind(name, kind)
     found = registry.get(kind, name)
@@ -64,7 +65,8 @@ def check(ctx: click.Context, name: str, kind: str | None, sets: tuple[str, ...]
     if failed:
         click.echo(f"verdict: {name} fails {failed} of {len(done)} checks{left}")
         ctx.exit(1)
-    click.echo(f"verdict: {name} keeps the contract of a {kind}: {len(done) - skipped} checks passed{left}")
+    passed = f"{len(done) - skipped} checks passed{left}"
+    click.echo(f"verdict: {name} keeps the contract of {with_article(kind)}: {passed}")
 
 
 @plugin.command("list", short_help="List who registers what, and what cannot be used.")

@@ -15,6 +15,7 @@ from recbench.files import read_json
 if TYPE_CHECKING:
     import numpy as np
 
+    from recbench.interfaces import Names
     from recbench.results import RunRecord, SeedResult
     from recbench.types import Ranking, Sequences, Split
 
@@ -29,7 +30,7 @@ TOP = 10
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", default=5, show_default=True, help="Cases to show.")
 @folder_option("--runs", "runs", "Folder of runs.")
 def show(name: str, user: str | None, seed: int | None, case: int | None, limit: int, runs: Path) -> None:
-    """Show prompt, target, the ten best titles with the hit marked, and the target's rank, case by case.
+    """Show prompt, target, the ten best items with the hit marked, and the target's rank, case by case.
 
     RUN is a run's id, the beginning of one, or its folder.
     """
@@ -41,9 +42,13 @@ def show(name: str, user: str | None, seed: int | None, case: int | None, limit:
     result = _seed(record, seed)
     split, ranking, cases = _stored(path, record, result)
     chosen = _choose(split, cases, user, case)
+    names = _names(path, record, result, split)
     click.echo(f"run {record.run}, seed {result.seed}: {min(limit, len(chosen))} of {len(chosen):,} test cases")
+    if result.watched:
+        said = ", ".join(f"{name} {value:.4g}" for name, value in result.watched.items())
+        click.echo(f"at the end of training: {said}")
     for number in chosen[:limit]:
-        click.echo("\n" + _case(record, split, ranking, cases, result, int(number)))
+        click.echo("\n" + _case(record, split, ranking, cases, result, int(number), names))
 
 
 def _seed(record: RunRecord, seed: int | None) -> SeedResult:
@@ -72,6 +77,23 @@ def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, R
     if cases.digest() != record.cases.digest or len(ranking.items) != len(cases):
         raise RecbenchError(f"The steps in {root} are not those of {path}: make them again with {_again(record, path)}")
     return split, ranking, cases
+
+
+def _names(path: Path, record: RunRecord, result: SeedResult, split: Split) -> Names | None:
+    """What stands for the items of a text recommender; None for titles, and for any other model."""
+    from recbench.description import spec_of
+    from recbench.experiment import STORE
+    from recbench.steps.artefacts import load_model
+
+    naming = spec_of(record, str(path)).recommender.identifier
+    if naming is None:
+        return None
+    made = naming.make()
+    for step in result.steps:
+        if step.role == "identifier":
+            made.restore(load_model(path.parent.parent / STORE / step.folder))
+    names: Names = made.names(split.catalog)
+    return names
 
 
 def _again(record: RunRecord, path: Path) -> str:
@@ -116,28 +138,38 @@ def _near(user: str, users: tuple[str, ...]) -> str:
     return did_you_mean(user, users) if len(users) <= 50 else f"there are {len(users):,}, such as {users[0]!r}."
 
 
-def _case(record: RunRecord, split: Split, ranking: Ranking, cases: Sequences, result: SeedResult, number: int) -> str:
+def _case(
+    record: RunRecord,
+    split: Split,
+    ranking: Ranking,
+    cases: Sequences,
+    result: SeedResult,
+    number: int,
+    names: Names | None,
+) -> str:
     from recbench.types import PAD
 
     titles = split.catalog.titles
+    called = titles if names is None else tuple(f"{t}  {n}" for t, n in zip(titles, names.texts, strict=True))
     target = int(cases.target[number])
     history = [int(i) for i in cases.history[number] if i != PAD]
-    lines = [f"case {number}, user {split.users[cases.users[number]]}", _prompt(record, titles, history)]
-    lines.append(f"target  {titles[target]}")
+    lines = [f"case {number}, user {split.users[cases.users[number]]}", _prompt(record, titles, history, names)]
+    lines.append(f"target  {called[target]}")
     width = len(str(TOP))
     for place, (item, score) in enumerate(zip(ranking.items[number][:TOP], ranking.scores[number], strict=False), 1):
         mark = "*" if item == target else " "
-        title = titles[item] if item != PAD else "(no item)"
+        title = called[item] if item != PAD else "(no item)"
         lines.append(f"{mark} {place:>{width}}  {title}" + (f"  ({score:.3f})" if item != PAD else ""))
     rank = int(result.ranks[number])
     lines.append(f"rank    {rank}" if rank else f"rank    beyond {record.spec['evaluate']['depth']}")
     return "\n".join(lines)
 
 
-def _prompt(record: RunRecord, titles: tuple[str, ...], history: list[int]) -> str:
+def _prompt(record: RunRecord, titles: tuple[str, ...], history: list[int], names: Names | None) -> str:
     """The prompt as text, a collaborative token as ``<item: TITLE>``; for a model without prompts, the history."""
     from recbench.description import spec_of
-    from recbench.interfaces import USER
+    from recbench.interfaces import USER, Names
+    from recbench.prompts.names import history_texts
     from recbench.steps.words import words
 
     spec = spec_of(record, record.run)
@@ -145,7 +177,8 @@ def _prompt(record: RunRecord, titles: tuple[str, ...], history: list[int]) -> s
     if own.llm is None:
         return "history\n" + "\n".join(f"        {titles[i]}" for i in history)
     frame = words(spec.dataset, own.llm.options.template)
-    pieces = own.backbone.make().prompt([frame.quote(titles[i]) for i in history], history, frame)
+    shown = history_texts(frame, names or Names(titles), titles, own.naming.shows)
+    pieces = own.backbone.make().prompt([shown[i] for i in history], history, frame)
     text = "".join(p if isinstance(p, str) else "<user>" if p == USER else f"<item: {titles[p]}>" for p in pieces)
     said = "prompt  " if not frame.chat else "prompt  (the user's turn of the model's chat template)\n        "
     return said + text.rstrip("\n").replace("\n", "\n        ")

@@ -47,7 +47,7 @@ def contamination(request: Request, runs: Path, out: Path | None, reporter: Repo
         What was found, and the folder.
 
     Raises:
-        UsageError: the language model is trained from scratch, or there is none.
+        UsageError: the language model is trained from scratch, or there is none, or an identifier is named.
     """
     from recbench.process import begin
     from recbench.steps.text import bare
@@ -56,6 +56,8 @@ def contamination(request: Request, runs: Path, out: Path | None, reporter: Repo
     llm = found.spec.recommender.llm
     if llm is None or llm.tiny:
         raise UsageError("--probe contamination asks what a pretrained model knows: name one by --llm.")
+    if found.spec.recommender.identifier is not None:
+        raise UsageError("--probe contamination asks about titles: leave out --identifier.")
     seed = request.seeds[0]
     begin(found.spec.machine)
     executor = Serial(store_of(runs), reporter)

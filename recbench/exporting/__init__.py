@@ -38,7 +38,7 @@ def export(trained: Trained, folder: Path, merged: bool = False) -> Path:
 
     Raises:
         UsageError: the run has no language model, the folder is not empty, or a prompt needs more than the folder can
-            hold (A-LLMRec's token of each user; collaborative tokens or a cut model next to unmerged adapters).
+            hold (A-LLMRec's token of each user; collaborative or new tokens or a cut model next to unmerged adapters).
         RecbenchError: something cannot be written; nothing is left then.
     """
     base = _refuse(trained, folder, merged)
@@ -76,6 +76,9 @@ def _refuse(trained: Trained, folder: Path, merged: bool) -> LanguageModel:
     model: TextModel = trained.model
     if base.called != base.name and _adapted(model) and not merged:
         raise UsageError(f"Adapters of {base.called} do not fit the whole model: export it with --merged.")
+    if not merged and _adapted(model) and model.encoder.new_tokens:
+        naming = trained.spec.recommender.naming.name
+        raise UsageError(f"--identifier {naming} has tokens that the base model lacks: export it with --merged.")
     embedding = model.collaborative
     if embedding is None:
         return base
@@ -129,15 +132,18 @@ def _add_items(lm: Any, embedding: Any, tokenizer: Any, ids: tuple[str, ...]) ->
 
 
 def _catalogue(trained: Trained, path: Path) -> None:
-    """One line an item: its id, its title, and the tokens that generate it."""
-    catalog, answers = trained.split.catalog, trained.model.encoder.answers
-    rows = zip(catalog.ids, catalog.titles, answers, strict=True)
-    lines = [json.dumps({"item": i, "title": t, "tokens": list(a)}, ensure_ascii=False) for i, t, a in rows]
+    """One line an item: its id, its title, what a history shows of it, and the tokens that generate it."""
+    catalog, encoder = trained.split.catalog, trained.model.encoder
+    shown = [encoder.text(item) for item in range(len(catalog))]
+    rows = zip(catalog.ids, catalog.titles, shown, encoder.answers, strict=True)
+    lines = [
+        json.dumps({"item": i, "title": t, "shown": s, "tokens": list(a)}, ensure_ascii=False) for i, t, s, a in rows
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _prompt(trained: Trained) -> dict[str, Any]:
-    """How a history becomes text: ``before``, each title and ``token`` with ``between`` between them, ``after``.
+    """How a history becomes text: ``before``, each item as shown, ``token`` and ``between`` between them, ``after``.
 
     With ``apart`` each of them is tokenised by itself, else their text as a whole.
     """
@@ -160,6 +166,6 @@ def _prompt(trained: Trained) -> dict[str, Any]:
         "token": suffix,
         "between": between if found else middle,
         "after": after,
-        "apart": encoder.apart,
+        "apart": encoder.apart or encoder.shown is not None,
         "max_tokens": encoder.max_tokens,
     }

@@ -26,15 +26,16 @@ def recommend(folder, history, k=10):
     lines = Path(folder, "catalogue.jsonl").read_text(encoding="utf-8").splitlines()
     catalogue = [json.loads(line) for line in lines]
     following, items = {}, {}
+    shown = {item["item"]: item["shown"] for item in catalogue}
     for item in catalogue:
         tokens = tuple(item["tokens"])
         items[tokens] = item
         for n in range(len(tokens)):
             following.setdefault(tokens[:n], set()).add(tokens[n])
     pieces = [frame["before"]]
-    for place, (name, title) in enumerate(history):
+    for place, (name, _) in enumerate(history):
         pieces += [frame["between"]] * (place > 0)
-        pieces += [frame["title"].format(title), frame["token"].format(id=name)]
+        pieces += [shown[name], frame["token"].format(id=name)]
     pieces.append(frame["after"])
     if not frame["apart"]:  # recbench tokenises what is between two items' own tokens as one text
         pieces = re.split("(<item:[^<>]*>)", "".join(pieces)) if frame["token"] else ["".join(pieces)]
@@ -88,7 +89,7 @@ def card(trained: Trained, whole: bool) -> str:
     what = "the model" if whole else "the adapters (open them with peft on the base model)"
     lines += [
         f"- `model.safetensors`, `config.json`, tokenizer: {what}" if whole else f"- `adapter_*`, tokenizer: {what}",
-        "- `catalogue.jsonl`: each item's id, title, and the tokens that generate it",
+        "- `catalogue.jsonl`: each item's id, title, how a history shows it, and the tokens that generate it",
         "- `trie.npz`: the same tokens as recbench's token trie",
         "- `prompt.json`: the words around a history",
         "",

@@ -17,6 +17,7 @@ from recbench.interfaces.fitting import (
     SilentReporter,
     TrainOptions,
 )
+from recbench.interfaces.identifiers import Identifier, IdentifierOptions, IdentifierPlugin, Names
 from recbench.interfaces.losses import Loss, LossPlugin, Positions, PreferenceLoss, ScoringLoss
 from recbench.interfaces.measures import (
     CatalogueMetric,
@@ -36,6 +37,7 @@ DESCRIPTORS: dict[str, type[Plugin]] = {
     "backbone": BackbonePlugin,
     "loss": LossPlugin,
     "decoder": DecoderPlugin,
+    "identifier": IdentifierPlugin,
     "source": SourcePlugin,
     "metric": MetricPlugin,
     "slice": SlicePlugin,
@@ -59,11 +61,15 @@ __all__ = [
     "DecoderPlugin",
     "Fit",
     "FitReport",
+    "Identifier",
+    "IdentifierOptions",
+    "IdentifierPlugin",
     "Lessons",
     "ListMetric",
     "Loss",
     "LossPlugin",
     "MetricPlugin",
+    "Names",
     "Options",
     "Piece",
     "Plugin",

@@ -68,10 +68,16 @@ class ScoringDecoder(Decoder[O]):
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderPlugin(Plugin):
-    """Describes a :class:`TextDecoder` or :class:`ScoringDecoder`."""
+    """Describes a :class:`TextDecoder` or :class:`ScoringDecoder`.
+
+    Attributes:
+        reads_titles: whether it takes what the language model writes for titles, so that no other identifier will do.
+    """
 
     kind: ClassVar[str] = "decoder"
     implements: ClassVar[tuple[type, ...]] = (TextDecoder, ScoringDecoder)
+
+    reads_titles: bool = False
 
     @property
     def signal(self) -> Signal:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from recbench.language.hidden_states import HiddenStates
 from recbench.language.textmodel import TextModel
 
 
@@ -25,7 +26,8 @@ def title_states(model: TextModel, titles: Sequence[str], batch: int = 64) -> np
         batch: titles at a time; it moves the last bits.
     """
 
-    return _states(model, titles, batch, lambda lengths: lengths.cumsum(0) - 1, lambda hidden, lengths: hidden)
+    parts = model.encoder.tokenizer, model.hidden_states, model.head
+    return _states(*parts, titles, batch, lambda lengths: lengths.cumsum(0) - 1, lambda hidden, lengths: hidden)
 
 
 def text_means(model: TextModel, texts: Sequence[str], batch: int = 64) -> npt.NDArray[np.float32]:
@@ -33,17 +35,29 @@ def text_means(model: TextModel, texts: Sequence[str], batch: int = 64) -> npt.N
 
     As :func:`title_states` otherwise.
     """
+    return mean_states(model.encoder.tokenizer, model.hidden_states, model.head, texts, batch)
+
+
+def mean_states(
+    tokenizer: Any, states: HiddenStates, head: torch.nn.Linear, texts: Sequence[str], batch: int = 64
+) -> npt.NDArray[np.float32]:
+    """:func:`text_means` of a language model without a catalogue, by its parts."""
 
     def mean(hidden: Tensor, lengths: Tensor) -> Tensor:
         row = torch.arange(len(lengths), device=hidden.device).repeat_interleave(lengths)
         summed = hidden.new_zeros(len(lengths), hidden.shape[1]).index_add(0, row, hidden)
         return torch.nn.functional.normalize(summed, dim=1)
 
-    return _states(model, texts, batch, lambda lengths: torch.arange(int(lengths.sum()), device=lengths.device), mean)
+    def every(lengths: Tensor) -> Tensor:
+        return torch.arange(int(lengths.sum()), device=lengths.device)
+
+    return _states(tokenizer, states, head, texts, batch, every, mean)
 
 
 def _states(
-    model: TextModel,
+    tokenizer: Any,
+    states: HiddenStates,
+    head: torch.nn.Linear,
     texts: Sequence[str],
     batch: int,
     wanted: Callable[[Tensor], Tensor],
@@ -53,18 +67,18 @@ def _states(
 
     What every text begins with is read once, and counts in neither.
     """
-    tokenizer, device = model.encoder.tokenizer, model.head.weight.device
+    device = head.weight.device
     end, begin = tokenizer.eos_token_id, beginning(tokenizer)
     rows = tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
     rows = [row or [end] for row in rows]
     order = sorted(range(len(rows)), key=lambda n: len(rows[n]))  # those of like length share a batch
-    found = np.zeros((len(rows), model.head.in_features), np.float32)
+    found = np.zeros((len(rows), head.in_features), np.float32)
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
         ids = torch.tensor([*begin, *(token for n in chosen for token in rows[n])], device=device)
         lengths = torch.tensor([len(rows[n]) for n in chosen], device=device)
         with torch.inference_mode():
-            hidden = model.hidden_states.rows(ids, lengths, len(begin), len(begin) + wanted(lengths))
+            hidden = states.rows(ids, lengths, len(begin), len(begin) + wanted(lengths))
             found[chosen] = pool(hidden.float(), lengths).cpu().numpy()
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from recbench.language import hub
 from recbench.language.facts import CONFIGS, refuse_code
 from recbench.language.hub import first_line
 from recbench.language.layers import belongs, keep_first
+from recbench.language.new_rows import in_full_precision, trained_rows
 from recbench.spec.llm import PretrainedOptions
 
 MOST_LAYERS = 1000
@@ -247,8 +248,16 @@ def checkpoint(model: Any) -> None:
     model.enable_input_require_grads()
 
 
-def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]) -> Any:
-    """Wrap ``model`` in LoRA adapters; ``extra_modules`` (a projector) are trained and saved in full.
+def attach_lora(
+    model: Any, options: PretrainedOptions, extra_modules: list[str], new_tokens: Sequence[int] = ()
+) -> Any:
+    """Wrap ``model`` in LoRA adapters.
+
+    Args:
+        model: the causal language model.
+        options: of the adapters.
+        extra_modules: trained and saved in full (a projector).
+        new_tokens: ids whose rows are trained (:mod:`recbench.language.new_rows`).
 
     Raises:
         UsageError: none of ``llm.lora_targets`` names a module of the model.
@@ -270,6 +279,7 @@ def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]
         target_modules=list(options.lora_targets),
         layers_to_transform=_adapted_layers(model, options),
         modules_to_save=extra_modules or None,
+        trainable_token_indices=trained_rows(model, new_tokens) if new_tokens else None,
         task_type="CAUSAL_LM",
     )
     tied = (model.get_input_embeddings(), model.get_output_embeddings())
@@ -280,8 +290,9 @@ def attach_lora(model: Any, options: PretrainedOptions, extra_modules: list[str]
             "decoders read directly: adapt the layers between them."
         )
     try:
-        return get_peft_model(model, config)
+        adapted = get_peft_model(model, config)
     except ValueError as error:
         raise UsageError(
             f"llm.lora_targets={','.join(options.lora_targets)} fits no module of the model: {error}"
         ) from error
+    return in_full_precision(adapted)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from recbench.errors import UsageError
 from recbench.language.collaborative import CollaborativeEmbedding, find
 from recbench.language.hidden_states import HiddenStates
+from recbench.language.new_rows import Head
 from recbench.language.trial import tried
 from recbench.prompts.encode import Encoder
 from recbench.types import Longs
@@ -36,6 +37,7 @@ class TextModel:
     device: str
     counts: Longs | None = None
     recommender: Any = None
+    _head: Head | None = field(default=None, init=False, repr=False)
 
     @property
     def causal(self) -> Any:
@@ -49,8 +51,13 @@ class TextModel:
 
     @property
     def head(self) -> nn.Linear:
-        """The output matrix."""
-        return self.causal.get_output_embeddings()
+        """The output matrix; one with trained rows looks like a plain one."""
+        own = self.causal.get_output_embeddings()
+        if not hasattr(own, "token_adapter"):
+            return own
+        if self._head is None or self._head.wrapped is not own:
+            self._head = Head(own)
+        return cast(nn.Linear, self._head)
 
     @cached_property
     def hidden_states(self) -> HiddenStates:

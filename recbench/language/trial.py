@@ -31,7 +31,7 @@ def _agrees(states: HiddenStates, causal: Any, own: str) -> bool:
     The difference must be small against what the beginning does to the last token.
     """
     decoder, device = states.decoder, next(causal.parameters()).device
-    vocabulary = causal.get_input_embeddings().num_embeddings
+    vocabulary = causal.get_input_embeddings().weight.shape[0]
     begin = [(7 * n + 3) % vocabulary for n in range(5)]
     rows = [[*begin, 11 % vocabulary, 5 % vocabulary], [*begin, 13 % vocabulary, 2 % vocabulary, 5 % vocabulary]]
     other = [(5 * n + 8) % vocabulary for n in range(7)] + [5 % vocabulary]

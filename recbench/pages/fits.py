@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from recbench.interfaces.identifiers import TITLE
 from recbench.results import RunRecord
 from recbench.spec.request import BUDGET
 from recbench.suites import Cell, Suite
@@ -38,6 +39,7 @@ def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]
 def _own(cell: Cell) -> dict[str, Any]:
     """What a cell's definition fixes, by the names of :func:`_made`."""
     flags: dict[str, Any] = {key: cell.flags[key] for key in ("model", "loss", "decoder") if key in cell.flags}
+    flags["identifier"] = cell.flags.get("identifier", TITLE)
     budget = {f"train.{BUDGET[key]}": cell.flags[key] for key in BUDGET if key in cell.flags}
     options = {f"{group}.{k}": v for group, given in cell.options.items() for k, v in given.items()}
     return {name: value for name, value in {**flags, **budget, **options}.items() if name not in cell.grid}
@@ -58,7 +60,8 @@ def _of(recommender: Mapping[str, Any], name: str) -> Any:
     """The value of a name such as ``loss``, ``loss.tau``, ``reference_train.epochs`` or ``teacher.loss.tau``."""
     group, _, option = name.partition(".")
     if not option:
-        return recommender.get("backbone" if name == "model" else name, {}).get("name")
+        default = TITLE if name == "identifier" else None
+        return recommender.get("backbone" if name == "model" else name, {}).get("name", default)
     whose, _, rest = group.partition("_")
     if whose == "teacher":
         return _of(recommender.get("teacher", {}), option)

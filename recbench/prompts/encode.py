@@ -1,4 +1,4 @@
-"""Token ids of prompts and titles.
+"""Token ids of prompts and of what stands for items: titles, or what an identifier makes of them.
 
 Prompt and answer are tokenised apart and joined as ids, so that training and decoding meet the same boundary whatever
 a tokenizer merges across it. All text is text: a title that spells a special token does not become one. Collaborative
@@ -11,22 +11,26 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recbench.errors import DataError, RecbenchError, short
 from recbench.prompts.chat import ChatFrame, chat_frame
+from recbench.prompts.names import Shown, name_ids, token_ids
 from recbench.prompts.templates import Template
 from recbench.prompts.trie import Trie
 from recbench.types import PAD, Catalog, Histories, Longs
+
+if TYPE_CHECKING:
+    from recbench.interfaces.identifiers import Names
 
 USER_TOKEN = -1  # the piece that interfaces.USER names
 MAX_TITLE_TOKENS = 1024  # memory grows with it in training and search; the longest of Toy has 169 with SmolLM2's
 
 
 class Title(str):
-    """A quoted title of a history; the encoder finds it among a prompt's pieces if the backbone keeps it whole."""
+    """A quoted title of a history, or what stands in its place; found among a prompt's pieces if it is kept whole."""
 
     __slots__ = ()
 
@@ -38,7 +42,7 @@ class Prompt:
     Attributes:
         ids: token ids.
         items: the items of the history that it shows, oldest first.
-        starts: where in ``ids`` the title of each begins; empty unless the encoder keeps titles apart.
+        starts: where in ``ids`` the title of each begins; empty unless the encoder tokenises titles by themselves.
     """
 
     ids: list[int]
@@ -56,7 +60,7 @@ class Encoder:
         catalog: the items.
         backbone: a :class:`recbench.interfaces.TextBackbone`, which decides what the prompt holds.
         vocabulary: first id above the text vocabulary (the rows of the model's embedding).
-        answers: token ids of each item's title, end-of-title token included.
+        answers: token ids of each item's title, or of what stands in its place, end-of-title token included.
         trie: of ``answers``.
         max_tokens: longest prompt; the oldest items of a longer history are left out.
         apart: tokenise every title of a history by itself, so that it has the tokens of an answer and can be a target
@@ -64,6 +68,8 @@ class Encoder:
             behind the last one.
         case_rows: cases to the first row of their own tokens, counted behind the items; None where no prompt has one.
         chat: what the model's chat template puts around a prompt; None without one.
+        shown: what a history shows of each item; None for its title.
+        new_tokens: ids of the tokens that an identifier asked for.
     """
 
     tokenizer: Any
@@ -77,6 +83,8 @@ class Encoder:
     apart: bool = False
     case_rows: Callable[[Histories], int] | None = None
     chat: ChatFrame | None = None
+    shown: Shown | None = None
+    new_tokens: tuple[int, ...] = ()
 
     @classmethod
     def create(
@@ -90,7 +98,7 @@ class Encoder:
         trie: Trie | None = None,
         apart: bool = False,
     ) -> Encoder:
-        """Of a catalogue whose ``trie`` is :func:`title_trie`'s, built here unless it is given.
+        """Of a catalogue whose ``trie`` is :func:`name_trie`'s; that of its titles is built here unless one is given.
 
         With a template of turns, ``tokenizer`` must be :func:`recbench.prompts.chat.close_turns`'s.
 
@@ -99,7 +107,7 @@ class Encoder:
             UsageError: the template wants turns, and the tokenizer has no chat template.
         """
         chat = chat_frame(tokenizer) if template.chat else None
-        trie = title_trie(tokenizer, template, catalog) if trie is None else trie
+        trie = name_trie(tokenizer, template, catalog) if trie is None else trie
         return cls(
             tokenizer, template, catalog, backbone, vocabulary, trie.sequences(), trie, max_tokens, apart, chat=chat
         )
@@ -135,7 +143,7 @@ class Encoder:
         return [n for n, one in enumerate(prompts) if len(one.ids) > self.max_tokens and len(one.items) > 1]
 
     def _encode(self, histories: list[list[int]], own: list[int]) -> list[Prompt]:
-        quoted = {i: Title(self.template.quote(self.catalog.titles[i])) for i in {i for row in histories for i in row}}
+        quoted = {i: Title(self.text(i)) for i in {i for row in histories for i in row}}
         texts: dict[str, int] = {}
         # per case: titles, ids of a chat's special tokens, texts' numbers, -(row + 1) for a collaborative token
         plan: list[list[int | Title | tuple[int, ...]]] = []
@@ -160,16 +168,38 @@ class Encoder:
         start: list[int] = self.tokenizer("")["input_ids"][:1]  # some tokenizers name such a token and never put it
         return start if start == [self.tokenizer.bos_token_id] and self.chat is None else []
 
+    def around(self, before: str, after: str) -> tuple[list[int], list[int]]:
+        """Token ids of the words before and behind something that has tokens of its own, framed as a prompt is."""
+        head, tail = ((), ()) if self.chat is None else (self.chat.head, self.chat.tail)
+        first, last = (
+            [token for piece in _texts_joined(pieces) for token in self._tokens(piece)]
+            for pieces in ([*head, before], [after, *tail])
+        )
+        return [*self.beginning(), *first], last
+
+    def _tokens(self, piece: str | tuple[int, ...]) -> Sequence[int]:
+        return token_ids(self.tokenizer, [piece])[0] if isinstance(piece, str) else piece
+
+    def text(self, item: int) -> str:
+        """What a history shows of an item, as text."""
+        return self.template.quote(self.catalog.titles[item]) if self.shown is None else self.shown.texts[item]
+
     def _pieces(self, titles: list[Title], items: list[int]) -> list[Any]:
-        """What the backbone shows: texts joined, unless titles are kept apart."""
+        """What the backbone shows: texts joined, unless titles are kept apart or something stands in their place."""
         pieces = self.backbone.prompt(titles, items, self.template)
         if USER_TOKEN in pieces and self.case_rows is None:
             raise RecbenchError(
                 f"{type(self.backbone).__name__}.prompt shows USER, but the method has no case_vectors behind it."
             )
-        found = self._kept_apart(pieces, titles, items) if self.apart else pieces
-        framed = found if self.chat is None else [*self.chat.head, *found, *self.chat.tail]
-        return _texts_joined(framed, self.apart)
+        if self.apart:
+            pieces = self._kept_apart(pieces, titles, items)
+        elif self.shown is not None and [id(p) for p in pieces if isinstance(p, Title)] != [id(t) for t in titles]:
+            raise RecbenchError(
+                f"{type(self.backbone).__name__}.prompt must give every title as a piece by itself, in the history's "
+                "order: an identifier takes its place."
+            )
+        framed = pieces if self.chat is None else [*self.chat.head, *pieces, *self.chat.tail]
+        return _texts_joined(framed, apart=self.apart or self.shown is not None)
 
     def _kept_apart(self, pieces: Sequence[Any], titles: list[Title], items: list[int]) -> list[Any]:
         """The pieces with titles whole and in order, none of them behind what tells it.
@@ -199,8 +229,9 @@ class Encoder:
         starts: list[int] = []
         for part in parts:
             if isinstance(part, Title):
-                ids += self.answers[items[len(starts)]][:-1]
-                starts.append(len(ids) - len(self.answers[items[len(starts)]]) + 1)
+                item = items[len(starts)]
+                starts.append(len(ids))
+                ids += self.answers[item][:-1] if self.shown is None else self.shown.tokens[item]
             elif isinstance(part, tuple):
                 ids += part
             elif part < 0:
@@ -232,17 +263,26 @@ def _texts_joined(pieces: Sequence[Any], apart: bool = False) -> list[Any]:
     ]
 
 
-def title_trie(tokenizer: Any, template: Template, catalog: Catalog) -> Trie:
-    """The trie of a catalogue's titles, quoted as ``template`` does and closed by the end-of-text token.
+def name_trie(tokenizer: Any, template: Template, catalog: Catalog, names: Names | None = None) -> Trie:
+    """The trie of what stands for a catalogue's items, each closed by the end-of-text token.
+
+    Args:
+        tokenizer: one that knows the tokens of ``names``.
+        template: quotes titles.
+        catalog: the items.
+        names: what stands for them; None for their titles.
 
     Raises:
-        DataError: the tokenizer has no end-of-text token, a title has more than :data:`MAX_TITLE_TOKENS`, or two titles
+        DataError: the tokenizer has no end-of-text token, a name has more than :data:`MAX_TITLE_TOKENS`, or two names
             have the same tokens.
     """
     end = tokenizer.eos_token_id
     if end is None:
         raise DataError("The tokenizer has no end-of-text token, which closes every title: choose a causal LM's own.")
-    rows = token_ids(tokenizer, [template.quote(title) for title in catalog.titles])
+    if names is None:
+        rows = token_ids(tokenizer, [template.quote(title) for title in catalog.titles])
+    else:
+        rows = name_ids(tokenizer, template, names)
 
     def label(item: int) -> str:
         return f"{short(catalog.ids[item])} ({short(catalog.titles[item])})"
@@ -251,11 +291,3 @@ def title_trie(tokenizer: Any, template: Template, catalog: Catalog) -> Trie:
         if len(row) > MAX_TITLE_TOKENS:
             raise DataError(f"The title of item {label(item)} has {len(row)} tokens, more than {MAX_TITLE_TOKENS}.")
     return Trie.build([(*row, end) for row in rows], label)
-
-
-def token_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    """Token ids of plain texts; what spells a special token is split like any other text."""
-    if not texts:
-        return []
-    found: list[list[int]] = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return found

@@ -180,6 +180,14 @@ class Trie:
         return indptr, self.token[edge]
 
 
+def side_by_side(tries: Sequence[Trie]) -> tuple[Ints, Ints]:
+    """``first`` and ``token`` of several tries: the nodes of each are counted behind those of the ones before it."""
+    edges = np.cumsum([0, *(len(trie.token) for trie in tries)])
+    parts = [trie.first[:-1] + edge for trie, edge in zip(tries, edges[:-1], strict=True)]
+    first = np.concatenate([*parts, edges[-1:]]).astype(np.int32)
+    return first, np.concatenate([trie.token for trie in tries])
+
+
 def _refuse(rows: npt.NDArray[np.int64], node: npt.NDArray[np.int64], at: int, label: Callable[[int], str]) -> None:
     """Name the title that ends at ``at`` and another one that passes through the same node, or ends there too."""
     other = next(int(row) for row in np.sort(rows[node == node[at]]) if row != rows[at])

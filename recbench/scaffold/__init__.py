@@ -26,6 +26,7 @@ USES = {
     "loss": "recbench run --model bigrec --loss {}",
     "backbone": "recbench run --model {}",
     "decoder": "recbench run --model bigrec --decoder {}",
+    "identifier": "recbench run --model bigrec --identifier {}",
     "source": "recbench run --model popularity --dataset {} --data-dir mine.tsv",
     "metric": "recbench compare RUN RUN --metric {}@10",
     "slice": "recbench compare RUN RUN --slice {}",
@@ -81,8 +82,8 @@ def _words(kind: str, name: str) -> dict[str, str]:
     """
     if not re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9_-]{0,38}[A-Za-z0-9])?", name):
         raise UsageError(
-            f"{short(name)} cannot name a {kind}: take a letter first, then letters, digits, - or _, at most 40, the "
-            "last one a letter or a digit."
+            f"{short(name)} cannot name {with_article(kind)}: take a letter first, then letters, digits, - or _, at "
+            "most 40, the last one a letter or a digit."
         )
     _unclaimed(kind, name)
     distribution = f"recbench-{re.sub('[-_]+', '-', name).lower()}"
@@ -96,6 +97,7 @@ def _words(kind: str, name: str) -> dict[str, str]:
     check = " --set dataset.file=mine.tsv" if kind == "source" else ""
     return {
         "kind": kind,
+        "a_kind": with_article(kind),
         "name": name,
         "group": registry.GROUPS[kind],
         "distribution": distribution,
@@ -104,6 +106,11 @@ def _words(kind: str, name: str) -> dict[str, str]:
         "use": USES[kind].format(name),
         "check": check,
     }
+
+
+def with_article(kind: str) -> str:
+    """``a loss``, ``an identifier``."""
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _unclaimed(kind: str, name: str) -> None:

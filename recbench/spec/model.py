@@ -13,6 +13,7 @@ from recbench import registry
 from recbench.errors import RecbenchError
 from recbench.files import digest, sha256_path
 from recbench.interfaces import Options, Signal
+from recbench.interfaces.identifiers import TITLE, Shows
 from recbench.spec.llm import TINY, PretrainedOptions, TinyOptions, options_of
 from recbench.spec.options import EvaluateOptions, MachineOptions, Search, TrainBudget, Tuning
 
@@ -137,6 +138,23 @@ class Decoder(Method):
     kind = "decoder"
 
 
+class Identifier(Method):
+    """What stands for an item."""
+
+    kind = "identifier"
+
+    @property
+    def shows(self) -> Shows:
+        """What stands for an item in a prompt's history."""
+        shows: Shows = "titles" if self.plugin.titles else self.options.shows  # type: ignore[attr-defined]
+        return shows
+
+    @property
+    def alignment(self) -> float:
+        """Questions about items in training, as a share of the windows."""
+        return 0.0 if self.plugin.titles else float(self.options.alignment)  # type: ignore[attr-defined]
+
+
 class DataSet(Method):
     """The data: a source with its options, and what its files hold.
 
@@ -202,7 +220,7 @@ class LanguageModel(_Part):
         return self.name == TINY
 
 
-METHODS = ("backbone", "loss", "decoder")
+METHODS = ("backbone", "loss", "decoder", "identifier")
 INNER = ("collaborative", "reference", "teacher")
 """Of what a recommender is made of."""
 
@@ -213,6 +231,7 @@ class Recommender(_Part):
     Attributes:
         loss, train: None for a model that is only fitted, such as popularity.
         decoder: None for a model that is not decoded itself.
+        identifier: None for titles, and for a model that scores items.
         collaborative: scores items, behind a prompt's embeddings or a decoder's fusion.
         reference: the starting point and reference of a preference loss.
         teacher: what the method learns from.
@@ -221,6 +240,7 @@ class Recommender(_Part):
     backbone: Backbone
     loss: Loss | None = None
     decoder: Decoder | None = None
+    identifier: Identifier | None = None
     llm: LanguageModel | None = None
     train: TrainBudget | None = None
     collaborative: Recommender | None = None
@@ -239,6 +259,11 @@ class Recommender(_Part):
         budget = (self.reference or self).train
         assert budget is not None
         return budget
+
+    @property
+    def naming(self) -> Identifier:
+        """What stands for an item of a text recommender."""
+        return self.identifier or Identifier.model_validate({"name": TITLE})
 
     @property
     def language_model(self) -> LanguageModel | None:

@@ -70,6 +70,7 @@ class Request(BaseModel):
     model: _Word
     loss: _Word | None = None
     decoder: _Word | None = None
+    identifier: _Word | None = None
     dataset: _Word = "ml-100k"
     data_dir: _Word | None = None
     llm: _Word = "tiny"

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from recbench import registry
-from recbench.errors import RecbenchError, UsageError, did_you_mean
+from recbench.errors import UsageError, did_you_mean
 from recbench.interfaces import BackbonePlugin, Options
+from recbench.interfaces.identifiers import TITLE
+from recbench.spec.fitting import check_identifier, check_parts
 from recbench.spec.layers import Layers, Origins
 from recbench.spec.llm import TINY, LanguageModelOptions, PretrainedOptions, options_of
 from recbench.spec.model import (
     Backbone,
     DataSet,
     Decoder,
+    Identifier,
     LanguageModel,
     Loss,
     Method,
@@ -30,7 +33,7 @@ from recbench.spec.paths import data_option, file_digests, split_paths
 from recbench.spec.request import BUDGET, SET, Request
 
 TEACHER = "teacher"
-WORDS = ("model", "loss", "decoder")
+WORDS = ("model", "loss", "decoder", "identifier")
 
 
 @dataclass(frozen=True)
@@ -108,18 +111,21 @@ class _Resolver:
         request, plugin = self.request, registry.get("backbone", self.request.model)
         loss = request.loss or plugin.default_loss
         decoder_name = request.decoder or plugin.default_decoder
-        _check_fit(request, plugin, loss, decoder_name)
+        check_parts(request, plugin, loss, decoder_name)
         backbone = Backbone(name=request.model, **self._method("backbone", plugin.options))
         decoder = Decoder(name=decoder_name, **self._method("decoder", registry.get("decoder", decoder_name).options))
-        mixed = decoder.options.requires()
-        wanted = {**mixed, **plugin.requires}
-        collaborative = self._collaborative(backbone, mixed, wanted) if "collaborative" in wanted else None
-        teacher = self._teacher(wanted["teacher"], backbone) if "teacher" in wanted else None
+        identifier = self._identifier(plugin, decoder) if plugin.signal == "text" else None
+        collaborative = self._collaborative(backbone, decoder, identifier)
+        teacher = self._teacher(plugin.requires["teacher"], backbone) if "teacher" in plugin.requires else None
         llm = self._language_model() if plugin.signal == "text" else None
         if llm is None and teacher is None and request.llm != TINY:
             raise UsageError(f"{request.origin('llm', '--llm')} does not apply: {request.model} has no language model.")
+        if llm is None and teacher is None and request.identifier is not None:
+            said = request.origin("identifier", "--identifier")
+            raise UsageError(f"{said} does not apply: {request.model} has no language model.")
         kind = "scores" if llm is None else "tiny" if llm.tiny else "pretrained"
-        base = Recommender(backbone=backbone, decoder=decoder, llm=llm, collaborative=collaborative, teacher=teacher)
+        parts = {"decoder": decoder, "identifier": identifier, "collaborative": collaborative, "teacher": teacher}
+        base = Recommender(backbone=backbone, llm=llm, **parts)
         return self._trained(base, loss, kind) if loss else base
 
     def _trained(self, base: Recommender, name: str, kind: str) -> Recommender:
@@ -132,21 +138,21 @@ class _Resolver:
                 )
             first = registry.get("loss", plugin.after)
             start = Loss(name=plugin.after, **self._method("reference", first.options))
-            budget = self._budget("reference_train", kind)
+            budget = self._budget("reference_train", kind, naming=base.identifier)
             reference = base.model_copy(update={"decoder": None, "teacher": None, "loss": start, "train": budget})
             kind = f"preference {kind}"
-        update = {"loss": loss, "reference": reference, "train": self._budget("train", kind)}
+        update = {"loss": loss, "reference": reference, "train": self._budget("train", kind, naming=base.identifier)}
         return base.model_copy(update=update)
 
     def _method(self, group: str, options: type[Options]) -> dict[str, Any]:
         kept, paths = split_paths(self.layers.options(group, options))
         return {"options": kept, "paths": paths, "files": file_digests(group, paths)}
 
-    def _budget(self, group: str, kind: str, flags: bool = True) -> TrainBudget:
+    def _budget(self, group: str, kind: str, flags: bool = True, naming: Identifier | None = None) -> TrainBudget:
         """A training budget: defaults of the kind of model, the preset, the budget flags, then options."""
         signal = "scores" if kind == "scores" else "preference" if kind.startswith("preference") else "text"
         layers = [(f"{kind} default", TRAIN_DEFAULTS[kind]), (f"preset {self.preset}", PRESETS[self.preset][signal])]
-        only = "a preference loss" if signal == "preference" else self._last_only(signal)
+        only = "a preference loss" if signal == "preference" else self._last_only(signal, naming)
         if only:
             layers.append((only, {"targets": "last"}))
         if flags:
@@ -159,13 +165,24 @@ class _Resolver:
             raise UsageError(f"{group}.targets={found.targets} cannot be used with {only}: {instead}.")
         return found
 
-    def _last_only(self, signal: str) -> str:
-        """Why no title of a history can be a target; empty where it can."""
+    def _last_only(self, signal: str, naming: Identifier | None) -> str:
+        """Why no item of a history can be a target; empty where it can."""
         plugin = registry.get("backbone", self.request.model)
+        if naming is not None and naming.shows == "titles":
+            return "identifier.shows=titles, since a history then shows no identifier"
         if signal == "scores":
             return "models that score items"
         targets: str = plugin.implementation.targets
         return f"{self.request.model}, whose prompt does not keep titles apart" if targets == "last" else ""
+
+    def _identifier(self, backbone: BackbonePlugin, decoder: Decoder) -> Identifier | None:
+        """What stands for an item; None for its title."""
+        name = self.request.identifier or TITLE
+        found = Identifier(name=name, **self._method("identifier", registry.get("identifier", name).options))
+        if name == TITLE:
+            return None
+        check_identifier(self.request, found, backbone, decoder)
+        return found
 
     def _language_model(self) -> LanguageModel:
         name = self.request.llm
@@ -180,14 +197,17 @@ class _Resolver:
             )
         return LanguageModel(name=name, options=options, place=name)
 
-    def _collaborative(self, backbone: Method, mixed: Mapping[str, str], wanted: Mapping[str, str]) -> Recommender:
+    def _collaborative(self, backbone: Method, *others: Method | None) -> Recommender | None:
         """The collaborative model: trained exactly as if it were run by itself, so that both share their steps."""
-        own = str(getattr(backbone.options, "collaborative", wanted["collaborative"]))
-        if mixed.get("collaborative", own) != own:
-            raise UsageError(
-                f"decoder.collaborative={mixed['collaborative']} and backbone.collaborative={own}: a run has one "
-                "collaborative model, so name the same one twice."
-            )
+        wanted = {part.kind: found for part in others if part and (found := _of(part.options.requires()))}
+        if default := _of(backbone.plugin.requires):
+            wanted["backbone"] = str(getattr(backbone.options, "collaborative", default))
+        if not wanted:
+            return None
+        own, *rest = set(wanted.values())
+        if rest:
+            said = " and ".join(f"{part}.collaborative={name}" for part, name in wanted.items())
+            raise UsageError(f"{said}: a run has one collaborative model, so name the same one everywhere.")
         plugin = registry.get("backbone", own)
         if plugin.signal != "scores" or plugin.requires:
             kind = "one that writes titles" if plugin.signal == "text" else "one that learns from a teacher"
@@ -227,9 +247,9 @@ class _Resolver:
 
 def _teacher_request(request: Request, given: Mapping[str, Any], default: str) -> Request:
     """The request for a teacher alone, from ``--set teacher.model=...`` and ``teacher.GROUP.OPTION=...``."""
-    words: dict[str, str] = {"model": default}
+    words: dict[str, str] = {"model": default, **({"identifier": request.identifier} if request.identifier else {})}
     groups: dict[str, dict[str, Any]] = {}
-    origins = {flag: request.origins[flag] for flag in (*BUDGET, "llm") if flag in request.origins}
+    origins = {flag: request.origins[flag] for flag in (*BUDGET, "llm", "identifier") if flag in request.origins}
     for key, value in given.items():
         origin = request.origin(f"{SET}.{TEACHER}.{key}", "--set")
         group, dot, option = key.partition(".")
@@ -248,32 +268,5 @@ def _teacher_request(request: Request, given: Mapping[str, Any], default: str) -
     return Request(**words, llm=request.llm, device=request.device, options=groups, origins=origins, **budget)
 
 
-def _check_fit(request: Request, backbone: BackbonePlugin, loss: str, decoder: str) -> None:
-    if request.loss and not backbone.default_loss:
-        raise UsageError(f"--loss {request.loss} does not apply: {request.model} is not trained by a loss.")
-    makes = _words(backbone.signal)
-    if loss and (trains := registry.get("loss", loss).signal) != backbone.signal:
-        raise UsageError(
-            f"--loss {loss} trains {_words(trains)}, but {request.model} produces "
-            f"{makes}: use {_fitting('loss', backbone.signal)}."
-        )
-    if (accepts := registry.get("decoder", decoder).signal) != backbone.signal:
-        raise UsageError(
-            f"--decoder {decoder} needs {_words(accepts)}, but {request.model} "
-            f"produces {makes}: use {_fitting('decoder', backbone.signal)}."
-        )
-
-
-def _words(signal: str) -> str:
-    return "titles" if signal == "text" else "item scores"
-
-
-def _fitting(kind: str, signal: str) -> str:
-    fitting = []
-    for name in registry.names(kind):
-        try:
-            if registry.get(kind, name).signal == signal:
-                fitting.append(name)
-        except RecbenchError:  # a broken plugin is not advice
-            continue
-    return " or ".join(fitting)
+def _of(required: Mapping[str, str]) -> str:
+    return required.get("collaborative", "")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbench.steps.artefacts import load_model, save_model
+from recbench.steps.identified import identifier_need
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import ScoringModel
 from recbench.steps.setting import NOTHING, RecommenderStep, Setting
 from recbench.steps.step import Step, Work
-from recbench.steps.trie import TitleTrie, model_needs
+from recbench.steps.trie import NameTrie, model_needs
 
 if TYPE_CHECKING:
     from recbench.spec.model import Method, Recommender
@@ -23,10 +24,12 @@ def text_needs(recommender: Recommender, setting: Setting) -> dict[str, Step]:
     """What every step of a language model reads: data, tokens, and the collaborative model in the prompt."""
     llm, budget = recommender.llm, recommender.first_budget
     assert llm is not None
+    naming, learned = recommender.naming, identifier_need(recommender, setting)
     needs: dict[str, Step] = {
         "prepare": Prepared(setting.dataset),
-        **model_needs(setting.dataset, llm, budget),
-        "trie": TitleTrie(setting.dataset, llm, budget),
+        **learned,
+        **model_needs(setting.dataset, llm, budget, naming),
+        "trie": NameTrie(setting.dataset, llm, budget, naming, learned.get("identifier")),
     }
     if "collaborative" in recommender.backbone.plugin.requires:
         assert recommender.collaborative is not None

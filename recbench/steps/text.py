@@ -13,12 +13,16 @@ import torch
 from recbench.errors import DataError, UsageError
 from recbench.language import collaborative as tokens
 from recbench.language import load, tiny
+from recbench.language.new_rows import add_rows
 from recbench.language.textmodel import TextModel
 from recbench.prompts.encode import Encoder
+from recbench.prompts.names import shown_in_history
 from recbench.seeds.everything import seed_everything
 from recbench.spec.llm import PretrainedOptions, TinyOptions
 from recbench.steps.artefacts import load_model
-from recbench.steps.trie import model_place, tokenizer_of
+from recbench.steps.modelplace import model_place
+from recbench.steps.naming import names_of
+from recbench.steps.trie import tokenizer_of
 from recbench.steps.words import words
 
 if TYPE_CHECKING:
@@ -37,24 +41,34 @@ def bare(
     Args:
         recommender: a text recommender.
         setting: data, machine and seed.
-        needs: ``prepare``, ``trie``; ``tokenizer`` or ``llm`` where there is one; ``collaborative``.
+        needs: ``prepare``, ``trie``; ``tokenizer``, ``llm``, ``identifier`` and ``collaborative`` where there is one.
         work: gives their values.
     """
     llm, split = _llm(recommender), work.value(needs["prepare"])
     collaborative = work.value(needs["collaborative"]) if "collaborative" in needs else None
     backbone: TextBackbone[Any] = recommender.backbone.make(collaborative)
-    tokenizer = tokenizer_of(llm, needs, work)
+    naming = recommender.naming
+    names = names_of(naming, needs.get("identifier"), split.catalog, work)
+    tokenizer = tokenizer_of(llm, needs, work, names)
     seed_everything(setting.seed, "language model weights")
     if isinstance(llm.options, TinyOptions):
         lm = tiny.build(llm.options, tokenizer)
     else:
         place = model_place(llm, needs, work)
         lm = load.load_pretrained(place, llm.commit, llm.options, setting.machine.device)
+        if names.tokens:
+            add_rows(lm, tokenizer.convert_tokens_to_ids(list(names.tokens)), setting.seed)
     frame = words(setting.dataset, llm.options.template)
     vocabulary = lm.get_input_embeddings().num_embeddings
     trie = work.value(needs["trie"])
     apart = recommender.first_budget.targets == "all"
-    encoder = Encoder.create(tokenizer, frame, split.catalog, backbone, vocabulary, llm.options.max_tokens, trie, apart)
+    limit = llm.options.max_tokens
+    encoder = Encoder.create(tokenizer, frame, split.catalog, backbone, vocabulary, limit, trie, apart)
+    if names.tokens:
+        encoder = replace(encoder, new_tokens=tuple(tokenizer.convert_tokens_to_ids(list(names.tokens))))
+    if not naming.plugin.titles:
+        rows, titles = [answer[:-1] for answer in encoder.answers], split.catalog.titles
+        encoder = replace(encoder, shown=shown_in_history(tokenizer, frame, names, rows, titles, naming.shows))
     return TextModel(lm, encoder, setting.machine.device), backbone
 
 
@@ -68,7 +82,8 @@ def untuned(
         needs: those of :func:`bare`; ``learned`` for a backbone that learns something first.
 
     Raises:
-        UsageError: the collaborative model does not have the vectors that the backbone shows.
+        UsageError: the collaborative model does not have the vectors that the backbone shows, or nobody trains the rows
+            of new tokens.
     """
     split: Split = work.value(needs["prepare"])
     model, backbone = bare(recommender, setting, needs, work)
@@ -78,12 +93,19 @@ def untuned(
     embedding = _show_vectors(lm, recommender, backbone, split)
     pretrained = llm.options if isinstance(llm.options, PretrainedOptions) else None
     if not backbone.tunes_language_model(pretrained is not None):
+        if pretrained and encoder.new_tokens:
+            name = recommender.backbone.name
+            raise UsageError(
+                f"--identifier {recommender.naming.name} has new tokens, and {name} trains nothing of a pretrained "
+                "language model: use --identifier title, or --llm tiny."
+            )
         for name, parameter in lm.named_parameters():
             parameter.requires_grad_("projector" in name)
         if pretrained and pretrained.gradient_checkpointing:
             load.checkpoint(lm)
     elif pretrained:
-        lm = load.attach_lora(lm, pretrained, [] if embedding is None else ["projector"])
+        own = encoder.new_tokens
+        lm = load.attach_lora(lm, pretrained, [] if embedding is None else ["projector"], own)
     lm.to(setting.machine.device)
     if embedding is not None and embedding.case_projector is not None:
         encoder = replace(encoder, case_rows=tokens.case_rows(embedding, backbone))

@@ -1,4 +1,4 @@
-"""The tokenizer of the tiny language model, trained on its prompts and titles."""
+"""The tokenizer of the tiny language model, trained on its prompts and titles, or on what its prompts say else."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Tokenizer(Step):
-    """A byte-level BPE."""
+    """A byte-level BPE; ``titles`` says whether the model reads any."""
 
     dataset: DataSet
     options: TinyOptions
     budget: TrainBudget
+    titles: bool = True
 
     kind = "tokenizer"
     phase = "training"
@@ -36,6 +37,8 @@ class Tokenizer(Step):
     def facts(self) -> Mapping[str, Any]:
         """Size, template, and the training windows that it sees."""
         options, budget = self.options, self.budget
+        if not self.titles:
+            return {"vocabulary": options.vocabulary, "template": options.template, "titles": False}
         windows = {"samples": budget.samples, "stride": budget.stride}
         return {"vocabulary": options.vocabulary, "template": options.template, **windows}
 
@@ -48,6 +51,9 @@ class Tokenizer(Step):
         """Train."""
         split = work.value(self.needs["prepare"])
         frame, titles = words(self.dataset, self.options.template), split.catalog.titles
+        if not self.titles:
+            tiny.train_tokenizer([frame.before, frame.between, frame.after], self.options.vocabulary, folder)
+            return
         history = [
             frame.before + frame.between.join(frame.quote(titles[i]) for i in row if i >= 0) + frame.after
             for row in training_windows(split, self.budget).history

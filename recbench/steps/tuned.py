@@ -78,7 +78,8 @@ class TunedModel(RecommenderStep):
         validate = self.setting.validation(recommender, model, split, work)
         fit = self.setting.fit(recommender.train, validate, work, self)
         windows, precision = training_windows(split, recommender.train), recommender.llm.options.precision
-        return tune(model, recommender.loss.make(), windows, fit, backbone, precision, probe)
+        aligned = recommender.naming.alignment
+        return tune(model, recommender.loss.make(), windows, fit, backbone, precision, probe, aligned)
 
     def load(self, folder: Path, work: Work, made: Any = None) -> TextModel:
         """The model."""
@@ -92,10 +93,14 @@ class TunedModel(RecommenderStep):
 
 
 def with_learned(report: FitReport, needs: Mapping[str, Step], work: Work) -> FitReport:
-    """The report with what the step before the language model said of itself, for the record."""
-    if "learned" not in needs:
-        return report
-    return replace(report, watched={**load_report(work.path(needs["learned"])).watched, **report.watched})
+    """The report with what the steps before the language model said of themselves, for the record."""
+    before = {
+        name: value
+        for role in ("identifier", "learned")
+        if role in needs
+        for name, value in load_report(work.path(needs[role])).watched.items()
+    }
+    return replace(report, watched={**before, **report.watched}) if before else report
 
 
 def pace_of(recommender: Recommender, setting: Setting) -> tuple[Mapping[str, Any], float, float]:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from recbench import registry
 from recbench.errors import RecbenchError
 from recbench.interfaces import Options
+from recbench.interfaces.identifiers import TITLE
 from recbench.spec.llm import options_of
 from recbench.spec.options import EvaluateOptions, MachineOptions, TrainBudget
 from recbench.spec.request import Request
@@ -33,11 +34,15 @@ def groups(request: Request) -> Known:
         "evaluate": EvaluateOptions,
         "machine": MachineOptions,
     }
+    mixed = _required(decoder.options, request.options.get("decoder", {}))
     if backbone.signal == "text":
         found["llm"] = options_of(request.llm)
+        naming = registry.get("identifier", request.identifier or TITLE).options
+        found["identifier"] = naming
+        mixed = {**mixed, **_required(naming, request.options.get("identifier", {}))}
     if "teacher" in backbone.requires:
         found["teacher"] = None
-    wanted = {**_required(decoder.options, request.options.get("decoder", {})), **backbone.requires}
+    wanted = {**mixed, **backbone.requires}
     if "collaborative" in wanted:
         name = str(request.options.get("backbone", {}).get("collaborative", wanted["collaborative"]))
         inner = registry.get("backbone", name)

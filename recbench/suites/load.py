@@ -19,7 +19,8 @@ from recbench.suites.published import read_published
 from recbench.suites.suite import Cell, Comparison, Control, Suite
 
 FOLDER = Path(__file__).parent
-AXES = ("model", "loss", "decoder", "dataset", "llm")
+AXES = ("model", "loss", "decoder", "identifier", "dataset", "llm")
+TEXT_ONLY = ("llm", "identifier")
 MOST_CELLS = 1000
 
 
@@ -199,9 +200,11 @@ class _Reading:
             for group, given in options.items()
         }
         values = {**defaults.values, SET: {group: given for group, given in kept.items() if given}}
-        if "llm" in values and "llm" not in own.values and not reads_titles(request):
-            del values["llm"]
-            without.add("llm")
+        if not reads_titles(request):
+            for flag in TEXT_ONLY:
+                if flag in values and flag not in own.values:
+                    del values[flag]
+                    without.add(flag)
         return (Layer(values, defaults.origin), own), without
 
     def _name(self, number: int, chosen: Mapping[str, Any], varied: list[str]) -> str:

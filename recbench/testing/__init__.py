@@ -8,9 +8,9 @@
         name = "mine"
 
 Use :class:`LossTests`, :class:`ScoringLossTests`, :class:`PreferenceLossTests`, :class:`TextBackboneTests`,
-:class:`ScoringBackboneTests`, :class:`TextDecoderTests`, :class:`ScoringDecoderTests`, :class:`SourceTests`,
-:class:`MetricTests` or :class:`SliceTests`: :func:`contract_of` says which one a plugin keeps. The package must be
-installed: the tests go through its entry point, as a run does. All of it runs on a CPU in seconds.
+:class:`ScoringBackboneTests`, :class:`TextDecoderTests`, :class:`ScoringDecoderTests`, :class:`IdentifierTests`,
+:class:`SourceTests`, :class:`MetricTests` or :class:`SliceTests`: :func:`contract_of` says which one a plugin keeps.
+The package must be installed: the tests go through its entry point, as a run does. All of it runs on a CPU in seconds.
 ``options`` holds option values to test with, where the defaults are too large.
 """
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 from recbench.interfaces import (
     CatalogueMetric,
     DataSource,
+    Identifier,
     ListMetric,
     Loss,
     Plugin,
@@ -35,6 +36,7 @@ from recbench.testing.backbones import BackboneTests, ScoringBackboneTests, Text
 from recbench.testing.contract import Contract
 from recbench.testing.data import RandomScores, TitlesOnly, tiny_results, tiny_split
 from recbench.testing.decoders import DecoderTests, ScoringDecoderTests, TextDecoderTests
+from recbench.testing.identifiers import IdentifierTests
 from recbench.testing.losses import LossTests, ScoringLossTests
 from recbench.testing.measures import MetricTests, SliceTests
 from recbench.testing.models import tiny_answers, tiny_text_model
@@ -45,6 +47,7 @@ from recbench.testing.teacher import TinyTeacher
 __all__ = [
     "BackboneTests",
     "DecoderTests",
+    "IdentifierTests",
     "LossTests",
     "MetricTests",
     "PreferenceLossTests",
@@ -73,6 +76,7 @@ _CONTRACTS: dict[type, type[Contract]] = {
     ScoringBackbone: ScoringBackboneTests,
     TextDecoder: TextDecoderTests,
     ScoringDecoder: ScoringDecoderTests,
+    Identifier: IdentifierTests,
     DataSource: SourceTests,
     Slicer: SliceTests,
     RankMetric: MetricTests,

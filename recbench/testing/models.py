@@ -13,12 +13,19 @@ from recbench.types import Split
 if TYPE_CHECKING:
     import torch
 
+    from recbench.interfaces import Names
+    from recbench.interfaces.identifiers import Shows
     from recbench.language.textmodel import TextModel
     from recbench.training.answers import AnswerBatch
 
 
 def tiny_text_model(
-    split: Split | None = None, backbone: TextBackbone[Any] | None = None, seed: int = 0, apart: bool = False
+    split: Split | None = None,
+    backbone: TextBackbone[Any] | None = None,
+    seed: int = 0,
+    apart: bool = False,
+    names: Names | None = None,
+    shows: Shows = "identifiers",
 ) -> TextModel:
     """A random two-layer Llama of width 32 with a tokenizer trained on the catalogue, in evaluation mode on the CPU.
 
@@ -27,12 +34,15 @@ def tiny_text_model(
         backbone: makes the prompts, :class:`TitlesOnly` by default; its collaborative tokens are installed.
         seed: of the weights.
         apart: whether every title of a history is tokenised by itself (``train.targets=all``).
+        names: what stands for the items, their titles by default.
+        shows: what stands for them in a history.
     """
     from recbench.language import collaborative as tokens
     from recbench.language import tiny
     from recbench.language.load import load_tokenizer
     from recbench.language.textmodel import TextModel
-    from recbench.prompts.encode import Encoder
+    from recbench.prompts.encode import Encoder, name_trie
+    from recbench.prompts.names import shown_in_history, with_tokens
     from recbench.prompts.templates import template
     from recbench.seeds.everything import seed_everything
     from recbench.spec.llm import TinyOptions
@@ -42,6 +52,7 @@ def tiny_text_model(
     with scratch() as folder:
         tiny.train_tokenizer(split.catalog.titles, 300, folder)
         tokenizer = load_tokenizer(str(folder))
+    tokenizer = tokenizer if names is None else with_tokens(tokenizer, names.tokens)
     seed_everything(seed, "tiny text model")
     lm = tiny.build(TinyOptions(vocabulary=300, hidden=32, layers=2, heads=2, intermediate=64), tokenizer)
     vocabulary = lm.get_input_embeddings().num_embeddings
@@ -54,7 +65,12 @@ def tiny_text_model(
         embedding = tokens.install(lm, vectors, backbone.projector(vectors.shape[1], width), users)
         if shown is not None:
             rows = tokens.case_rows(embedding, backbone)
-    encoder = Encoder.create(tokenizer, template("titles", "items"), split.catalog, backbone, vocabulary)
+    frame = template("titles", "items")
+    trie = name_trie(tokenizer, frame, split.catalog, names)
+    encoder = Encoder.create(tokenizer, frame, split.catalog, backbone, vocabulary, trie=trie)
+    if names is not None:
+        bodies, titles = [answer[:-1] for answer in encoder.answers], split.catalog.titles
+        encoder = replace(encoder, shown=shown_in_history(tokenizer, frame, names, bodies, titles, shows))
     encoder = replace(encoder, case_rows=rows, apart=apart)
     return TextModel(lm.eval(), encoder, "cpu")
 

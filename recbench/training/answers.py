@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recbench.language.collaborative import CONCEALED
 from recbench.language.frozen import Below
 from recbench.language.textmodel import TextModel
+from recbench.prompts.trie import Trie, side_by_side
 from recbench.training.devices import global_mean
 from recbench.training.segments import union_of
 
@@ -90,8 +91,9 @@ class AnswerBatch:
         """
         assert self.allowed is not None
         position = torch.arange(len(self), device=self.labels.device).repeat_interleave(self.fanout)
-        union, column = union_of(self.allowed, self.head.weight.shape[0])
-        weight = self.head.weight.index_select(0, union)
+        table = self.head.weight
+        union, column = union_of(self.allowed, table.shape[0])
+        weight = table.index_select(0, union)
         dense = at_least_fp32(self.hidden.to(weight.dtype) @ weight.T)
         if self.head.bias is not None:
             dense = dense + self.head.bias[union]
@@ -119,15 +121,16 @@ class AnswerModel(nn.Module):
     first: Tensor
     token: Tensor
 
-    def __init__(self, model: TextModel, loss: Any) -> None:
+    def __init__(self, model: TextModel, loss: Any, others: Sequence[Trie] = ()) -> None:
+        """``others``: tries of further answers, whose nodes are counted behind those of the model's own."""
         super().__init__()
         self.lm, self.loss = model.lm, loss
         self.concealed: Tensor | None = None
         self.below: Below | None = None
         self._model = model  # no module: its parameters are registered through ``lm``
-        trie = model.encoder.trie
-        self.register_buffer("first", torch.from_numpy(trie.first).long(), persistent=False)
-        self.register_buffer("token", torch.from_numpy(trie.token).long(), persistent=False)
+        first, token = side_by_side([model.encoder.trie, *others])
+        self.register_buffer("first", torch.from_numpy(first).long(), persistent=False)
+        self.register_buffer("token", torch.from_numpy(token).long(), persistent=False)
 
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Loss of what :func:`recbench.training.text.collate` packed."""

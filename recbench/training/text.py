@@ -14,7 +14,9 @@ from recbench.interfaces import Fit, FitReport, Loss, Resumable, TrainOptions
 from recbench.language.frozen import kept_below
 from recbench.language.hidden_states import pack
 from recbench.language.textmodel import TextModel
+from recbench.prompts.trie import side_by_side
 from recbench.seeds import child
+from recbench.training.alignment import Alignment, alignment
 from recbench.training.answers import AnswerModel
 from recbench.training.devices import process, processes
 from recbench.training.loop import fit
@@ -59,9 +61,17 @@ class Examples(Dataset[Example]):
         windows: histories and targets.
         choices: leave out what comes after a title's last choice (its first token always stays).
         every: predict the titles of the history too, but for the first one; the encoder must keep them apart.
+        aligned: questions about items, behind the windows.
     """
 
-    def __init__(self, model: TextModel, windows: Sequences, choices: bool = False, every: bool = False) -> None:
+    def __init__(
+        self,
+        model: TextModel,
+        windows: Sequences,
+        choices: bool = False,
+        every: bool = False,
+        aligned: Alignment | None = None,
+    ) -> None:
         encoder = model.encoder
         self.prompts = encoder.read(windows.histories())
         self.targets, self.answers, self.every = windows.target.tolist(), encoder.answers, every
@@ -70,11 +80,14 @@ class Examples(Dataset[Example]):
         if choices:
             fanout = encoder.trie.fanout
             self.nodes = {i: nodes[: _last_choice(fanout(nodes)) + 1] for i, nodes in self.nodes.items()}
+        self.aligned = [] if aligned is None else _questions(aligned, len(self.prompts), model, choices)
 
     def __len__(self) -> int:
-        return len(self.prompts)
+        return len(self.prompts) + len(self.aligned)
 
     def __getitem__(self, index: int) -> Example:
+        if index >= len(self.prompts):
+            return self.aligned[index - len(self.prompts)]
         prompt, last = self.prompts[index], self.targets[index]
         found = [self._target(len(prompt.ids) - 1, last)]
         if self.every:
@@ -89,7 +102,19 @@ class Examples(Dataset[Example]):
     def lengths(self) -> list[int]:
         """Tokens that are read of each."""
         pairs = zip(self.prompts, self.targets, strict=True)
-        return [len(prompt.ids) + len(self.nodes[last]) - 1 for prompt, last in pairs]
+        own = [len(prompt.ids) + len(self.nodes[last]) - 1 for prompt, last in pairs]
+        return [*own, *(len(question.tokens) for question in self.aligned)]
+
+
+def _questions(aligned: Alignment, first: int, model: TextModel, choices: bool) -> list[Example]:
+    """Questions as examples, numbered from ``first``."""
+    fanout = np.diff(side_by_side([model.encoder.trie, aligned.titles])[0])
+    found = []
+    for number, (prompt, answer, nodes) in enumerate(zip(aligned.prompts, aligned.answers, aligned.nodes, strict=True)):
+        kept = nodes[: _last_choice(fanout[nodes]) + 1] if choices else nodes
+        target = Target(len(prompt) - 1, answer, kept)
+        found.append(Example([*prompt, *answer[: len(kept) - 1]], [target], first + number))
+    return found
 
 
 def _last_choice(fanout: Ints) -> int:
@@ -136,15 +161,17 @@ def tune(
     backbone: Any,
     precision: str,
     probe: Probe | None = None,
+    aligned: float = 0.0,
 ) -> FitReport:
-    """Fine-tune ``model`` in place on ``windows`` with ``loss``.
+    """Fine-tune ``model`` in place on ``windows`` with ``loss``; ``aligned`` is the share of questions about items.
 
     A backbone with collaborative tokens decides before every step which rows of the batch show them (LLaRA section
     3.3): all, or each group of ``backbone.draw_rows`` rows by a draw of its own. Where the encoder keeps titles apart,
     every title of a window but its first is a target. Layers below the first trained one are computed once a window
     where they can be (see :mod:`recbench.language.frozen`).
     """
-    module = AnswerModel(model, loss)
+    asked = alignment(model, round(aligned * len(windows)), plan.seed) if aligned else None
+    module = AnswerModel(model, loss, [] if asked is None else [asked.titles])
     embedding = model.collaborative
     curriculum = _Curriculum(child(plan.seed, "curriculum"))
 
@@ -156,7 +183,7 @@ def tune(
         if probe is not None:
             probe(step, steps, module)
 
-    examples = Examples(model, windows, choices=loss.positions == "choices", every=model.encoder.apart)
+    examples = Examples(model, windows, loss.positions == "choices", model.encoder.apart, asked)
     with kept_below(model, examples.lengths, plan.train.epochs, plan.reporter) as module.below:
         report = fit(
             module,

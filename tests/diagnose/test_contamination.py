@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 import torch
 
 from recbench.diagnose import contamination as module
+from recbench.errors import UsageError
 from recbench.interfaces import SilentReporter
+from recbench.spec.request import Request
 from recbench.testing import tiny_split
 from recbench.testing.models import tiny_text_model
 
@@ -97,3 +100,17 @@ def test_a_text_goes_on_greedily() -> None:
         row.append(token)
     assert said.startswith(text)
     assert said.endswith(model.encoder.tokenizer.decode(row[len(ids) :], skip_special_tokens=True))
+
+
+def test_it_is_about_titles_of_a_pretrained_model(tmp_path: Path, split: Any) -> None:
+    model = tiny_text_model(split)
+    for part in (model.lm, model.encoder.tokenizer):
+        part.save_pretrained(tmp_path / "lm")
+    for llm, identifier, said in (
+        ("tiny", None, "name one by --llm"),
+        (str(tmp_path / "lm"), "index", "leave out --id"),
+    ):
+        request = Request(model="bigrec", llm=llm, identifier=identifier, device="cpu")
+        with pytest.raises(UsageError, match=said):
+            module.contamination(request, tmp_path / "runs", None, SilentReporter())
+    assert not (tmp_path / "runs").exists()

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 import recbench
 from recbench.cli import cli
-from recbench.cli.run import report
+from recbench.cli.outcome import report
 from recbench.pages import load_records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,18 @@ CHEAP = {  # commands that run as they are
     *("suite list", "suite plan", "leaderboard add", "leaderboard build"),
 }
 ELSEWHERE = {  # what a reader has and a test does not: these commands are only parsed
-    *("narrow", "newest", "counts", "every_title", "tabs", "toy", "path/to/model", "path/to/model.gguf", "OWNER/NAME"),
+    *(
+        "narrow",
+        "newest",
+        "counts",
+        "every_title",
+        "tabs",
+        "decades",
+        "toy",
+        "path/to/model",
+        "path/to/model.gguf",
+        "OWNER/NAME",
+    ),
     *("smollm2-135m", "ml-100k", "focal"),
 }
 FILMS = ["Toy Story (1995)", "Fargo (1996)", *(f"Film {n} (1990)" for n in range(2, 40))]

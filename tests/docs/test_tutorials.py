@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs/tutorials"
-PLUGINS = ("loss", "backbone", "decoder", "source")
+PLUGINS = ("loss", "backbone", "decoder", "identifier", "source")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

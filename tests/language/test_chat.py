@@ -51,25 +51,29 @@ def place(tmp_path_factory: pytest.TempPathFactory, tools: SimpleNamespace) -> P
     return folder
 
 
-def start(place: Path, llm: str, **more: Any) -> recbench.Run:
+def start(place: Path, llm: str, naming: str | None = None, **more: Any) -> recbench.Run:
     given = {group: {**SMALL.get(group, {}), **more.get(group, {})} for group in {*SMALL, *more}}
     return recbench.run(
-        "bigrec", loss="msl", decoder="constrained_beam", llm=place / llm, dataset="csv", data_dir=place / "own.csv",
-        device="cpu", epochs=1, train_samples=16, batch_size=8, set=given, runs=place / "runs", progress=False,
+        "bigrec", loss="msl", decoder="constrained_beam", identifier=naming, llm=place / llm, dataset="csv",
+        data_dir=place / "own.csv", device="cpu", epochs=1, train_samples=16, batch_size=8, set=given,
+        runs=place / "runs", progress=False,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("targets", ["last", "all"])
-def test_scores_lists_and_the_exported_folder_are_those_of_transformers(place: Path, targets: str) -> None:
-    run = start(place, "talks", train={"targets": targets, "learning_rate": 0.05})
+@pytest.mark.parametrize(("targets", "naming"), [("last", None), ("all", None), ("all", "index")])
+def test_scores_lists_and_the_exported_folder_are_those_of_transformers(
+    place: Path, targets: str, naming: str | None
+) -> None:
+    run = start(place, "talks", naming, train={"targets": targets, "learning_rate": 0.05})
     trained = run.load()
     titles = list(trained.split.catalog.titles)
     history = titles[:3]
     words = template("chat", "own")
-    asked = words.before + words.between.join(map(words.quote, history)) + words.after
+    shown = [f"<item_{item}>" for item in range(3)] if naming else list(map(words.quote, history))
+    asked = words.before + words.between.join(shown) + words.after
     found, scores = trained.recommend([history], k=10)[0], trained.scores([history])[0]
 
-    folder = run.export(place / f"out-{targets}", merged=True)
+    folder = run.export(place / f"out-{targets}-{naming}", merged=True)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     assert tokenizer.eos_token == "<eot>"
@@ -78,7 +82,7 @@ def test_scores_lists_and_the_exported_folder_are_those_of_transformers(place: P
     )
     if targets == "last":
         assert trained.model.encoder.prompts(trained._cases([history])) == [prompt]
-    else:  # titles are tokenised apart; the text is the same
+    else:  # items are tokenised apart; the text is the same
         (prompt,) = trained.model.encoder.prompts(trained._cases([history]))
         turns = [{"role": "user", "content": asked}]
         text = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)

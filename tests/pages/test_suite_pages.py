@@ -13,7 +13,8 @@ from recbench.pages.efficiency import accuracy_and_time, efficiency
 from recbench.pages.suite import mismatches, suite_content
 from recbench.pages.training import best_epochs, best_is_last, footnote, label, on_clamp, watched_text
 from recbench.results import Cases, Dataset, Labels, RunRecord, SeedResult, StepRecord, spec_hash
-from recbench.suites import Suite, load
+from recbench.spec.request import Layer
+from recbench.suites import Cell, Suite, load
 
 USERS = 40
 
@@ -233,3 +234,20 @@ def test_time_is_what_the_training_steps_took(records: dict[str, RunRecord]) -> 
     assert [row["seconds a seed"] for row in table(blocks, "Accuracy and training time")] == ["102"] * 3
     assert [row["seconds to build the trie"] for row in table(blocks, "Trie")] == ["0.25"]
     assert efficiency([("plain", make("plain", 0.2, llm=False))])[0] == Heading(2, "Trie")
+
+
+def test_a_record_of_another_identifier_is_not_the_cell() -> None:
+    """A cell that names no identifier is one of titles."""
+    cell = Cell("good", (Layer({"model": "bigrec", "loss": "msl"}, str),), (), {}, 1)
+    other = Cell("named", (Layer({"model": "bigrec", "loss": "msl", "identifier": "index"}, str),), (), {}, 1)
+    suite = Suite("x", "x", "x", (cell, other), (), (), {})
+    titles = make("bigrec", 0.5)
+    spec = {
+        **titles.spec,
+        "recommender": {**titles.spec["recommender"], "identifier": {"name": "index", "options": {}}},
+    }
+    index = titles.model_copy(update={"spec": spec})
+    assert not mismatches(suite, {"good": titles, "named": index})
+    found = mismatches(suite, {"good": index, "named": titles})
+    assert found["good"] == "its record has identifier 'index' and the suite 'title'"
+    assert found["named"] == "its record has identifier 'title' and the suite 'index'"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from recbench.errors import RecbenchError, UsageError
-from recbench.interfaces import Options
+from recbench.interfaces import Names, Options
 from recbench.prompts import chat
 from recbench.prompts.chat import chat_frame, close_turns
-from recbench.prompts.encode import Encoder
+from recbench.prompts.encode import Encoder, name_trie
+from recbench.prompts.names import shown_in_history, with_tokens
 from recbench.prompts.templates import template
 from recbench.testing.data import TitlesOnly
 from recbench.types import Catalog
@@ -87,6 +89,31 @@ def test_prompt_and_answer_are_the_turns_of_apply_chat_template(tokenizer: Any, 
         assert tuple(prompt.ids[start : start + len(title)]) == title
     assert len(prompt.starts) == (3 if apart else 0)
     assert encoder.item_of(answer) == target
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_identifiers_and_questions_about_them_are_turns(tokenizer: Any, name: str) -> None:
+    tokenizer.chat_template = TEMPLATES[name]
+    names = Names(
+        tuple(f"<a_{item // 2}><b_{item % 2}>" for item in range(5)), ("<a_0>", "<a_1>", "<a_2>", "<b_0>", "<b_1>")
+    )
+    grown, words = with_tokens(close_turns(tokenizer), names.tokens), template("chat", "x")
+    catalog = Catalog(tuple("abcde"), TITLES)
+    trie = name_trie(grown, words, catalog, names)
+    plain = Encoder.create(grown, words, catalog, TitlesOnly(Options()), len(grown), trie=trie)
+    rows = [answer[:-1] for answer in plain.answers]
+    assert {answer[-1] for answer in plain.answers} == {grown.convert_tokens_to_ids(ENDS[name])}
+    encoder = replace(plain, shown=shown_in_history(grown, words, names, rows, TITLES, "identifiers"))
+    (prompt,) = encoder._encode([[3, 0, 2]], [0])
+    asked = words.before + words.between.join(names.texts[item] for item in (3, 0, 2)) + words.after
+    before, after = encoder.around("Which item is called ", "?")
+    about = [*before, *grown(TITLES[0])["input_ids"], *after]
+    more = {} if name == "no end of its own" else {"add_generation_prompt": True}
+    for found, said in ((prompt.ids, asked), (about, f"Which item is called {TITLES[0]}?")):
+        whole = turned(grown, said, **more)
+        assert grown.decode(found) == grown.decode(whole)
+        special = set(grown.all_special_ids)
+        assert [token for token in found if token in special] == [token for token in whole if token in special]
 
 
 def test_words_stay_text_whatever_they_spell(tokenizer: Any) -> None:

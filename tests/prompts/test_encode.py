@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recbench.errors import DataError
-from recbench.prompts.encode import MAX_TITLE_TOKENS, Encoder, title_trie, token_ids
+from recbench.prompts.encode import MAX_TITLE_TOKENS, Encoder, name_trie, token_ids
 from recbench.prompts.templates import template
 from recbench.types import PAD, Catalog
 
@@ -58,13 +58,13 @@ def test_messages_name_ids_and_titles(tokenizer):
     with pytest.raises(
         DataError, match=r"The tokens of item 'x7' \('B'\) begin those of item 'x9' \('B'\): titles need"
     ):
-        title_trie(tokenizer, words, Catalog(("x1", "x7", "x9"), ("A", "B", "B")))
+        name_trie(tokenizer, words, Catalog(("x1", "x7", "x9"), ("A", "B", "B")))
     long = "\U0001f600" * 400
     with pytest.raises(
         DataError,
         match=rf"The title of item 'x7' \('\U0001f600{{39}}…'\) has 1\d\d\d tokens, more than {MAX_TITLE_TOKENS}",
     ):
-        title_trie(tokenizer, words, Catalog(("x1", "x7"), ("A", long)))
+        name_trie(tokenizer, words, Catalog(("x1", "x7"), ("A", long)))
 
 
 def test_words_of_the_data_set():

@@ -72,6 +72,7 @@ def test_every_kind_installs_and_passes_its_own_tests(tmp_path: Path) -> None:
         (("loss", "mine-"), "'mine-' cannot name a loss"),
         (("loss", "x" * 41), "cannot name a loss"),
         (("loss", "é"), "cannot name a loss"),
+        (("identifier", "é"), "cannot name an identifier"),
     ],
 )
 def test_what_cannot_be_used_is_refused(words: tuple[str, str], said: str, tmp_path: Path) -> None:

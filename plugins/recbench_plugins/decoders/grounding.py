@@ -180,5 +180,6 @@ plugin = DecoderPlugin(
     implementation=Grounding,
     summary="free generation, then the nearest titles (BIGRec)",
     options=GroundingOptions,
+    reads_titles=True,
     paper="Bao et al., BIGRec, 2023, section 3.2. https://arxiv.org/abs/2308.08434",
 )

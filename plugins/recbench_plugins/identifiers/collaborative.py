@@ -1,0 +1,163 @@
+"""Collaborative identifiers: items that users take together begin alike.
+
+Paper: Hua et al., "How to Index Item IDs for Recommendation Foundation Models" (P5-CID), SIGIR-AP 2023,
+https://arxiv.org/abs/2305.06569. Original code: github.com/agiresearch/OpenP5 (and github.com/Wenyueh/LLM-RecSys-ID).
+
+How often two items occur together is the weight of an edge between them. Spectral clustering divides the items into
+``clusters``, each of these again, and so on until a part has at most ``leaf`` items, which get a number each. An item's
+name is the way to it: one new token for each division, and one for the item (``<c_0_3><c_1_17><i_5>``).
+
+Known differences:
+
+- Items are together if one is in the history of a training window and the other is its target, which counts a pair once
+  for each time and only within a window's length. The code counts all pairs of a user's training sequence.
+- Tokens belong to a level: the same number at another depth is another token. In the paper siblings have different
+  tokens, and the tokens of different parents are shared; here those of one depth are.
+- Spectral clustering needs a connected graph. What is not connected to the largest part, such as items that no window
+  shows, is a cluster of its own; without edges it is divided evenly, in the catalogue's order, as is a part that
+  spectral clustering leaves whole but for a twentieth. Labels are assigned by scikit-learn's ``cluster_qr``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from recbench.interfaces import Fit, FitReport, Identifier, IdentifierOptions, IdentifierPlugin, Names
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from recbench.interfaces.identifiers import Source
+    from recbench.types import Catalog, Sequences, Split
+
+    Rows = npt.NDArray[np.int64]
+
+PROGRESS = 0.95  # a division whose largest part is larger has not divided
+PAD = -1
+
+
+class CollaborativeOptions(IdentifierOptions):
+    """Options of ``--identifier collaborative``."""
+
+    clusters: int = Field(20, ge=2, description="parts that each division makes")
+    leaf: int = Field(50, ge=1, description="a part of at most so many items is not divided again")
+
+    def learns_from(self) -> frozenset[Source]:
+        """The training windows."""
+        return frozenset({"windows"})
+
+
+class Collaborative(Identifier[CollaborativeOptions]):
+    """The way to an item through the divisions of the catalogue."""
+
+    paths: npt.NDArray[np.int32]
+
+    def learn(self, split: Split, vectors: Mapping[str, npt.NDArray[np.float32]], fit: Fit) -> FitReport:
+        """Divide; says how deep and how large the parts are."""
+        import numpy as np
+
+        graph = together(split.train, len(split.catalog))
+        fit.reporter.begin(f"spectral clustering of {len(split.catalog):,} items")
+        ways: list[list[int]] = [[] for _ in split.catalog.ids]
+        leaves: list[int] = []
+        waiting = [np.arange(len(split.catalog))]
+        while waiting:
+            rows = waiting.pop()
+            if len(rows) <= self.options.leaf:
+                leaves.append(len(rows))
+                for place, item in enumerate(rows):
+                    ways[item].append(place)
+                continue
+            for number, part in enumerate(divided(graph, rows, self.options.clusters, fit.seed)):
+                for item in part:
+                    ways[item].append(number)
+                waiting.append(part)
+        depth = max(map(len, ways))
+        # the item's own number is last, whatever the depth of its part
+        self.paths = np.array([[*way[:-1], *[PAD] * (depth - len(way)), way[-1]] for way in ways], np.int32)
+        return FitReport(
+            watched={
+                "parts": float(len(leaves)),
+                "largest_part": float(max(leaves)),
+                "tokens_an_item": float(np.mean([len(way) for way in ways])),
+                "deepest": float(depth),
+            }
+        )
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """[items, depth] the numbers on the way to each item, its own last; ``PAD`` where its way is shorter."""
+        return {"paths": self.paths}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take the ways back."""
+        self.paths = state["paths"]
+
+    def names(self, catalog: Catalog) -> Names:
+        """``<c_0_3><c_1_17><i_5>``."""
+        rows = [
+            [*((0, depth, n) for depth, n in enumerate(way[:-1]) if n != PAD), (1, 0, way[-1])]
+            for way in self.paths.tolist()
+        ]
+        spelled = {
+            key: f"<i_{key[2]}>" if key[0] else f"<c_{key[1]}_{key[2]}>"
+            for key in sorted({k for row in rows for k in row})
+        }
+        return Names(tuple("".join(spelled[key] for key in row) for row in rows), tuple(spelled.values()))
+
+
+def together(windows: Sequences, items: int) -> Any:
+    """[items, items] sparse and symmetric: how often two items are a window's target and in its history."""
+    import numpy as np
+    from scipy.sparse import coo_array
+
+    target = np.repeat(windows.target, windows.history.shape[1])
+    history = windows.history.ravel()
+    kept = (history != PAD) & (history != target)
+    pairs = coo_array((np.ones(int(kept.sum())), (target[kept], history[kept])), (items, items)).tocsr()
+    return (pairs + pairs.T).tocsr()
+
+
+def divided(graph: Any, rows: Rows, clusters: int, seed: int) -> list[Rows]:
+    """The parts of some items, at least two: clusters of the largest connected part, and what is not part of it."""
+    import numpy as np
+    from scipy.sparse.csgraph import connected_components
+
+    own = graph[rows][:, rows]
+    component = connected_components(own, directed=False)[1]
+    largest = component == np.bincount(component).argmax()
+    inside, loose = np.flatnonzero(largest), np.flatnonzero(~largest)
+    if len(inside) <= clusters:
+        return np.array_split(rows, min(clusters, len(rows)))
+    parts = [inside[part] for part in spectral(own[inside][:, inside], clusters - bool(len(loose)), seed)]
+    if not len(loose) and max(map(len, parts)) > PROGRESS * len(rows):
+        return np.array_split(rows, clusters)
+    return [rows[part] for part in [*parts, loose] if len(part)]
+
+
+def spectral(graph: Any, clusters: int, seed: int) -> list[Rows]:
+    """The clusters of a connected graph, in the order of their first items."""
+    import numpy as np
+    from sklearn.cluster import SpectralClustering
+
+    from recbench.seeds import child_seed
+
+    if clusters == 1:
+        return [np.arange(graph.shape[0])]
+    state = child_seed(seed, "spectral clustering")
+    made = SpectralClustering(clusters, affinity="precomputed", assign_labels="cluster_qr", random_state=state)
+    labels = made.fit_predict(graph)
+    parts = [np.flatnonzero(labels == label) for label in range(clusters)]
+    return sorted((part for part in parts if len(part)), key=lambda part: int(part[0]))
+
+
+plugin = IdentifierPlugin(
+    implementation=Collaborative,
+    summary="the way through clusters of items that occur together (P5-CID)",
+    options=CollaborativeOptions,
+    paper="Hua et al., P5-CID, SIGIR-AP 2023. https://arxiv.org/abs/2305.06569",
+    extra="recbench-toolkit[identifiers]",
+)

@@ -1,0 +1,52 @@
+"""Clusters of co-occurrence against communities that were put there, and graphs that nothing connects."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from recbench.types import PAD, Sequences
+from recbench_plugins.identifiers.collaborative import divided, together
+
+
+def test_counts_against_a_loop() -> None:
+    random = np.random.default_rng(0)
+    history = random.integers(PAD, 6, size=(40, 3)).astype(np.int32)
+    target = random.integers(0, 6, size=40).astype(np.int32)
+    windows = Sequences(np.zeros(40, np.int32), history, target, np.arange(40))
+    expected = np.zeros((6, 6))
+    for row, last in zip(history.tolist(), target.tolist(), strict=True):
+        for item in row:
+            if item not in (PAD, last):
+                expected[last, item] += 1
+                expected[item, last] += 1
+    assert np.array_equal(together(windows, 6).toarray(), expected)
+
+
+def test_communities_are_found() -> None:
+    random, size = np.random.default_rng(1), 12
+    label = np.repeat(np.arange(4), size)
+    shuffled = random.permutation(label)
+    weight = np.where(shuffled[:, None] == shuffled[None], 20.0, 0.2) * random.random((len(label), len(label)))
+    weight = np.triu(weight, 1)
+    parts = divided(csr_array(weight + weight.T), np.arange(len(label)), 4, seed=1)
+    found = {frozenset(part.tolist()) for part in parts}
+    assert found == {frozenset(np.flatnonzero(shuffled == n).tolist()) for n in range(4)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 25), st.integers(2, 6), st.lists(st.tuples(st.integers(0, 24), st.integers(0, 24)), max_size=60))
+def test_every_division_divides(items: int, clusters: int, edges: list[tuple[int, int]]) -> None:
+    """Whatever the graph: every item is in one part, and there are at least two, so that the recursion ends."""
+    weight = np.zeros((items, items))
+    for a, b in edges:
+        if a != b and max(a, b) < items:
+            weight[a, b] = weight[b, a] = weight[a, b] + 1
+    rows = np.arange(items)[::2]
+    if len(rows) > 1:
+        parts = divided(csr_array(weight), rows, clusters, seed=1)
+        assert 2 <= len(parts) <= clusters
+        assert sorted(np.concatenate(parts).tolist()) == rows.tolist()
+        assert min(map(len, parts)) > 0
