@@ -5,32 +5,18 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from recbench.pages.blocks import figure, plain
+from recbench.pages.blocks import figure
 from recbench.pages.compare import counted
+from recbench.pages.latex import escaped
 from recbench.pages.rows import METRIC, Row
 
 COLUMNS = (METRIC, "NDCG@5", "HR@10", "HR@5")
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    **{mark: "\\" + mark for mark in "&%$#_{}"},
-}
-
-
-def latex(text: str) -> str:
-    """Text that LaTeX sets as it stands, on one line."""
-    return "".join(_SPECIAL.get(character, character) for character in plain(text))
 
 
 def latex_row(row: Row) -> str:
     """The row's names and metrics for a table, below a comment that names the columns."""
     labels = row.record.labels
-    names = [latex(part) if part else "--" for part in (labels.method, labels.loss, labels.decoder)]
+    names = [escaped(part) if part else "--" for part in (labels.method, labels.loss, labels.decoder)]
     shown = [name for name in COLUMNS if name in row.metrics]
     cells = [_value(*row.metrics[name]) for name in shown]
     head = " & ".join(["method", "loss", "decoder", *shown])
@@ -49,9 +35,9 @@ def bibtex(row: Row) -> str:
     value = f"{METRIC} {figure(row.metrics[METRIC][0])}, {counted(len(record.seeds), 'seed')}"
     year = re.match(r"\d{4}(?=-)", record.seeds[0].started)
     fields = {
-        "title": f"{{{latex(f'{method} on {record.dataset.label}')}}}",
+        "title": f"{{{escaped(f'{method} on {record.dataset.label}')}}}",
         "howpublished": "recbench record",
-        "note": latex(f"run {record.run}, {value}, spec {record.spec_hash}"),
+        "note": escaped(f"run {record.run}, {value}, spec {record.spec_hash}"),
         **({"year": year[0]} if year else {}),
     }
     lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())

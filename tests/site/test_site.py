@@ -19,11 +19,12 @@ from recbench.cli import cli
 from recbench.errors import DataError, UsageError
 from recbench.evaluation import metric
 from recbench.pages import compare_records
+from recbench.pages.latex import escaped
 from recbench.pages.rows import sections
 from recbench.results import RunRecord, read
 from recbench.site import build, check
 from recbench.site.cards import card_of
-from recbench.site.export import bibtex, latex, latex_row
+from recbench.site.export import bibtex, latex_row
 from recbench.site.plots import frontier, near, ticks
 from recbench.stats import mean_intervals, user_sums
 
@@ -291,7 +292,7 @@ def test_card_of_the_committed_data() -> None:
 
 
 def test_latex_and_bibtex() -> None:
-    assert latex("a_b & 5 % \\x {y} <z>") == r"a\_b \& 5 \% \textbackslash{}x \{y\} \textless{}z\textgreater{}"
+    assert escaped("a_b & 5 % \\x {y} <z>") == r"a\_b \& 5 \% \textbackslash{}x \{y\} \textless{}z\textgreater{}"
     record = read(next((Path(__file__).parents[2] / "leaderboards/records").glob("*sasrec*.json")))
     (section,) = sections([record])
     said = bibtex(section.rows[0])
