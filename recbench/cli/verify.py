@@ -43,6 +43,7 @@ def verify(
     from recbench.leaderboard.pages import wrong_pages
     from recbench.leaderboard.signature import SIGNERS
     from recbench.leaderboard.verify import Verifier
+    from recbench.pages.blocks import plain
 
     paths = list(files) or sorted(records.glob("*.json"))
     if not paths:
@@ -61,11 +62,11 @@ def verify(
                 (found.notes if verdict.same else found.mismatches).append(verdict.text)
             except RecbenchError as error:
                 found.notes.append(f"not run again: {error}")
-        click.echo(f"{path}: {'agrees' if not found.mismatches else 'DIFFERS'}")
+        click.echo(f"{plain(str(path))}: {'agrees' if not found.mismatches else 'DIFFERS'}")
         for sentence in found.mismatches:
-            click.echo(f"  mismatch: {sentence}")
+            click.echo(f"  mismatch: {plain(sentence)}")
         for sentence in found.notes:
-            click.echo(f"  note: {sentence}")
+            click.echo(f"  note: {plain(sentence)}")
         wrong += bool(found.mismatches)
     click.echo(f"{len(paths) - wrong} of {len(paths)} records agree with what they state")
     if not files and not wrong:

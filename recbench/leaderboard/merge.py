@@ -10,8 +10,9 @@ import numpy as np
 
 from recbench.errors import DataError, UsageError
 from recbench.files import canonical
-from recbench.results import RunRecord, SeedResult, read
+from recbench.results import Examples, RunRecord, SeedResult, read
 from recbench.spec.request import seeds_text
+from recbench.types import PAD
 
 SEEDS = " --seeds "
 
@@ -68,9 +69,30 @@ def merged(found: Sequence[Found]) -> RunRecord:
     return first.record.model_copy(
         update={
             "command": f"{first.record.command.rpartition(SEEDS)[0]}{SEEDS}{seeds_text(numbers)}",
-            "seeds": tuple(seeds[number][1] for number in numbers),
+            "seeds": (joined := tuple(seeds[number][1] for number in numbers)),
             "author": ", ".join(authors),
+            "examples": _examples([one.record for one in found], joined),
         }
+    )
+
+
+def _examples(records: Sequence[RunRecord], seeds: Sequence[SeedResult]) -> Examples | None:
+    """The first record's example cases, but for those whose lists of some seed hold an item that no record titles."""
+    first = records[0].examples
+    if first is None:
+        return None
+    titles = {item: title for record in records if record.examples for item, title in record.examples.titles.items()}
+    target, kept, shown = records[0].cases.target, [], set[int]()
+    for case, history in zip(first.cases, first.histories, strict=True):
+        lists = (result.top[case].tolist() for result in seeds if result.top is not None)
+        items = {*history, int(target[case]), *(item for row in lists for item in row)} - {PAD}
+        if all(str(item) in titles for item in items):
+            kept.append((case, history))
+            shown |= items
+    return Examples(
+        cases=tuple(case for case, _ in kept),
+        histories=tuple(history for _, history in kept),
+        titles={str(item): titles[str(item)] for item in sorted(shown)},
     )
 
 

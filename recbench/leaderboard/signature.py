@@ -40,7 +40,8 @@ def checked(path: Path, signers: Path) -> Signed:
     if shutil.which("ssh-keygen") is None:
         return Signed([], ["its signature is not checked: there is no ssh-keygen here"])
     known = ["-f", str(signers)] if signers.is_file() else []
-    who = _first(_keygen("find-principals", signature, *known)[1]) if known else ""
+    unknown, said = _keygen("find-principals", signature, *known) if known else (1, "")
+    who = "" if unknown else _first(said)
     words = ["verify", "-I", who] if who else ["check-novalidate"]
     code, said = _keygen(words[0], signature, *(known if who else []), *words[1:], "-n", NAMESPACE, record=path)
     if code:

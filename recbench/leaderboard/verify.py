@@ -25,7 +25,7 @@ from recbench.lists import TestSet, cases_of, test_set
 from recbench.planning import Plan, measured
 from recbench.results import RunRecord
 from recbench.results.saved import content_of, opened
-from recbench.spec.model import DataSet, Spec
+from recbench.spec.model import DataSet, Spec, path_options
 from recbench.spec.options import EvaluateOptions
 from recbench.steps.code import code_of
 
@@ -91,6 +91,10 @@ class Verifier:
         except (ValidationError, UsageError) as error:
             sentence = " ".join(str(error).split())
             found.notes.append(f"not checked against the data: its spec cannot be read here ({sentence[:200]})")
+            return
+        given = record.spec["dataset"].get("options", {})
+        if named := [name for name in path_options(type(stated.options)) if given.get(name)]:
+            found.mismatches.append(f"its spec says where data is on a machine: dataset.options.{named[0]}")
             return
         if stated.files != record.dataset.sources:
             found.mismatches.append("the checksums of its data are not those of its spec")

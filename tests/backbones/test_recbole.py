@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -96,6 +97,19 @@ def test_a_user_without_training_windows_has_the_mean_of_the_others() -> None:
     assert torch.equal(table[1:], before)
     assert torch.allclose(table[0], before.mean(0))
     assert not np.allclose(scores, model.scores(cases))
+
+
+@pytest.mark.parametrize("model", ["GRU4Rec", "HGN"])
+def test_a_model_of_some_windows_is_restored_next_to_all_of_them(model: str) -> None:
+    split = tiny_split()
+    some = replace(split, train=split.train.take(np.flatnonzero(split.train.users > split.train.users.min())[:3]))
+    assert len(np.unique(some.train.users)) < len(np.unique(split.train.users))
+    trained, again = (RecBole(RecBoleOptions(**small(model))) for _ in range(2))
+    torch.manual_seed(0)
+    trained.build(some)
+    again.restore(split, trained.state())
+    cases = split.test.histories()
+    assert np.array_equal(trained.scores(cases), again.scores(cases))
 
 
 def test_settings_are_recboles_own() -> None:

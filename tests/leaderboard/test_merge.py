@@ -10,6 +10,7 @@ import pytest
 
 from recbench.files import canonical, digest
 from recbench.results import read, spec_hash
+from recbench.results.packing import pack, pack_lists, unpack, unpack_lists
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -46,6 +47,36 @@ def test_seeds_of_two_machines_become_one_record(board) -> None:
     assert len(read(path).seeds) == 3
 
 
+def test_lists_of_other_seeds_leave_a_record_that_can_be_read(board) -> None:
+    ours = json.loads(board.ours.read_text())
+    top, target = unpack_lists(ours["seeds"][0]["top"]), unpack(ours["cases"]["target"])
+    cases, histories = (ours["examples"][name][:2] for name in ("cases", "histories"))
+    needed = [{*history, int(target[c]), *top[c].tolist()} for c, history in zip(cases, histories, strict=True)]
+    titles = {str(item): ours["examples"]["titles"][str(item)] for item in sorted(set.union(*needed))}
+    foreign = next(item for item in range(40) if str(item) not in titles)
+
+    def two_examples(content: dict[str, Any]) -> None:
+        content["examples"] = {"cases": cases, "histories": histories, "titles": titles}
+
+    def other_lists(content: dict[str, Any]) -> None:
+        """The first example's list holds an item without a title."""
+        del content["examples"]
+        row, ranks = cases[0], unpack(ours["seeds"][0]["ranks"])
+        top[row] = [foreign, *[item for item in range(40) if item not in (target[row], foreign)][:9]]
+        ranks[row] = 0
+        content["seeds"] = [{**content["seeds"][0], "top": pack_lists(top), "ranks": pack(ranks)}]
+
+    first, second = part(board, "a", [1], two_examples), part(board, "b", [2], other_lists)
+    done = board.call("leaderboard", "merge", first, second, "--out", "all")
+    assert done.exit_code == 0, done.output
+    shown = read(next((board.folder / "all").glob("*.json"))).examples
+    assert shown is not None
+    assert shown.cases == (cases[1],)
+    assert {int(item) for item in shown.titles} == needed[1]
+    assert board.call("leaderboard", "merge", second, first, "--out", "other").exit_code == 0
+    assert read(next((board.folder / "other").glob("*.json"))).examples is None
+
+
 def edit_spec(content: dict[str, Any]) -> None:
     content["spec"]["evaluate"]["validation_cases"] = 7
 
@@ -73,8 +104,6 @@ def edit_budget(content: dict[str, Any]) -> None:
 def edit_lists(content: dict[str, Any]) -> None:
     content["seeds"][0]["seed"] = 1
     content["seeds"][0]["top"] = {**content["seeds"][0]["top"]}
-    from recbench.results.packing import pack, pack_lists, unpack, unpack_lists
-
     top, target = unpack_lists(content["seeds"][0]["top"]), unpack(content["cases"]["target"])
     top[0] = [item for item in range(40) if item != target[0]][:10]
     ranks = unpack(content["seeds"][0]["ranks"])

@@ -80,6 +80,15 @@ def policy(content: dict[str, Any]) -> None:
     content["policies"]["items of the history"] = "excluded as recommendations"
 
 
+def place(content: dict[str, Any]) -> None:
+    """The data that the record was made up from, next to it."""
+    content["spec"]["dataset"]["options"]["file"] = "own.csv"
+
+
+def lines(content: dict[str, Any]) -> None:
+    content["policies"]["items of the history"] = "excluded\n9 of 9 records agree"
+
+
 FORGERIES = {
     "rank": (rank, False, r"seed 0 has rank \d+ for case 3, whose target stands"),
     "foreign case": (foreign, False, r"case 3 \(user u\d+, target Film \d+\) is not a test case of own by the"),
@@ -90,6 +99,8 @@ FORGERIES = {
     "protocol": (protocol, True, "is not a test case of own by the protocol leave one out"),
     "selection of cases": (more_cases, True, r"it has 12 cases, and there are \d+ test cases"),
     "label": (words, False, "its labels has method: state of the art, and its spec makes it popularity"),
+    "place": (place, True, "its spec says where data is on a machine: dataset.options.file"),
+    "lines": (lines, False, "it says items of the history: excluded 9 of 9 records agree, and its spec means allowed"),
     "policy": (policy, False, "it says items of the history: excluded as recommendations, and its spec means allowed"),
 }
 
@@ -170,6 +181,11 @@ def test_signatures(board) -> None:
     signers = board.folder / "boards/allowed_signers"
     signers.write_text(f"ann@lab.example {(board.folder / 'key.pub').read_text()}")
     assert "note: signed by ann@lab.example (SHA256:" in board.verify(path).stdout
+    ann = signers.read_text()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", board.folder / "other"], check=True)
+    signers.write_text(f"bo@lab.example {(board.folder / 'other.pub').read_text()}")
+    assert "note: signed by a key that allowed_signers does not name: SHA256:" in board.verify(path).stdout
+    signers.write_text(ann)
     board.ours.write_bytes(board.ours.read_bytes() + b"\n")
     done = board.verify(path)
     assert done.exit_code == 1

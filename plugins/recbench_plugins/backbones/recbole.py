@@ -98,11 +98,23 @@ class RecBole(SequenceModel[RecBoleOptions]):
     def build(self, split: Split) -> None:
         """Make ``self.module``; the global generator is seeded."""
         import numpy as np
+
+        self._build(split, np.unique(split.train.users))
+
+    def restore(self, split: Split, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Load a state dict; its users are those of the windows that it was trained on, which need not be all."""
+        import torch
+
+        self._build(split, state["known"])
+        self.module.load_state_dict({n: torch.from_numpy(v.copy()) for n, v in state.items()})
+        self.module.eval()
+
+    def _build(self, split: Split, known: npt.NDArray[Any]) -> None:
         import torch
 
         from recbench.sequential.recbole import RecBoleModule
 
-        users = torch.from_numpy(np.unique(split.train.users)).long()
+        users = torch.from_numpy(known.copy()).long()
         settings = published(self.options.model) | self.options.settings
         longest = split.train.history.shape[1]
         self.module = RecBoleModule(self.options.model, settings, users, len(split.catalog), longest)
