@@ -56,3 +56,22 @@ def test_a_pull_request_is_verified_by_the_code_it_goes_to(tmp_path: Path, hones
     if honest:
         shown = shell(STEPS["Show the page as it would be"], checkout, GITHUB_STEP_SUMMARY=str(tmp_path / "summary"))
         assert "built: leaderboards/ml-100k.md" in shown.stdout, shown.stderr
+
+
+def test_a_pull_request_that_only_removes_records_brings_no_code(tmp_path: Path) -> None:
+    origin, checkout = tmp_path / "origin", tmp_path / "checkout"
+    records = origin / "leaderboards/records"
+    records.mkdir(parents=True)
+    for name in (OLD, RECORD):
+        (records / name).write_text((ROOT / "leaderboards/records" / name).read_text())
+    start = "git init -q -b main && git add . && git commit -qm base && git switch -qc change"
+    assert shell(start, origin).returncode == 0
+    (records / OLD).unlink()
+    (origin / "evil.py").write_text("")
+    submit = "git add -A && git commit -qm submission && git update-ref refs/pull/7/merge HEAD && git switch -q main"
+    assert shell(submit, origin).returncode == 0
+    assert shell(f"git clone -q {origin} {checkout}", tmp_path).returncode == 0
+    taken = shell(STEPS["Take the records of the pull request"], checkout, NUMBER="7")
+    assert taken.returncode == 0, taken.stderr
+    assert not (checkout / "evil.py").exists()
+    assert (checkout / "leaderboards/records" / OLD).is_file()

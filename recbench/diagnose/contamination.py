@@ -140,15 +140,13 @@ def _ordered(model: TextModel, lists: Sequence[Sequence[str]], generator: np.ran
     """How often a list's own order is more probable than each of some shuffles of it."""
     from scipy.stats import binomtest
 
-    if not lists:
-        return _share(0, 0)
-    first = 0
+    first, chance, p = 0, 1 / (SHUFFLES + 1), 1.0
     for titles in lists:
         orders = [list(titles)] + [[titles[n] for n in generator.permutation(len(titles))] for _ in range(SHUFFLES)]
         values = _log_probabilities(model, ["\n".join(order) for order in orders])
         first += int(values[0] > values[1:].max())
-    chance = 1 / (SHUFFLES + 1)
-    p = float(binomtest(first, len(lists), chance, alternative="greater").pvalue)
+    if lists:
+        p = float(binomtest(first, len(lists), chance, alternative="greater").pvalue)
     return {**_share(first, len(lists)), "by chance": chance, "p": p}
 
 

@@ -163,6 +163,7 @@ class BackbonePlugin(Plugin):
 
     Attributes:
         default_loss: what trains it when the user names no loss; empty for a method that no loss trains.
+        trained: whether a scoring backbone brings its own loss: it has a budget without a ``default_loss``.
         default_decoder: what ranks with it when the user names no decoder.
         validation_decoder: ranks the validation sample, which chooses the epoch; empty for ``default_decoder``.
         requires: other backbones by role. ``{"collaborative": "sasrec"}``: a trained model that scores items, whose
@@ -177,6 +178,7 @@ class BackbonePlugin(Plugin):
     implements: ClassVar[tuple[type, ...]] = (ScoringBackbone, TextBackbone)
 
     default_loss: str = ""
+    trained: bool = False
     default_decoder: str
     validation_decoder: str = ""
     requires: Mapping[str, str] = field(default_factory=dict)
@@ -189,6 +191,8 @@ class BackbonePlugin(Plugin):
             raise self.wrong("default_decoder must name a decoder")
         if self.learns and self.signal != "text":
             raise self.wrong("learns is for text backbones: a scoring backbone learns in fit")
+        if self.trained and (self.default_loss or self.signal != "scores"):
+            raise self.wrong("trained is for a scoring backbone without a default_loss")
         if unknown := sorted(set(self.requires) - set(ROLES)):
             raise self.wrong(f"requires names the role {unknown[0]!r}, but there are only {' and '.join(ROLES)}")
 

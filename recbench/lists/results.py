@@ -51,10 +51,10 @@ def target_ranks(items: Ints, target: Ints) -> Ints:
 
 
 def _indices(rankings: Sequence[Sequence[Any]], data: Split) -> Ints:
-    known: Mapping[str, int] = {
-        **{name: index for index, name in enumerate(data.catalog.ids)},
-        **{title: index for index, title in enumerate(data.catalog.titles)},
-    }
+    known: Mapping[str, int] = {name: index for index, name in enumerate(data.catalog.ids)}
+    # an item's title may be another's id: lists of ids alone are read as ids
+    if any(isinstance(item, str) and item not in known for row in rankings for item in row):
+        known = {**known, **{title: index for index, title in enumerate(data.catalog.titles)}}
     width = max((len(row) for row in rankings), default=0)
     if not width:
         raise UsageError("every list is empty: there is nothing to evaluate.")

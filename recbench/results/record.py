@@ -190,6 +190,8 @@ class _Named(BaseModel):
 
 class _Recommender(BaseModel):
     backbone: _Named
+    loss: _Named | None = None
+    decoder: _Named | None = None
     llm: _Named | None = None
     teacher: _Recommender | None = None
 

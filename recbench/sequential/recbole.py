@@ -18,6 +18,7 @@ import recbench.sequential.network  # noqa: F401 - undoes what importing RecBole
 
 USERS = ("user_embedding", "user_lambda", "UI_emb")
 """The names that RecBole's models give to a table with a row for each user."""
+_CELLS = 2**21  # scores at a time
 _FIELDS = {
     "USER_ID_FIELD": "user",
     "ITEM_ID_FIELD": "item",
@@ -71,6 +72,12 @@ class RecBoleModule(nn.Module):
 
     def score(self, batch: Mapping[str, Tensor]) -> Tensor:
         """[B, items] the model's scores."""
+        # TransRec makes a vector of each score, RepeatNet a number for each item of the history
+        rows = max(1, _CELLS // self.items)
+        parts = zip(*(column.split(rows) for column in batch.values()), strict=True)
+        return torch.cat([self._score(dict(zip(batch, part, strict=True))) for part in parts])
+
+    def _score(self, batch: Mapping[str, Tensor]) -> Tensor:
         # two models read the column of targets here too, and make nothing of it
         nothing = torch.zeros_like(batch["lengths"])
         return self.model.full_sort_predict(self._columns(batch) | {"item": nothing}).view(len(batch["lengths"]), -1)[
@@ -85,7 +92,10 @@ class RecBoleModule(nn.Module):
                 part.device = torch.device(device)
 
     def average(self) -> None:
-        """Give a user without training windows, RecBole's user 0, the mean of the others; training reads no row 0."""
+        """Give a user without training windows, RecBole's user 0, the mean of the others.
+
+        Training looks no such user up; Caser's penalty on its whole table does see the row.
+        """
         with torch.no_grad():
             for name in USERS:
                 if (table := getattr(self.model, name, None)) is not None:

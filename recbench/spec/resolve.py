@@ -126,7 +126,9 @@ class _Resolver:
         kind = "scores" if llm is None else "tiny" if llm.tiny else "pretrained"
         parts = {"decoder": decoder, "identifier": identifier, "collaborative": collaborative, "teacher": teacher}
         base = Recommender(backbone=backbone, llm=llm, **parts)
-        return self._trained(base, loss, kind) if loss else base
+        if loss:
+            return self._trained(base, loss, kind)
+        return base.model_copy(update={"train": self._budget("train", kind)}) if plugin.trained else base
 
     def _trained(self, base: Recommender, name: str, kind: str) -> Recommender:
         plugin, reference = registry.get("loss", name), None
@@ -213,12 +215,12 @@ class _Resolver:
             kind = "one that writes titles" if plugin.signal == "text" else "one that learns from a teacher"
             raise UsageError(f"collaborative={own} must be a backbone that scores items by itself, not {kind}.")
         base = Recommender(backbone=Backbone(name=own, **self._method("collaborative", plugin.options)))
-        if not plugin.default_loss:
+        if not plugin.default_loss and not plugin.trained:
             return base
-        loss = Loss(name=plugin.default_loss, options=registry.get("loss", plugin.default_loss).options())
-        return base.model_copy(
-            update={"loss": loss, "train": self._budget("collaborative_train", "scores", flags=False)}
-        )
+        update: dict[str, Any] = {"train": self._budget("collaborative_train", "scores", flags=False)}
+        if name := plugin.default_loss:
+            update["loss"] = Loss(name=name, options=registry.get("loss", name).options())
+        return base.model_copy(update=update)
 
     def _teacher(self, default: str, student: Method) -> Recommender:
         """The recommender to learn from, resolved as if it were run by itself, so that both share their steps."""

@@ -47,8 +47,10 @@ def groups(request: Request) -> Known:
         name = str(request.options.get("backbone", {}).get("collaborative", wanted["collaborative"]))
         inner = registry.get("backbone", name)
         found["collaborative"] = inner.options
-        if inner.default_loss:
+        if inner.default_loss or inner.trained:
             found["collaborative_train"] = TrainBudget
+    if backbone.trained:
+        found["train"] = TrainBudget
     if name := request.loss or backbone.default_loss:
         loss = registry.get("loss", name)
         found |= {"loss": loss.options, "train": TrainBudget}

@@ -14,6 +14,7 @@ import torch
 from recbench.errors import UsageError
 from recbench.spec.layers import Layers
 from recbench.spec.request import Request
+from recbench.spec.resolve import resolve
 from recbench.testing import ScoringBackboneTests, tiny_split
 from recbench.types import PAD
 from recbench_plugins.backbones.recbole import FITS, REFUSED, RecBole, RecBoleOptions, published
@@ -110,6 +111,19 @@ def test_a_model_of_some_windows_is_restored_next_to_all_of_them(model: str) -> 
     again.restore(split, trained.state())
     cases = split.test.histories()
     assert np.array_equal(trained.scores(cases), again.scores(cases))
+
+
+@pytest.mark.parametrize("what", ["run by itself", "collaborative"])
+def test_it_has_a_budget_though_no_loss_applies(what: str) -> None:
+    own = what == "run by itself"
+    inner = {"model": "llara", "set": {"backbone": {"collaborative": "recbole"}}}
+    said = {"model": "recbole", "epochs": 3} if own else inner
+    spec = resolve(Request.model_validate(said), "cpu", 1, "ml-100k", {}).spec.recommender
+    found = spec if own else spec.collaborative
+    assert found is not None
+    assert found.loss is None
+    assert found.train is not None
+    assert (found.train.epochs, found.train.batch_size, found.train.learning_rate) == (3 if own else 30, 512, 2e-3)
 
 
 def test_settings_are_recboles_own() -> None:

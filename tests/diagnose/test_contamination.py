@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from recbench.interfaces import SilentReporter
 from recbench.spec.request import Request
 from recbench.testing import tiny_split
 from recbench.testing.models import tiny_text_model
+from recbench.types import PAD
 
 
 @pytest.fixture
@@ -72,6 +74,17 @@ def test_a_model_that_knows_nothing(split: Any, monkeypatch: pytest.MonkeyPatch)
     assert (answer["next item named"]["count"], answer["next item named"]["p"]) == (0, 1.0)
     for order in answer["own order preferred"].values():
         assert order["p"] > 0.001
+
+
+def test_a_data_set_without_a_full_history(split: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _by_heart(split, monkeypatch)
+    history = np.where(np.arange(split.train.history.shape[1]) == 0, PAD, split.train.history)
+    short = replace(split, train=replace(split.train, history=history))
+    answer = module.probe(None, short, 1, SilentReporter())  # type: ignore[arg-type]
+    said = module.sentences(answer | {"llm": "x"})
+    assert (
+        "Of 0 lists of the histories, 0 are most probable in their own order; by chance 0 would be (p 1.000)." in said
+    )
 
 
 def test_log_probabilities_are_those_of_each_text_alone() -> None:

@@ -89,7 +89,12 @@ def lines(content: dict[str, Any]) -> None:
     content["policies"]["items of the history"] = "excluded\n9 of 9 records agree"
 
 
+def outline(content: dict[str, Any]) -> None:
+    content["spec"]["recommender"]["loss"] = "msl"
+
+
 FORGERIES = {
+    "outline": (outline, True, "is not a valid record: spec.*loss"),
     "rank": (rank, False, r"seed 0 has rank \d+ for case 3, whose target stands"),
     "foreign case": (foreign, False, r"case 3 \(user u\d+, target Film \d+\) is not a test case of own by the"),
     "case left out": (dropped, False, "it has 11 cases, and there are 12 test cases of own"),

@@ -155,6 +155,7 @@ plugin = BackbonePlugin(
     implementation=RecBole,
     summary=f"any of {len(FITS)} more sequential models of RecBole: backbone.model=...",
     options=RecBoleOptions,
+    trained=True,
     default_decoder="topk",
     extra="recbole",
     paper="Zhao et al., RecBole, CIKM 2021. https://doi.org/10.1145/3459637.3482016",

@@ -166,6 +166,7 @@ def told_apart(codes: Codes) -> Codes:
     import numpy as np
 
     _, group = np.unique(codes, axis=0, return_inverse=True)
+    group = group.ravel()  # NumPy 2.0 alone gives a column
     order = np.argsort(group, kind="stable")
     place = np.arange(len(codes)) - np.searchsorted(group[order], group[order])
     if not place.any():
