@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -33,4 +34,12 @@ def cases(name: str, out: Path, data_dir: str | None, preset: str | None, sets: 
         found = test_set(*protocol(request), progress)
     for path in export(found, out, targets):
         click.echo(f"written: {path}")
-    click.echo(f"next: rank the {len(found.cases):,} cases, then recbench evaluate --rankings FILE --dataset {name}")
+    said = [
+        "--dataset",
+        name,
+        *(["--data-dir", data_dir] if data_dir else []),
+        *(["--preset", preset] if preset else []),
+    ]
+    said += [word for text in sets for word in ("--set", text)]
+    click.echo(f"next: rank the {len(found.cases):,} cases, then")
+    click.echo(f"  recbench evaluate --rankings FILE --name LABEL {shlex.join(said)}")

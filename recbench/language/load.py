@@ -13,7 +13,6 @@ from recbench.language import hub
 from recbench.language.facts import CONFIGS, refuse_code
 from recbench.language.hub import first_line
 from recbench.language.layers import belongs, keep_first
-from recbench.language.new_rows import in_full_precision, trained_rows
 from recbench.spec.llm import PretrainedOptions
 
 MOST_LAYERS = 1000
@@ -263,6 +262,8 @@ def attach_lora(
         UsageError: none of ``llm.lora_targets`` names a module of the model.
     """
     from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    from recbench.language.new_rows import in_full_precision, trained_rows
 
     if options.bits < 16:
         model = prepare_model_for_kbit_training(

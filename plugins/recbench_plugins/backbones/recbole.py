@@ -58,7 +58,7 @@ def _fitting(value: object) -> object:
     known = {name.lower(): name for name in (*FITS, *REFUSED)}
     name = known.get(str(value).lower())
     if name is None:
-        raise ValueError(f"no sequential model of RecBole: {did_you_mean(str(value), known.values())}")
+        raise ValueError(f"no sequential model of RecBole: {did_you_mean(str(value), FITS)}")
     if name in REFUSED:
         raise ValueError(f"the bench cannot run {name}: {REFUSED[name]}")
     return name
