@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from recbench.interfaces import FitReport
 from recbench.language import load
-from recbench.language.embeddings import mean_states
-from recbench.language.trial import tried
 from recbench.spec.llm import PretrainedOptions
 from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.modelplace import llm_needs, model_place
@@ -59,6 +57,9 @@ class TextVectors(Step):
 
     def build(self, folder: Path, work: Work) -> None:
         """Embed."""
+        from recbench.language.embeddings import mean_states
+        from recbench.language.trial import tried
+
         titles, options = work.value(self.needs["prepare"]).catalog.titles, self._options
         place = model_place(self.llm, self.needs, work)
         lm = load.load_pretrained(place, self.llm.commit, options, self.on.device).to(self.on.device).eval()
