@@ -147,7 +147,7 @@ class RecBole(SequenceModel[RecBoleOptions]):
         return table.weight[1 : self.module.items + 1].detach().float().cpu().numpy()
 
     def user_vectors(self, cases: Histories) -> npt.NDArray[np.float32]:
-        """Not there: RecBole's models share no name for it."""
+        """Always refuses: RecBole's models have no common name for the state of a history."""
         raise NotImplementedError(f"{self.options.model} has no user embeddings")
 
 

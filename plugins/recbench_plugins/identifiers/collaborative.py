@@ -44,7 +44,7 @@ class CollaborativeOptions(IdentifierOptions):
     """Options of ``--identifier collaborative``."""
 
     clusters: int = Field(20, ge=2, description="parts that each division makes")
-    leaf: int = Field(50, ge=1, description="a part of at most so many items is not divided again")
+    leaf: int = Field(50, ge=1, description="a part of at most N items is not divided again")
 
     def learns_from(self) -> frozenset[Source]:
         """The training windows."""
