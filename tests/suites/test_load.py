@@ -30,7 +30,7 @@ def test_committed_suites_are_sound():
         if name.startswith("table"):
             assert not known or known == cells - only_controls, "cells and published rows differ"
         else:  # other arms next to some of the table's
-            assert not known or len(known & cells) > 5
+            assert not known or known & cells
         assert not any(cell.skipped for cell in found.cells)
 
 
