@@ -13,6 +13,20 @@ from peers import dict_trie, following
 from work import BEAMS, TINY, Generate, agree, load, some_prompts
 
 
+def made_titles(count: int, draw: np.random.Generator) -> list[str]:
+    """Different titles of three to eight made-up words, a few of which are frequent."""
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    words = np.array(["".join(draw.choice(letters, draw.integers(2, 9))) for _ in range(5_000)])
+    made: dict[str, None] = {}
+    while len(made) < count:
+        picks = words[draw.zipf(1.2, (count, 8)) % len(words)]
+        ends = draw.integers(3, 9, len(picks))
+        made |= {" ".join(row[:end]): None for row, end in zip(picks.tolist(), ends.tolist(), strict=True)}
+    titles = list(made)[:count]
+    draw.shuffle(titles)
+    return titles
+
+
 def curves(threads: int) -> list[Row]:
     """Ours with HF's scores against ``generate`` with a dict trie, tiny model: one quantity at a time."""
     from recbench.search.beam import BeamSearch
@@ -52,15 +66,7 @@ def catalogues(threads: int, sizes: tuple[int, ...] = (1_000, 10_000, 100_000, 1
 
     load(TINY, threads, True)  # threads and allocator as elsewhere
     draw = np.random.default_rng(0)
-    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-    words = np.array(["".join(draw.choice(letters, draw.integers(2, 9))) for _ in range(5_000)])
-    made: dict[str, None] = {}
-    while len(made) < max(sizes):
-        picks = words[draw.zipf(1.2, (max(sizes), 8)) % len(words)]
-        ends = draw.integers(3, 9, len(picks))
-        made |= {" ".join(row[:end]): None for row, end in zip(picks.tolist(), ends.tolist(), strict=True)}
-    titles = list(made)[: max(sizes)]
-    draw.shuffle(titles)
+    titles = made_titles(max(sizes), draw)
     with tempfile.TemporaryDirectory() as folder:
         tiny.train_tokenizer(titles[:20_000], 4096, Path(folder))
         tokenizer: Any = load_tokenizer(folder)

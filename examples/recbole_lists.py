@@ -1,10 +1,11 @@
-"""RecBole's own SASRec, trained by RecBole's own trainer on the windows of recbench, and its lists for our test cases.
+"""A model of RecBole, trained by RecBole's own trainer on the windows of recbench, and its lists for our test cases.
 
     recbench data cases ml-100k --out cases
     python examples/recbole_lists.py cases lists.csv        # minutes on one core
     recbench evaluate --rankings lists.csv --dataset ml-100k --name "SASRec (RecBole)"
 
-More words are options of RecBole: ``learning_rate=0.002 train_batch_size=512 epochs=30``.
+More words are the model, SASRec if you name none, and options of RecBole:
+``model=GRU4Rec learning_rate=0.002 train_batch_size=512 epochs=30 seed=1``.
 """
 
 import csv
@@ -40,17 +41,19 @@ def atomic(cases: Path, folder: Path) -> list[str]:
 
 
 def main(cases: Path, lists: Path, *words: str) -> None:
+    given = dict(word.split("=") for word in words)
+    name = given.pop("model", "SASRec")
     settings = {
         "data_path": "recbole-data", "benchmark_filename": atomic(cases, Path("recbole-data/windows")),
         "load_col": {"inter": ["user_id", "item_id_list", "item_id"]}, "alias_of_item_id": ["item_id_list"],
         "MAX_ITEM_LIST_LENGTH": 10, "train_neg_sample_args": None, "use_gpu": False, "nproc": 1,
         # RecBole's NDCG and MRR need a name that numpy 2 has removed; its recall does not
         "metrics": ["Recall"], "topk": [10], "valid_metric": "Recall@10", "eval_args": {"mode": "full", "order": "TO"},
-        "show_progress": False, **{name: json.loads(value) for name, value in (word.split("=") for word in words)},
+        "show_progress": False, **{option: json.loads(value) for option, value in given.items()},
     }  # fmt: skip
     # what follows is run_recbole() of recbole.quick_start, whose module imports ray
     sys.argv = sys.argv[:1]
-    config = OurConfig(model="SASRec", dataset="windows", config_dict=settings)
+    config = OurConfig(model=name, dataset="windows", config_dict=settings)
     init_seed(config["seed"], config["reproducibility"])
     init_logger(config)
     dataset = create_dataset(config)
