@@ -89,7 +89,8 @@ def page(rows: dict[str, dict[str, Any]], items: int, windows: int, cases: int, 
         "",
         f"Made by `python benchmarks/catalogue.py --items {items}`: seconds of each step with the tiny language "
         f"model on {platform.machine()}, {threads} thread{'s' * (threads > 1)}: {windows:,} training windows "
-        f"once, every item a target, then {cases:,} test cases by the constrained beam of 10. Data and titles are made up.",
+        f"once, every item a target, then {cases:,} test cases by the constrained beam of 10. "
+        "Data and titles are made up.",
         "",
         "| identifier | " + " | ".join(phases) + " | all | peak memory |",
         "| --- | " + " | ".join("---:" for _ in phases) + " | ---: | ---: |",
