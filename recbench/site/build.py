@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
@@ -23,7 +24,8 @@ from recbench.site.views import View, parts, whole
 
 LIST: Final = "files.json"
 """Names every file of the site, so that a later build removes what it no longer writes and nothing else."""
-ASSETS: Final = ("site.css", "site.js")
+SCRIPT: Final = ("helpers", "theme", "loading", "statistics", "bars", "table", "pairs", "page")
+"""The parts of ``site.js``, in order. They are joined here since a page opened from a file cannot import modules."""
 CARDS: Final = "data"
 Content = bytes | Path
 """What a file holds; a path stands for the bytes of that file."""
@@ -112,7 +114,8 @@ def _files(records_dir: Path) -> dict[str, Content]:
     for _, record in read:
         datasets.setdefault(record.dataset.name, []).append(record)
     assets = files("recbench.site") / "assets"
-    made: dict[str, Content] = {f"assets/{name}": (assets / name).read_bytes() for name in ASSETS}
+    made: dict[str, Content] = {"assets/site.css": (assets / "site.css").read_bytes()}
+    made["assets/site.js"] = _script(assets / "script")
     made |= {f"records/{record.run}.json": path for path, record in read}
     entries = []
     for name in sorted(datasets):
@@ -124,6 +127,12 @@ def _files(records_dir: Path) -> dict[str, Content]:
     made["index.html"] = document("Leaderboards", index_page(entries), []).encode()
     made[LIST] = (json.dumps(sorted([*made, LIST]), indent=0) + "\n").encode()
     return made
+
+
+def _script(folder: Traversable) -> bytes:
+    """The parts as one script, inside one function: they share their names, and the page sees none of them."""
+    parts = b"\n".join((folder / f"{name}.js").read_bytes() for name in SCRIPT)
+    return b'"use strict";\n\n(() => {\n' + parts + b"})();\n"
 
 
 def _ordered(records: list[RunRecord]) -> list[Section]:

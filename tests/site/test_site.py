@@ -29,6 +29,7 @@ from recbench.site.plots import frontier, near, ticks
 from recbench.stats import mean_intervals, user_sums
 
 Keep = Callable[[str, list[RunRecord]], Path]
+ASSETS = Path(__file__).parents[2] / "recbench/site/assets"
 VOID = {"input", "link", "meta", "img"}
 
 
@@ -124,6 +125,16 @@ def test_nothing_runs_inside_a_page(site: tuple[Path, Path]) -> None:
         assert policy is not None
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
+
+
+def test_the_script_is_all_of_its_parts(site: tuple[Path, Path]) -> None:
+    script = (site[1] / "assets/site.js").read_text("utf-8")
+    parts = [path.read_text("utf-8") for path in (ASSETS / "script").glob("*.js")]
+    assert len(parts) > 1
+    assert all(script.count(part) == 1 for part in parts)
+    # parts share one scope, in which a second function of a name would replace the first without a word
+    names = re.findall(r"^(?:async )?(?:function|const) (\w+)", script, re.M)
+    assert len(names) == len(set(names))
 
 
 def test_the_browser_is_given_the_numbers_of_the_statistics(site: tuple[Path, Path], records: list[RunRecord]) -> None:
