@@ -15,11 +15,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_checking = torch.is_anomaly_enabled()
-from recbole.model.sequential_recommender.bert4rec import BERT4Rec  # noqa: E402
-from recbole.model.sequential_recommender.sasrec import SASRec  # noqa: E402
+from recbench.errors import RecbenchError
 
-torch.autograd.set_detect_anomaly(_checking)
+_checking = torch.is_anomaly_enabled()
+try:
+    from recbole.model.sequential_recommender.bert4rec import BERT4Rec
+    from recbole.model.sequential_recommender.sasrec import SASRec
+except ModuleNotFoundError as error:
+    raise RecbenchError(
+        f"RecBole's models need the package {error.name}, which is not installed: "
+        "pip install 'recbench-toolkit[recbole]' && pip install --no-deps recbole==1.2.1"
+    ) from error
+finally:
+    torch.autograd.set_detect_anomaly(_checking)
 
 _FIELDS = {
     "USER_ID_FIELD": "user",

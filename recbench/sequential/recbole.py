@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-import recbole.model.sequential_recommender as models
 import torch
 from torch import Tensor, nn
 
-import recbench.sequential.network  # noqa: F401 - undoes what importing RecBole's models does to torch
+import recbench.sequential.network  # noqa: F401 - undoes what importing RecBole's models does to torch, so comes first
+
+import recbole.model.sequential_recommender as models  # isort: skip
 
 USERS = ("user_embedding", "user_lambda", "UI_emb")
 """The names that RecBole's models give to a table with a row for each user."""

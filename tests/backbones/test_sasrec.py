@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,3 +78,19 @@ def test_a_separate_output_scores_by_its_own_matrix_and_bias() -> None:
     assert np.abs(bias).max() > 0
     assert mine.scores(split.test.histories()) == pytest.approx(users @ items.T + bias, abs=1e-5)
     assert not np.allclose(items, mine.module.model.item_embedding.weight[1:].detach().numpy())
+
+
+def test_what_recboles_models_import_is_named_when_it_is_missing():
+    """As on Python 3.12, where RecBole installs only without what it depends on."""
+    code = """
+import sys
+sys.modules["colorlog"] = None
+from recbench.errors import RecbenchError
+try:
+    import recbench.sequential.network
+except RecbenchError as error:
+    print(error)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "colorlog" in said
+    assert "pip install 'recbench-toolkit[recbole]'" in said

@@ -94,7 +94,7 @@ def test_a_changed_file_is_refused(tmp_path, monkeypatch):
 
 def test_without_recbole_the_message_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(RecbenchError, match="pip install --no-deps recbole"):
+    with pytest.raises(RecbenchError, match=r"\[recbole\]' && pip install --no-deps recbole"):
         Ml100k(Ml100kOptions()).inputs()
 
 

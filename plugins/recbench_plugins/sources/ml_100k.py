@@ -80,7 +80,7 @@ def _paths() -> tuple[Path, Path]:
     if spec is None or not spec.submodule_search_locations:
         raise RecbenchError(
             "The data set ml-100k is read from RecBole's wheel, which is not installed: "
-            "pip install --no-deps recbole==1.2.1"
+            "pip install 'recbench-toolkit[recbole]' && pip install --no-deps recbole==1.2.1"
         )
     folder = Path(spec.submodule_search_locations[0]) / "dataset_example" / "ml-100k"
     return folder / "ml-100k.inter", folder / "ml-100k.item"
