@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -291,7 +292,10 @@ def attach_lora(
             "decoders read directly: adapt the layers between them."
         )
     try:
-        adapted = get_peft_model(model, config)
+        with warnings.catch_warnings():
+            # PEFT reads a name that transformers is about to rename
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+            adapted = get_peft_model(model, config)
     except ValueError as error:
         raise UsageError(
             f"llm.lora_targets={','.join(options.lora_targets)} fits no module of the model: {error}"
