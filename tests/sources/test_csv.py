@@ -106,7 +106,7 @@ def test_the_checksum_is_that_of_the_bytes_that_were_read(tmp_path, monkeypatch)
     [
         ({"header": "user,item,time,title"}, "own.csv has no column 'timestamp': its first line has user, item, time"),
         ({"header": "user,item,item,title"}, "own.csv has no column 'timestamp'"),
-        ({"header": "user,item,timestamp,item", "item": "item", "title": "user"}, "name the column 'user'"),
+        ({"header": "user,item,timestamp,item", "item": "item", "title": "user"}, "name the same column 'user'"),
         ({"header": "user,item,timestamp,item", "title": "x"}, "own.csv has no column 'x'"),
         ({"rows": []}, "own.csv is empty"),
         ({"rows": [*ROWS, ("u0", "1", "soon", "T1")]}, "own.csv, line 50: timestamp 'soon' is not a whole number"),
