@@ -52,8 +52,8 @@ def run(
 ) -> RunRecord:
     """Run every seed that is not finished yet.
 
-    A finished seed counts if it was made by the steps that the plan has today: one that other code or other data made
-    is run again, and never stands in one record with a new one.
+    A finished seed counts if it was made by the plan's current steps. A seed made by other code or data is run again,
+    and never shares a record with a new one.
 
     Args:
         plan: from :func:`recbench.planning.plan`.
@@ -234,7 +234,7 @@ class _Run:
                 return {}
             raise
         if record.spec_hash != base["spec_hash"]:
-            raise RecbenchError(f"{path} holds another spec than its folder's name says: move the folder away.")
+            raise RecbenchError(f"{path} holds a spec that does not match its folder's name: move the folder away.")
         kept = {}
         for result in record.seeds:
             made = {step.role: step.folder for step in result.steps}

@@ -25,7 +25,7 @@ from recbench.steps.store import Store
 
 PATIENCE = 60.0  # seconds for the checkpoints when a client is asked to stop
 ARRIVAL = 120.0  # seconds for a first worker
-DEATHS = 4  # of workers that build a step: a host that dies takes several with it, and the step is at no fault
+DEATHS = 4  # of workers that build a step: a host that dies takes several with it, and the step is not at fault
 TRIES = 2  # of a step, on different workers where there are several
 _CONFIG = {
     "logging": {"distributed": "critical"},

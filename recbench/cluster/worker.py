@@ -113,7 +113,7 @@ def _alone(place: str) -> None:
 
 
 def _elsewhere() -> Exception:
-    """What tells the scheduler to give a task to another worker, without counting it as a failure."""
+    """The exception that makes the scheduler give a task to another worker, without counting it as a failure."""
     from distributed import Reschedule
 
     return Reschedule()

@@ -68,7 +68,7 @@ def study(
         What the figures say about the paper's claims, also written as ``claims.json``, and the folder.
 
     Raises:
-        UsageError: the backbone writes no titles, or the request cannot be.
+        UsageError: the backbone writes no titles, or the request is invalid.
         RecbenchError: of any step.
     """
     if processes.world() > 1:

@@ -1,4 +1,4 @@
-"""``recbench llm add``: fetches a named language model, and writes down which one it is."""
+"""``recbench llm add``: downloads a named language model, and records its version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``--llm`` names, found out without loading it: its kind, its place, and what tells it from every other model."""
+"""Identifies the model that ``--llm`` names without loading it: its kind, its place and its fingerprint or commit."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def expanded(text: str) -> Path:
     """A path that a person wrote, absolute; the only place where ``~`` becomes a home.
 
     Raises:
-        UsageError: the home of a user that this machine does not know.
+        UsageError: the user after ``~`` is unknown on this machine.
     """
     try:
         return Path(os.path.abspath(Path(text).expanduser()))
@@ -100,8 +100,8 @@ def refuse_code(said: str, file: Path) -> None:
         raise UsageError(f"{said}: {file.name} holds no JSON object.")
     if found.get("auto_map"):
         raise UsageError(
-            f"{said} asks for code of its own (auto_map in {file.name}), which recbench never runs: "
-            "give a model that transformers itself implements."
+            f"{said} needs its own code (auto_map in {file.name}), which recbench never runs: use a model that "
+            "transformers implements."
         )
 
 

@@ -28,7 +28,7 @@ SPARE = 1.1  # of the disk that the states take must be free
 
 @contextmanager
 def split(layers: Any, at: int) -> Iterator[None]:
-    """For a while, a plan may stop at ``layers[at]``, or go on there from ``AttentionPlan.below``.
+    """While the block runs, a plan may stop at ``layers[at]``, or continue there from ``AttentionPlan.below``.
 
     The layers below stay where they are and give back what they get, since transformers chooses masks and rotary
     frequencies by the number of a layer.
@@ -162,7 +162,7 @@ def _obstacle(model: TextModel, tokens: int, folder: Path) -> str:
     if any(isinstance(value, float) and value > 0 for value in drops.values()):
         return "the model has dropout of its own"
     if not model.hidden_states.packs or not _agrees(model):
-        return f"{model.hidden_states.architecture} cannot go on from a layer"
+        return f"{model.hidden_states.architecture} cannot continue from a layer"
     needed = tokens * config.hidden_size * model.head.weight.dtype.itemsize
     free = shutil.disk_usage(folder).free
     if needed * SPARE > free:

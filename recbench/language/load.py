@@ -56,7 +56,7 @@ def convert_gguf(file: str, folder: Path) -> None:
     try:
         whole.load_state_dict(model.state_dict())
     except RuntimeError as error:
-        raise RecbenchError(f"{path.name} holds other weights than its architecture has: {error}") from error
+        raise RecbenchError(f"{path.name} does not hold the weights that its architecture has: {error}") from error
     tokenizer.save_pretrained(folder)
     whole.save_pretrained(folder)
 
@@ -144,7 +144,9 @@ def _where(place: str, commit: str | None) -> dict[str, Any]:
     found: dict[str, Any] = {"local_files_only": True}
     if commit:
         if os.path.exists(place):  # transformers would take the folder
-            raise RecbenchError(f"--llm {place} is a folder here now, and was a hub model: run from another folder.")
+            raise RecbenchError(
+                f"--llm {place} was a hub model, but a folder of that name is here now: run from another folder."
+            )
         found = {"revision": commit, "local_files_only": hub.commit_of(place, commit).local}
     for config in CONFIGS:
         try:
@@ -172,10 +174,10 @@ def _refuse_absurd(config: Any) -> None:
     """
     layers = getattr(config, "num_hidden_layers", 0)
     if isinstance(layers, int) and layers > MOST_LAYERS:
-        raise RecbenchError(f"its config.json asks for {layers:,} layers, and at most {MOST_LAYERS:,} are built")
+        raise RecbenchError(f"its config.json asks for {layers:,} layers, but recbench builds at most {MOST_LAYERS:,}")
     for name, value in config.to_dict().items():
         if "drop" in name and isinstance(value, int | float) and not 0 <= value < 1:
-            raise RecbenchError(f"its config.json says {name}={value}, which is not a share from 0 to below 1")
+            raise RecbenchError(f"its config.json says {name}={value}, which is not at least 0 and below 1")
 
 
 def _quantised(options: PretrainedOptions, device: str) -> dict[str, Any]:

@@ -30,8 +30,8 @@ class Steps(Options):
 
     core: int = Field(5, ge=1, description="users and items with fewer interactions are removed, repeatedly")
     items: int = Field(0, ge=0, description="how many items with titles to draw before the k-core; 0: all")
-    seed: int = Field(0, ge=0, description="of that draw")
-    minimum_rating: float | None = Field(None, allow_inf_nan=False, description="leave out lower ratings")
+    seed: int = Field(0, ge=0, description="seed of that draw")
+    minimum_rating: float | None = Field(None, allow_inf_nan=False, description="drop lower ratings")
 
 
 @dataclass(frozen=True)
