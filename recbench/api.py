@@ -123,7 +123,7 @@ def run(
         model: the backbone.
         set: options by group, ``{"loss": {"tau": 2}}``.
         runs: folder of runs.
-        again: compute finished seeds anew.
+        again: recompute finished seeds.
         progress: see :data:`Progress`.
         flags: the flags of ``recbench run``: loss, decoder, identifier, dataset, data_dir, llm, preset, device,
             seeds (5, or [3, 17, 42]), epochs, train_samples, batch_size.
@@ -140,7 +140,7 @@ def run(
 
 
 def execute(request: Request, runs: Path, again: bool = False, progress: Progress = True) -> Run:
-    """As :func:`run`, for a request."""
+    """Like :func:`run`, for a request."""
     from recbench.description import command_of, shareable
     from recbench.experiment import run as experiment
     from recbench.planning import plan

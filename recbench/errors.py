@@ -23,7 +23,7 @@ class DataError(RecbenchError):
 
 
 class Diverged(RecbenchError):
-    """A loss, gradient or weight of a training is not finite: exit code 1, but a search goes on with other values."""
+    """A loss, gradient or weight of a training is not finite: exit code 1, but a search continues with other values."""
 
 
 class Pruned(BaseException):
@@ -34,7 +34,7 @@ class Pruned(BaseException):
 
 
 class Stopped(BaseException):
-    """A signal ended a training or a ranking, which can go on: exit code 75, the system's word for "try again".
+    """A signal ended a training or a ranking, which can continue: exit code 75, the system's word for "try again".
 
     Like KeyboardInterrupt, it is not an Exception, so that no handler takes it for a failure and continues.
     """

@@ -61,7 +61,7 @@ def run(
         runs: folder of runs; steps go to ``runs/steps``.
         command: how to run it again, for the record, without its seeds.
         reporter: progress.
-        again: compute finished seeds anew.
+        again: recompute finished seeds.
         cluster: builds the steps of the seeds that are not finished; this process without one.
 
     Returns:
@@ -260,7 +260,7 @@ class _Run:
         return done
 
     def _set_aside(self, path: Path, kept: Mapping[int, SeedResult]) -> None:
-        """Keep a copy of a record that loses seeds, under a name of its own."""
+        """Keep a copy of a record that loses seeds, under a separate name."""
         try:
             lost = len(read(path).seeds) - len(kept)
         except DataError:

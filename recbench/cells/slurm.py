@@ -25,7 +25,7 @@ mkdir -p "$logs"
 options=("$@")
 declare -A jobs
 
-# In a job: run a command, and put the job back into the queue if the command stopped and can go on.
+# In a job: run a command, and put the job back into the queue if the command stopped and can continue.
 guarded() {
   local program=$1 child code warned= cancelled=
   # Slurm warns this shell before the time limit. torchrun would die of the signal, the processes that it started write.

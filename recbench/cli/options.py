@@ -78,7 +78,7 @@ author_option = click.option(
     metavar="NAME",
     expose_value=False,
     callback=_use_author,
-    help="Author of the record, shown on pages; or set RECBENCH_AUTHOR.  [default: nobody]",
+    help="Author of the record, shown on pages; or set RECBENCH_AUTHOR.  [default: none]",
 )
 _OPTIONS = (
     click.option("--model", metavar="NAME", help="Backbone: recbench list backbones."),

@@ -146,7 +146,7 @@ def _options(kind: str, found: Plugin, sets: tuple[str, ...]) -> dict[str, objec
     group = "dataset" if kind == "source" else kind
     asked = {group: {}, **set_layer(sets).values["set"]}
     layers = Layers(Request(model=found.kind, options=asked))
-    _, paths = split_paths(layers.options(group, found.options))  # absolute: the tests run in a folder of their own
+    _, paths = split_paths(layers.options(group, found.options))  # absolute: the tests run in a separate folder
     layers.finish()
     if kind == "source" and (wanted := path_options(found.options)) and not paths:
         raise UsageError(f"A source is checked with your own files: --set dataset.{min(wanted)}=PATH.")

@@ -97,7 +97,7 @@ def _names(path: Path, record: RunRecord, result: SeedResult, split: Split) -> N
 
 
 def _again(record: RunRecord, path: Path) -> str:
-    """The command that computes the run anew, with this machine's paths where the run's folder knows them."""
+    """The command that repeats the run, with this machine's paths if the run's folder has them."""
     from recbench.experiment import LOCAL
 
     words = shlex.split(record.command)

@@ -61,7 +61,7 @@ TRIALS = 20
     help="Seed of every trial, and of the sampler.",
 )
 @click.option("--run", "run_best", is_flag=True, help="Then run the best setting over --seeds and record it.")
-@click.option("--again", is_flag=True, help="With --run: compute its finished seeds anew.")
+@click.option("--again", is_flag=True, help="With --run: recompute its finished seeds.")
 def tune(
     sets: tuple[str, ...],
     config: Path | None,

@@ -1,6 +1,6 @@
 """Figures 3 to 6 and 8 of the MSL paper for any text recommender: train by LML and by another loss, watch, draw.
 
-A watched training is a step of its own in the store, so that an interrupted study continues; the models of Figure 6
+A watched training is a separate step in the store, so that an interrupted study continues; the models of Figure 6
 are the ones that ``recbench run`` and ``recbench tune`` make.
 """
 

@@ -28,7 +28,7 @@ def export(trained: Trained, folder: Path, merged: bool = False) -> Path:
     Collaborative tokens become rows of the embedding table, called ``<item:ID>`` by the tokenizer.
 
     Args:
-        trained: from :func:`recbench.load`; its model is changed, so load it again to go on with it.
+        trained: from :func:`recbench.load`; its model is changed, so load it again to use it further.
         folder: a new or empty folder.
         merged: the whole model with the adapters merged in, not the adapters alone. A model without adapters, such as
             the tiny one, is always written whole.

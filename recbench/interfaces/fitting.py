@@ -94,7 +94,7 @@ class Checkpoints:
     Attributes:
         folder: named as the step is; made with the first checkpoint.
         minutes: between two checkpoints; 0 writes none.
-        begun: trainings and rankings that have begun so far; one after the other, each has files of its own.
+        begun: trainings and rankings that have begun so far; one after the other, each has its own files.
         seconds: of work in earlier processes that this one continues.
     """
 

@@ -32,16 +32,16 @@ class IdentifierOptions(Options):
 
     shows: Shows = Field(
         "identifiers",
-        description="what stands for an item in the prompt's history: its identifier, its title, or the identifier "
-        "and then the title; with titles the last item of a window is its only target",
+        description="how the prompt's history shows an item: by its identifier, its title, or the identifier and then "
+        "the title; with titles the last item of a window is its only target",
     )
 
     alignment: float = Field(
         0.0,
         ge=0,
         le=10,
-        description="questions about items in training, as a share of the windows: which identifier a title has, and "
-        "which title an identifier, in turns (LC-Rec)",
+        description="questions about items in training, as a share of the windows: for the identifier of a title, and "
+        "for the title of an identifier, in turns (LC-Rec)",
     )
 
     def learns_from(self) -> frozenset[Source]:

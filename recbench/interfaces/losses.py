@@ -58,7 +58,7 @@ class ScoringLoss(Method[O], Resumable, ABC):
 
     @abstractmethod
     def __call__(self, batch: ScoreBatch) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """As :meth:`Loss.__call__`, over N predictions of a target item."""
+        """Like :meth:`Loss.__call__`, over N predictions of a target item."""
 
 
 class PreferenceLoss(Method[O], Resumable, ABC):

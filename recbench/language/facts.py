@@ -15,7 +15,7 @@ from recbench.language import hub
 from recbench.language.fingerprint import fingerprint
 from recbench.spec.llm import TINY
 
-CONFIGS = ("config.json", "tokenizer_config.json")  # either may ask for code of its own
+CONFIGS = ("config.json", "tokenizer_config.json")  # either may ask for custom code
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def describe_llm(text: str, revision: str = "") -> LanguageModelFacts:
         revision: branch, tag or commit of a hub model; empty takes the newest.
 
     Raises:
-        UsageError: it is not there, not a model, an adapter, or asks for code of its own.
+        UsageError: it is not there, not a model, an adapter, or needs its own code.
         RecbenchError: the hub cannot be reached and there is no local copy; a file cannot be read.
     """
     if text == TINY:
@@ -85,7 +85,7 @@ def expanded(text: str) -> Path:
 
 
 def refuse_code(said: str, file: Path) -> None:
-    """Refuse a configuration that asks for code of its own: recbench runs transformers' models only.
+    """Refuse a configuration that needs its own code: recbench runs transformers' models only.
 
     Raises:
         UsageError: it does, or is not a JSON object.

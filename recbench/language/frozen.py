@@ -160,7 +160,7 @@ def _obstacle(model: TextModel, tokens: int, folder: Path) -> str:
     config = model.causal.config.get_text_config()
     drops = {name: value for name, value in config.to_dict().items() if "drop" in name and not name.startswith(HEADS)}
     if any(isinstance(value, float) and value > 0 for value in drops.values()):
-        return "the model has dropout of its own"
+        return "the model has its own dropout"
     if not model.hidden_states.packs or not _agrees(model):
         return f"{model.hidden_states.architecture} cannot continue from a layer"
     needed = tokens * config.hidden_size * model.head.weight.dtype.itemsize
@@ -173,7 +173,7 @@ def _obstacle(model: TextModel, tokens: int, folder: Path) -> str:
 
 
 def _agrees(model: TextModel) -> bool:
-    """Whether two rows that go on from a layer get the hidden states that they get as a whole."""
+    """Whether two rows that continue from a layer get the same hidden states as when computed whole."""
     states, device = model.hidden_states, model.head.weight.device
     ids = torch.arange(3, 12, device=device) % model.head.weight.shape[0]
     lengths, wanted = torch.tensor([3, 4], device=device), torch.tensor([4, 8], device=device)

@@ -65,7 +65,7 @@ def load_tokenizer(place: str, commit: str | None = None) -> Any:
     """The fast tokenizer of a model folder, or of a hub model at ``commit``, with a padding token.
 
     Raises:
-        UsageError: its configuration asks for code of its own.
+        UsageError: its configuration needs its own code.
         RecbenchError: it cannot be loaded; says from where and why.
     """
     from transformers import AutoTokenizer
@@ -91,8 +91,8 @@ def load_pretrained(place: str, commit: str | None, options: PretrainedOptions, 
         device: cpu or cuda; quantised weights go there at once.
 
     Raises:
-        UsageError: 8 or 4 bits without CUDA, fewer layers than are to be kept, or a configuration that asks for code of
-            its own.
+        UsageError: 8 or 4 bits without CUDA, fewer layers than are to be kept, or a configuration that needs its own
+            code.
         RecbenchError: the model cannot be loaded, its weights do not fit its configuration or are not finite, or it
             rescales its logits.
     """
@@ -136,8 +136,8 @@ def _where(place: str, commit: str | None) -> dict[str, Any]:
     """What every loading call is told: no code, and the network only for a hub model that the hub answers for.
 
     Raises:
-        UsageError: the configuration asks for code of its own.
-        RecbenchError: a hub model that is not to be had, or whose place a local folder takes.
+        UsageError: the configuration needs its own code.
+        RecbenchError: a hub model is unavailable, or a local folder has taken its name.
     """
     from transformers.utils import cached_file
 

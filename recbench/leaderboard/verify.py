@@ -101,7 +101,7 @@ class Verifier:
         try:
             here = measured(stated.model_copy(update={"paths": data_paths(stated, self.places.data)}))
         except (UsageError, DataError) as error:
-            found.notes.append(f"cases and popularity are not checked, since the data is not at hand: {error}")
+            found.notes.append(f"cases and popularity are not checked, since the data is not available: {error}")
             return
         for file in sorted({*stated.files, *here.files}):
             was, now = (files.get(file, "none")[:SHORT] for files in (stated.files, here.files))

@@ -64,7 +64,7 @@ def _of_cases(record: RunRecord) -> Iterator[str]:
         if not np.array_equal(expected, cases.popularity):
             yield f"{_first(expected != cases.popularity)} has another popularity than its target"
         if not np.array_equal(expected == 0, cases.cold == 1):
-            yield f"{_first((expected == 0) != (cases.cold == 1))} has a cold flag that contradicts its target's popularity"
+            yield f"{_first((expected == 0) != (cases.cold == 1))} has the wrong cold flag for its target"
 
 
 def _of_code(record: RunRecord) -> Iterator[str]:

@@ -8,7 +8,7 @@ github.com/jeykigung/P5, github.com/agiresearch/OpenP5.
 Known differences:
 
 - P5 spells an item as ``item_`` and its number, which a tokenizer splits into pieces that unlike items share. Here the
-  item is one token of its own (``<item_17>``, by its place in the catalogue), Hua et al.'s independent indexing.
+  item is a single token (``<item_17>``, by its place in the catalogue), Hua et al.'s independent indexing.
 - An item that occurs in no training window keeps its token's initial embedding.
 """
 

@@ -28,7 +28,7 @@ class Raw:
 
     Attributes:
         path: the file.
-        member: name inside the archive; empty for a file of its own.
+        member: name inside the archive; empty for a plain file.
     """
 
     path: Path

@@ -93,7 +93,7 @@ class LLMCF(SequenceModel[LLMCFOptions]):
     """SASRec next to a transformer over explained examples."""
 
     rebuilt: tuple[Tensor, Tensor] | None = None
-    """Of the training batch at hand: the summed error of the reconstructed explanations, and their number."""
+    """Of the current training batch: the summed error of the reconstructed explanations, and their number."""
 
     def lessons(self, split: Split, teacher: Teacher, seed: int, reporter: Reporter) -> Lessons:
         """Explanations of a share of the training windows.

@@ -91,7 +91,7 @@ class Context(nn.Module):
         self.transformer.set_input_embeddings(nn.Identity())  # it reads vectors: a table would get no gradient
 
     def _known(self, users: Tensor) -> Tensor:
-        """[B, width] of each user; zeros for -1, somebody who is not in the data."""
+        """[B, width] of each user; zeros for -1, a user who is not in the data."""
         return self.user(users.clamp_min(0)) * (users >= 0)[:, None]
 
     def examples(self, users: Tensor, items: Tensor, times: Tensor, official: bool) -> Tensor:

@@ -17,8 +17,8 @@ Known differences, and the options that control them:
   pretrained, so the words are counted instead, weighted by TF-IDF and reduced to 64 columns by an SVD.
   ``collaborative`` takes the item vectors of a trained recommender, ``both`` puts the two next to each other, equal in
   weight.
-- ``codes``: 256 as in both papers; 64 for a catalogue of at most 2,000 items, where 256 would give nearly every item a
-  first token of its own.
+- ``codes``: 256 as in both papers; 64 for a catalogue of at most 2,000 items, where 256 would give nearly every item
+  its own first token.
 - ``method``: ``kmeans`` (the default) is residual k-means, which has no encoder to train. ``rqvae`` trains an
   autoencoder with the codes in its middle: layers of 512, 256 and 128 to 32 and back, a commitment weight of .25 and
   codes that begin as clusters, as in TIGER; by AdamW at 1e-3, as in LC-Rec (TIGER: Adagrad at .4), for 2,000 steps
