@@ -160,7 +160,7 @@ def test_code_is_never_run_even_if_somebody_says_yes(folder: Path, tmp_path: Pat
     script = [sys.executable, "-c", SCRIPT.format(folder=str(folder))]
     done = subprocess.run(script, input="y\n" * 9, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("asks for code of its own (auto_map in") == 2
+    assert done.stdout.count("needs its own code (auto_map in") == 2
     assert "[y/N]" not in done.stdout + done.stderr
     assert not (tmp_path / "mark").exists()
 

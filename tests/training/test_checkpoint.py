@@ -138,13 +138,13 @@ def test_a_stopped_training_goes_on(training: Training, step: int, tmp_path: Pat
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
     after = Log()
     same(training(plan_of(tmp_path, after, minutes=60)), undisturbed(training))
-    assert f"going on after step {step} of 18" in after.said
+    assert f"continuing after step {step} of 18" in after.said
 
 
 @pytest.mark.parametrize("training", [text, scores])
 def test_killed_again_and_again(training: Training, tmp_path: Path, undisturbed: Any) -> None:
     """Each time it goes on from the last checkpoint: the one before the step that was cut off."""
-    for step, said in ((2, []), (6, ["going on after step 1 of 18"]), (8, ["going on after step 5 of 18"])):
+    for step, said in ((2, []), (6, ["continuing after step 1 of 18"]), (8, ["continuing after step 5 of 18"])):
         log = Log(step, kill)
         with pytest.raises(Killed):
             training(plan_of(tmp_path, log))
@@ -184,7 +184,7 @@ def test_the_first_stage_of_a_text_backbone(tmp_path: Path) -> None:
         stage(plan_of(tmp_path, Log(13, ask)))
     log = Log()
     same(stage(plan_of(tmp_path, log)), stage(plan_of(None)))
-    assert any(text.startswith("going on after step 13 of") for text in log.said)
+    assert any(text.startswith("continuing after step 13 of") for text in log.said)
 
 
 def test_patience_and_a_signal_at_once(tmp_path: Path) -> None:
