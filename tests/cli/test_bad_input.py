@@ -202,7 +202,7 @@ def test_interrupt(call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recbench.planning.plan", interrupted)
     result = call(*RUN, "bigrec")
     assert result.exit_code == 130
-    assert result.stderr == "recbench: interrupted; what is finished is kept, the same command continues\n"
+    assert result.stderr == "recbench: interrupted; finished work is kept, and the same command continues\n"
 
 
 # ---- files and values as people write them -------------------------------------------------------------------------

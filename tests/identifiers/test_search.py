@@ -161,7 +161,7 @@ def test_a_prompt_that_does_not_keep_titles_whole_is_refused() -> None:
             return [", ".join(titles)]
 
     model = tiny_text_model(SPLIT, Joined(Options()), names=names_of("index"))
-    with pytest.raises(RecbenchError, match=r"Joined\.prompt must give every title as a piece by itself"):
+    with pytest.raises(RecbenchError, match=r"Joined\.prompt must give every title as a separate piece"):
         model.encoder.prompts(CASES)
 
 

@@ -268,7 +268,7 @@ def test_gguf_that_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "values", "message"),
     [
-        ("config.json", {"num_hidden_layers": 10**6}, "asks for 1,000,000 layers, and at most 1,000"),
+        ("config.json", {"num_hidden_layers": 10**6}, "asks for 1,000,000 layers, but recbench builds at most 1,000"),
         ("config.json", {"attention_dropout": -1.0}, "attention_dropout=-1.0, which is not a share"),
         ("tokenizer_config.json", {"model_max_length": {"a": 1}}, "No tokenizer could be loaded"),
     ],

@@ -317,7 +317,7 @@ def test_state_that_cannot_be_kept_means_no_checkpoints(tmp_path: Path) -> None:
     log = Log()
     line(plan_of(tmp_path, log), {"loss": Odd()})
     assert log.said == [
-        "this training writes no checkpoints and begins again if it is interrupted: loss['module'] is a Linear, which "
+        "this training writes no checkpoints and starts over if it is interrupted: loss['module'] is a Linear, which "
         "a checkpoint cannot hold"
     ]
     line(plan_of(tmp_path), None)
