@@ -90,7 +90,7 @@ class Trained:
             RecbenchError: what the decoder returned is not a ranking; names it.
         """
         if not isinstance(k, int) or not 1 <= k <= len(self.split.catalog):
-            raise UsageError(f"k={k} is not between 1 and {len(self.split.catalog)}, the size of the catalogue.")
+            raise UsageError(f"k={k} is not between 1 and {len(self.split.catalog)}, the number of items.")
         if objection := self.decoder.options.objection(k):
             raise UsageError(objection)
         cases, catalog, setting = self._cases(histories), self.split.catalog, self._setting

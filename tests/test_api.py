@@ -100,7 +100,7 @@ def test_a_long_history_is_read_at_its_end_and_may_be_excluded(runs: dict[str, r
         ("popularity", [["i1"], ["zzz"]], 3, "'zzz' is not in the catalogue of own: give a title or an item id"),
         ("popularity", [["i1"], []], 3, "history 2 is empty: name at least one item."),
         ("popularity", ["i1"], 3, "a history must be a list of titles or ids, not 'i1'"),
-        ("popularity", [["i1"]], 0, "k=0 is not between 1 and 38, the size of the catalogue"),
+        ("popularity", [["i1"]], 0, "k=0 is not between 1 and 38, the number of items"),
         ("popularity", [["i1"]], 41, "k=41"),
         ("bigrec", [["i1"]], 11, "beams"),
     ],

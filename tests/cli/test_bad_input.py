@@ -339,7 +339,7 @@ def test_records_that_do_not_fit(args: list[str], culprits: list[str], done) -> 
     [
         ([], ["history is empty", "--history"]),
         (["--history", "Film & 3", "--history", "Film & 99"], ["'Film & 99' is not in the catalogue", "did you mean"]),
-        (["--history", "i3", "--k", "41"], ["k=41", "40 items"]),
+        (["--history", "i3", "--k", "41"], ["k=41", "1 and 40", "items"]),
         (["--history", "i3", "--seed", "5"], ["seed 5", "3, 17"]),
     ],
 )

@@ -148,7 +148,7 @@ def test_killed_again_and_again(training: Training, tmp_path: Path, undisturbed:
         log = Log(step, kill)
         with pytest.raises(Killed):
             training(plan_of(tmp_path, log))
-        assert [text for text in log.said if "going on" in text] == said
+        assert [text for text in log.said if "continuing" in text] == said
     place = plan_of(tmp_path)
     same(training(place), undisturbed(training))
     assert place.checkpoints.seconds > 0
@@ -210,7 +210,7 @@ def begins_again(folder: Path, why: str, undisturbed: Any) -> None:
     log = Log()
     same(scores(plan_of(folder, log, minutes=60)), undisturbed(scores))
     assert [text for text in log.said if "is ignored: " + why in text], log.said
-    assert not [text for text in log.said if "going on" in text]
+    assert not [text for text in log.said if "continuing" in text]
 
 
 def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, undisturbed: Any) -> None:
@@ -276,7 +276,7 @@ def test_a_disk_that_refuses_does_not_end_a_training(tmp_path: Path, undisturbed
     (tmp_path / "tuned-0123").write_text("in the way")
     log = Log()
     same(scores(plan_of(tmp_path, log)), undisturbed(scores))
-    assert len([text for text in log.said if text.startswith("no checkpoint is written")]) == 1
+    assert len([text for text in log.said if text.startswith("no checkpoint was written")]) == 1
     with pytest.raises(RecbenchError, match="stopped at step 8 without a checkpoint"):
         scores(plan_of(tmp_path, Log(8, ask)))
 
