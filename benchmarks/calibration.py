@@ -1,4 +1,4 @@
-"""Do the tests and intervals of the pages keep what they promise? Simulated where the truth is known.
+"""Do the tests and intervals of the pages keep their promises? A simulation in which the truth is known.
 
     python benchmarks/calibration.py            # eight minutes on one quiet thread; 2,000 draws a line
     python benchmarks/calibration.py --draws 200 --only power    # the other parts stay as they were
@@ -112,7 +112,7 @@ def excludes(interval: tuple[float, float], value: float) -> bool:
 
 
 def cases_alone(a: Drawn, b: Drawn) -> dict[str, bool]:
-    """What the pages do not use: cases as if they were independent."""
+    """Tests that the pages do not use, since they treat cases as independent."""
     rows = values_of(a).mean(axis=0) - values_of(b).mean(axis=0)
     t = rows.mean() / rows.std(ddof=1) * len(rows) ** 0.5
     return {
@@ -122,7 +122,7 @@ def cases_alone(a: Drawn, b: Drawn) -> dict[str, bool]:
 
 
 def drawn_within(a: Drawn, b: Drawn, seed: int) -> list[tuple[float, float]]:
-    """The two-level bootstrap as it was (seeds drawn within drawn users, S of S), and with deviations scaled."""
+    """The earlier two-level bootstrap (seeds drawn within drawn users, S of S), and with deviations scaled."""
     rng, sums = np.random.default_rng(seed), user_sums([a, b], values_of)
     drawn = draw_counts(RESAMPLES, sums.n_users, rng)
     moved = [np.zeros(RESAMPLES), np.zeros(RESAMPLES)]

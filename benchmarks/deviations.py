@@ -1,4 +1,4 @@
-"""Coverage of intervals of the ratio of two standard deviations over seeds; what the page uses and what it does not."""
+"""Coverage of intervals of the ratio of two standard deviations over seeds; used or not by the pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timing two ways of one work in turn, and the memory of each in a process of its own."""
+"""Timing two implementations of the same work in turn, and the memory of each in a separate process."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ sbatch=$SECONDS
 squeue -t all -h -o '%T' | sort | uniq -c >states.txt
 tail -n 9 states.txt >&2
 grep -q "^ *$jobs COMPLETED$" states.txt
-printed() { sed -n 's/^[0-9:]* *\(recbench: stopped at\|going on after\)/\1/p' "$1"/slurm/scoring-*-"$2".txt; }
+printed() { sed -n 's/^[0-9:]* *\(recbench: stopped at\|continuing after\)/\1/p' "$1"/slurm/scoring-*-"$2".txt; }
 {
   echo "warned (USR1), requeued by the job itself, restarts: $(state "$first" Restarts)"
   printed sbatch "$first"
@@ -213,7 +213,7 @@ recbench suite plan small.yaml --runs again --only "sasrec, long" --format slurm
 } >>disturbed.txt
 bash jobs.sh --time=10 >&2
 drained
-sed -n 's/^[0-9:]* *going on after/going on after/p' again/slurm/scoring-*.txt >>disturbed.txt
+sed -n 's/^[0-9:]* *continuing after/continuing after/p' again/slurm/scoring-*.txt >>disturbed.txt
 cat disturbed.txt >&2
 
 # ---- dask-jobqueue ------------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ grep "^sasrec, long" serial.ranks >one.ranks
   echo "# A suite on Slurm"
   echo
   echo "Made by \`bash benchmarks/slurm.sh\`: $(slurmctld -V), one node with two cores, $(grep -c model: small.yaml) cells."
-  echo "Every job loads Python and torch anew, which takes most of the time at a budget of seconds. The cores had"
+  echo "Every job loads Python and torch again, which takes most of the time at a budget of seconds. The cores had"
   echo "other work too, so the seconds tell little."
   echo
   echo "| way | jobs | seconds | same ranks as the serial run |"

@@ -86,7 +86,7 @@ class Generate:
 
 
 def agree(found: list[list[int]], expected: list[list[int]], exactly: bool) -> float:
-    """Share of ranks at which both have the same item; all of them where ``exactly``."""
+    """Share of ranks at which both have the same item; with ``exactly``, all must agree."""
     same = [a == b for x, y in zip(found, expected, strict=True) for a, b in zip(x, y, strict=True)]
     share = sum(same) / len(same)
     assert share == 1.0 or not exactly, f"generate() finds other items at {1 - share:.1%} of the ranks"
@@ -207,7 +207,7 @@ def training(llm: str, threads: int, side: str = "", bf16: bool = False) -> list
 
 
 def tries(side: str = "", n: int = 1_000_000) -> list[Row]:
-    """A million titles; each side in a process of its own, for its memory."""
+    """A million titles; each side in a separate process, to measure its memory."""
     if not side:
         found = {s: memory("--tries", s) for s in ("ours", "theirs")}
         row: Row = {"name": f"trie of {n:,} titles against nested dictionaries"}

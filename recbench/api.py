@@ -1,4 +1,4 @@
-"""recbench from Python: run, load, recommend, compare, evaluate. The command line is a skin over this."""
+"""recbench from Python: run, load, recommend, compare, evaluate. The command line is a thin layer on top of it."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def run(
         model: the backbone.
         set: options by group, ``{"loss": {"tau": 2}}``.
         runs: folder of runs.
-        again: compute finished seeds anew.
+        again: recompute finished seeds.
         progress: see :data:`Progress`.
         flags: the flags of ``recbench run``: loss, decoder, identifier, dataset, data_dir, llm, preset, device,
             seeds (5, or [3, 17, 42]), epochs, train_samples, batch_size.
@@ -140,7 +140,7 @@ def run(
 
 
 def execute(request: Request, runs: Path, again: bool = False, progress: Progress = True) -> Run:
-    """As :func:`run`, for a request."""
+    """Like :func:`run`, for a request."""
     from recbench.description import command_of, shareable
     from recbench.experiment import run as experiment
     from recbench.planning import plan
@@ -230,7 +230,7 @@ def compare(*found: Run | RunRecord | str | Path, metric: str = "NDCG@10", slice
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, with a number behind one that came before."""
+    """The names; a repeated one gets a number."""
     return [name if name not in names[:place] else f"{name} ({place + 1})" for place, name in enumerate(names)]
 
 
@@ -271,7 +271,7 @@ def evaluate(rankings: Sequence[Sequence[Any]], data: Split, cases: Sequences | 
         Metric -> mean over cases, for the metrics that the lists are long enough for.
 
     Raises:
-        UsageError: another number of lists than cases, an unknown item, or an item twice in a list.
+        UsageError: the numbers of lists and cases differ, an item is unknown, or a list has an item twice.
     """
     from recbench.evaluation import seed_means
     from recbench.lists import results_of

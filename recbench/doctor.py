@@ -27,7 +27,7 @@ from recbench.language.known import models
 
 TOOLKIT = "recbench-toolkit"
 State = Literal["ok", "missing", "BROKEN"]
-"""``missing`` is what only some requests need; ``BROKEN`` what has to be mended."""
+"""``missing`` is needed by some requests only; ``BROKEN`` must be fixed."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Finding:
         what: was looked at.
         state: see :data:`State`.
         found: what is there.
-        mend: the command or act that gets it, where something is missing or broken.
+        mend: the command or action that fixes it, if something is missing or broken.
     """
 
     what: str
@@ -67,7 +67,7 @@ def examine(runs: Path) -> Iterator[Finding]:
 
 
 def _libraries() -> Iterator[Finding]:
-    """What recbench cannot do without, by its own metadata; what is as it should be in one line."""
+    """The packages that recbench requires; those that are fine share one line."""
     needed = [one for one in _required() if not one.marker or one.marker.evaluate({"extra": ""})]
     found = [_library(requirement) for requirement in needed]
     good = ", ".join(f"{one.what} {one.found}" for one in found if one.state == "ok")
@@ -105,8 +105,8 @@ def _device() -> Finding:
         memory = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
         return Finding("device", "ok", f"{torch.cuda.get_device_name()}, {memory} (--device cuda)")
     if automatic() == "cuda":
-        mend = "update the GPU's driver, or install the build of torch for it; --device cpu does without"
-        return Finding("device", "BROKEN", "a GPU is there, and torch cannot use it", mend)
+        mend = "update the GPU's driver, or install the build of torch for it; or use --device cpu"
+        return Finding("device", "BROKEN", "there is a GPU, but torch cannot use it", mend)
     return Finding("device", "ok", "cpu: there is no GPU that this build of torch can use")
 
 
@@ -125,7 +125,7 @@ def _store(runs: Path) -> Finding:
             pass
         free = shutil.disk_usage(there).free
     except OSError as error:
-        return Finding("store", "BROKEN", f"{place}: {reason(error)}", "--runs names another folder")
+        return Finding("store", "BROKEN", f"{place}: {reason(error)}", "choose another folder with --runs")
     room = f"{free / 1e9:.1f} GB free"
     if not place.exists():
         return Finding("store", "ok", f"{place}: empty, {room}")
@@ -143,11 +143,11 @@ def _data() -> Iterator[Finding]:
         try:
             read = dict(open_source(name, {}).inputs())
         except RecbenchError as error:
-            yield Finding(f"data {name}", "missing", str(error), f"recbench data {name} says what it needs")
+            yield Finding(f"data {name}", "missing", str(error), f"run recbench data {name} to see what it needs")
             continue
         wrong = sorted(file for file, digest in entry.sha256.items() if read.get(file) != digest)
         if wrong:
-            mend = "install again what carries it (recbench describe dataset " + name + ")"
+            mend = "reinstall the package that contains it (recbench describe dataset " + name + ")"
             yield Finding(f"data {name}", "BROKEN", f"{', '.join(wrong)}: not the published file", mend)
         else:
             yield Finding(f"data {name}", "ok", f"{len(read)} files, checksums as published")
@@ -173,18 +173,18 @@ def _plugins() -> Iterator[Finding]:
                 registry.get(kind, name)
             except RecbenchError as error:
                 owner = next(claim.distribution for claim in registry.claims(kind) if claim.name == name)
-                mend = f"pip uninstall {owner}, or mend it: recbench plugin list"
+                mend = f"pip uninstall {owner}, or fix it: recbench plugin list"
                 yield Finding(f"{kind} {name}", "BROKEN", " ".join(str(error).split()), mend)
             else:
                 good += 1
                 owners.add(registry.distribution(kind, name)[0])
     for sentence in registry.broken():
-        yield Finding("a plugin", "BROKEN", sentence, "uninstall it, or mend its entry points")
+        yield Finding("a plugin", "BROKEN", sentence, "uninstall it, or fix its entry points")
     yield Finding("plugins", "ok", f"{good}, of {', '.join(sorted(owners))}")
 
 
 def _extras() -> Iterator[Finding]:
-    """What can be installed beside; ``dev`` is for those who work on recbench."""
+    """The optional extras; ``dev`` is for those who work on recbench."""
     for extra in sorted(metadata.metadata(TOOLKIT).get_all("Provides-Extra") or ()):
         wanted = [r for r in _required() if r.marker and r.marker.evaluate({"extra": extra})]
         wanted = [r for r in wanted if not r.marker.evaluate({"extra": ""})]  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""YAML as people write it, read strictly: a surprise is an error that names its line, never another value.
+"""YAML as people write it, read strictly: anything surprising is an error that names its line.
 
 Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/, 10.3.2), not PyYAML's 1.1: ``010`` is 10,
 ``1e-3`` a number, and ``1:30``, ``yes`` and ``2024-01-31`` are text. Duplicate keys, anchors, aliases, merge keys and
@@ -177,7 +177,7 @@ def _plain(node: yaml.Node | None, path: tuple[Hashable, ...], lines: dict[tuple
             line = key_node.start_mark.line + 1
             if key in found:
                 raise _Refused(
-                    f"the key {key_node.value!r} is there already (line {lines[*path, key]})", key_node.start_mark
+                    f"the key {key_node.value!r} occurs twice (first in line {lines[*path, key]})", key_node.start_mark
                 )
             lines[*path, key] = line
             found[key] = _plain(value, (*path, key), lines)

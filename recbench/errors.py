@@ -23,20 +23,20 @@ class DataError(RecbenchError):
 
 
 class Diverged(RecbenchError):
-    """A loss, gradient or weight of a training is not finite: exit code 1, but a search goes on with other values."""
+    """A loss, gradient or weight of a training is not finite: exit code 1, but a search continues with other values."""
 
 
 class Pruned(BaseException):
-    """A search has seen enough of a training; nobody but the search catches it.
+    """A search has seen enough of a training; only the search catches it.
 
-    Like :class:`Stopped` no Exception, so that nothing on the way takes it for a failure.
+    Like :class:`Stopped`, it is not an Exception, so that no handler takes it for a failure.
     """
 
 
 class Stopped(BaseException):
-    """A signal ended a training or a ranking, which can go on: exit code 75, the system's word for "try again".
+    """A signal ended a training or a ranking, which can continue: exit code 75, the system's word for "try again".
 
-    Like KeyboardInterrupt no Exception, so that nothing takes it for a failure and goes on with something else.
+    Like KeyboardInterrupt, it is not an Exception, so that no handler takes it for a failure and continues.
     """
 
     exit_code = 75

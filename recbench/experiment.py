@@ -52,8 +52,8 @@ def run(
 ) -> RunRecord:
     """Run every seed that is not finished yet.
 
-    A finished seed counts if it was made by the steps that the plan has today: one that other code or other data made
-    is run again, and never stands in one record with a new one.
+    A finished seed counts if it was made by the plan's current steps. A seed made by other code or data is run again,
+    and never shares a record with a new one.
 
     Args:
         plan: from :func:`recbench.planning.plan`.
@@ -61,7 +61,7 @@ def run(
         runs: folder of runs; steps go to ``runs/steps``.
         command: how to run it again, for the record, without its seeds.
         reporter: progress.
-        again: compute finished seeds anew.
+        again: recompute finished seeds.
         cluster: builds the steps of the seeds that are not finished; this process without one.
 
     Returns:
@@ -234,7 +234,7 @@ class _Run:
                 return {}
             raise
         if record.spec_hash != base["spec_hash"]:
-            raise RecbenchError(f"{path} holds another spec than its folder's name says: move the folder away.")
+            raise RecbenchError(f"{path} holds a spec that does not match its folder's name: move the folder away.")
         kept = {}
         for result in record.seeds:
             made = {step.role: step.folder for step in result.steps}
@@ -260,7 +260,7 @@ class _Run:
         return done
 
     def _set_aside(self, path: Path, kept: Mapping[int, SeedResult]) -> None:
-        """Keep a copy of a record that loses seeds, under a name of its own."""
+        """Keep a copy of a record that loses seeds, under a separate name."""
         try:
             lost = len(read(path).seeds) - len(kept)
         except DataError:

@@ -141,7 +141,7 @@ def canonical(value: Any) -> str:
     """One JSON text for equal values, whatever the order of their keys.
 
     Raises:
-        TypeError, ValueError: a value that JSON has no word for (NaN and infinity included).
+        TypeError, ValueError: a value that JSON cannot represent (NaN and infinity included).
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 

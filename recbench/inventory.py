@@ -1,4 +1,4 @@
-"""What a store holds, which runs reach it, and removing what none of them does."""
+"""What a store holds, which runs need it, and removing what no run needs."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _remove(path: Path, runs: Path) -> bool:
                     return False
                 gone = runs / STORE / PARTIAL / f"{path.name}.pruned"
                 gone.parent.mkdir(exist_ok=True)
-                path.rename(gone)  # at once, so that nobody meets half of it
+                path.rename(gone)  # at once, so that no process sees half of it
                 shutil.rmtree(gone)
         except Timeout:
             return False

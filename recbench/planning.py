@@ -44,7 +44,7 @@ def plan(request: Request) -> Plan:
     """The complete plan of a request; reads files, trains nothing.
 
     Raises:
-        UsageError: anything about the request that cannot be, such as curves for a package that is not installed.
+        UsageError: anything invalid about the request, such as curves for a package that is not installed.
         DataError: a raw file is missing.
         RecbenchError: a language model's repository cannot be reached.
     """

@@ -10,7 +10,7 @@ from recbench import processes
 from recbench.errors import UsageError
 from recbench.spec.options import MachineOptions
 
-# what accelerate launch sets; on a CPU accelerate ignores it without a word
+# what accelerate launch sets; on a CPU accelerate silently ignores it
 SHARDING = {"ACCELERATE_USE_FSDP": "--use_fsdp", "ACCELERATE_USE_DEEPSPEED": "--use_deepspeed"}
 
 

@@ -17,7 +17,7 @@ def world() -> int:
 
 
 def is_main() -> bool:
-    """Whether this process writes results and speaks."""
+    """Whether this process writes results and messages."""
     return number() == 0
 
 
@@ -81,7 +81,7 @@ def lost(error: BaseException) -> bool:
 
 
 def leave() -> None:
-    """Part in good order: a process that just exits can take the others down."""
+    """Shut down cleanly: a process that just exits can take the others down."""
     if world() > 1:
         import torch
 

@@ -49,7 +49,7 @@ def _installed() -> _Installed:
     for dist in distributions():
         try:
             ours = [entry for entry in dist.entry_points if entry.group.partition(".")[0] == "recbench"]
-        except Exception as error:  # somebody's entry_points.txt may hold anything
+        except Exception as error:  # a third party's entry_points.txt may hold anything
             found.broken.append(f"The entry_points.txt of {_called(dist)} cannot be read: {_said(error)}.")
             continue
         if not ours or (owner := _called(dist)) in seen:  # an editable install's egg-info shows it again
@@ -166,8 +166,8 @@ def get(kind: str, name: str) -> Plugin:
         raise RecbenchError(said) from error
     if not usable:
         raise RecbenchError(
-            f"{_who(kind, name)}: {entry.value} is {type(plugin).__name__}, where an entry point of {GROUPS[kind]} "
-            f"must name a {DESCRIPTORS[kind].__name__}."
+            f"{_who(kind, name)}: {entry.value} is {type(plugin).__name__}, but an entry point of {GROUPS[kind]} must "
+            f"name a {DESCRIPTORS[kind].__name__}."
         )
     return plugin
 

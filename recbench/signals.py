@@ -1,4 +1,4 @@
-"""The signals that ask a process to keep what it has and leave: SIGTERM, SIGHUP, and SIGUSR1, Slurm's warning."""
+"""The signals that ask a process to save its work and exit: SIGTERM, SIGHUP, and SIGUSR1, Slurm's warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained recommender out of a run: recommendations and scores for any history."""
+"""A trained recommender from a run: recommendations and scores for any history."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Trained:
             RecbenchError: what the decoder returned is not a ranking; names it.
         """
         if not isinstance(k, int) or not 1 <= k <= len(self.split.catalog):
-            raise UsageError(f"k={k}: the catalogue has 1 to {len(self.split.catalog)} items to recommend.")
+            raise UsageError(f"k={k} is not between 1 and {len(self.split.catalog)}, the number of items.")
         if objection := self.decoder.options.objection(k):
             raise UsageError(objection)
         cases, catalog, setting = self._cases(histories), self.split.catalog, self._setting
@@ -140,18 +140,18 @@ class Trained:
 
     def _cases(self, histories: Sequence[Sequence[str]]) -> Histories:
         if isinstance(histories, str) or not isinstance(histories, Sequence):
-            raise UsageError(f"histories are a list of lists, not {histories!r}.")
+            raise UsageError(f"histories must be a list of lists, not {histories!r}.")
         width = self.split.train.history.shape[1]
         grid = np.full((len(histories), width), PAD, np.int32)
         for row, history in enumerate(histories):
             if isinstance(history, str) or not isinstance(history, Iterable):
-                raise UsageError(f"a history is a list of titles or ids, not {history!r}.")
+                raise UsageError(f"a history must be a list of titles or ids, not {history!r}.")
             items = [self.index(str(name)) for name in history]
             if not items:
                 raise UsageError(f"history {row + 1} is empty: name at least one item.")
             kept = items[-width:]
             grid[row, width - len(kept) :] = kept
-        users = np.full(len(histories), PAD, np.int32)  # nobody of the data set
+        users = np.full(len(histories), PAD, np.int32)  # not a user of the data set
         times = np.full(len(histories), self.split.test.time.max() + 1, np.int64)
         return Histories(users, grid, times)
 

@@ -178,7 +178,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class CaseResults:
-    """The truth every number is computed from: one rank, and one top list, per test case and seed.
+    """The data from which every number is computed: one rank and one top list per test case and seed.
 
     Attributes:
         users: [N] user index of each case.

@@ -90,9 +90,9 @@ LAUGHS = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", r"f, line 3: the key 'a' is there already \(line 1\)\."),
-        ("x:\n  a: 1\n  a: 1\n", r"line 3: the key 'a' is there already \(line 2\)"),
-        ("1: a\n01: b\n", r"line 2: the key '01' is there already \(line 1\)"),
+        ("a: 1\nb: 2\na: 3\n", r"f, line 3: the key 'a' occurs twice \(first in line 1\)\."),
+        ("x:\n  a: 1\n  a: 1\n", r"line 3: the key 'a' occurs twice \(first in line 2\)"),
+        ("1: a\n01: b\n", r"line 2: the key '01' occurs twice \(first in line 1\)"),
         (LAUGHS, "line 1: anchors such as &a are not allowed"),
         ("a: *b\n", r"line 1: aliases such as \*b are not allowed"),
         ("a: 1\n<<: {b: 2}\n", r"line 2: merge keys \(<<\) are not allowed"),

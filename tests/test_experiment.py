@@ -262,7 +262,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path, reference: tuple[Path, 
     assert said.count("exitcode  : 75") == 2
     done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, timeout=300, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "going on after step" in done.stderr
+    assert "continuing after step" in done.stderr
     record = read(next((tmp_path / "runs").glob("*/record.json")))
     one, two = reference[1].seeds[0], record.seeds[0]
     assert record.spec["machine"]["processes"] == 2

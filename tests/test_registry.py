@@ -54,13 +54,13 @@ BROKEN = {
     "raises": ("raise RuntimeError('no\\nGPU')", "RuntimeError: no GPU"),
     "syntax": ("def", "SyntaxError"),
     "nothing": ("", "no attribute 'plugin'"),
-    "number": ("plugin = 3", "is int, where an entry point of recbench.losses must name a LossPlugin"),
+    "number": ("plugin = 3", "is int, but an entry point of recbench.losses must name a LossPlugin"),
     "old": ("from recbench.interfaces import Plugin\nplugin = Plugin(kind='loss', summary='x')", "TypeError"),
     "summary": (LOSS + "plugin = LossPlugin(implementation=Mine, summary=None)", "Mine: summary must be one line"),
     "options": (LOSS + "plugin = LossPlugin(implementation=Mine, summary='x', options=dict)", "Mine: options must be"),
     "kind": (
         "from recbench_plugins.decoders.topk import plugin",
-        "is DecoderPlugin, where an entry point of recbench.losses must name a LossPlugin",
+        "is DecoderPlugin, but an entry point of recbench.losses must name a LossPlugin",
     ),
 }
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class FocalOptions(Options):
     """Options of ``--loss focal``."""
 
-    gamma: float = Field(2.0, ge=0, description="how fast sure tokens fade; 0 is the language modelling loss")
+    gamma: float = Field(2.0, ge=0, description="how little confident tokens count; 0 is the language modelling loss")
 
 
 class Focal(Loss[FocalOptions]):

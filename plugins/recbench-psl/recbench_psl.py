@@ -7,18 +7,18 @@ For a right token i the loss is ``log sum_j s(d_j) ** (1 / tau)`` over the valid
 the softmax loss has ``exp(d_j)`` for ``s(d_j)``. ``s`` is ``tanh(d) + 1``, ``relu(d + 1)`` or ``arctan(d) + 1``: each
 is 1 at 0 with slope 1, as exp is, and grows more slowly. A valid token that is right for others then pushes less.
 
-Known differences to paper and code:
+Known differences from paper and code:
 
 - Tokens in place of items: a position of a title is a user, the tokens that continue some title of the catalogue are
   the items, all of them and not a sample of negatives. Positions with one valid token cost nothing.
 - The paper's scores are cosines over a temperature, ours are a language model's logits z, which decoders take softmaxes
-  of. ``f = tau z`` makes ``s(d) ** (1 / tau)`` the function that stands for ``exp(z_j - z_i)``: the smaller tau, the
-  nearer it is to it. ``--loss msl --set loss.tau=none`` is the limit, and the row without the idea. The code has two
-  temperatures, of which this is the case that the paper derives.
+  of. ``f = tau z`` makes ``s(d) ** (1 / tau)`` the replacement of ``exp(z_j - z_i)``: the smaller tau, the closer the
+  two are. The limit is ``--loss msl --set loss.tau=none``, which serves as the ablation. The code has two temperatures,
+  of which this is the case that the paper derives.
 - The sum holds the right token itself (s = 1), so the loss is never negative; in the code it is one of the sampled
   items or none. The code's other form, with the sum over positives inside the logarithm, needs a user's positives
   together and is left out.
-- Where s reaches 0 (relu from d = -1 on, arctan from -1.56 on) the token is out of the sum, with no gradient.
+- Where s reaches 0 (relu from d = -1 on, arctan from -1.56 on) the token drops out of the sum and has no gradient.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ LEAST = 1e-30  # of s, where its logarithm is taken: far below what counts in a 
 class PSLOptions(Options):
     """Options of ``--loss psl``."""
 
-    activation: Literal["tanh", "relu", "atan"] = Field("tanh", description="what stands in the place of exp")
-    tau: float = Field(0.2, gt=0, description="how early it leaves exp: at logits 1 / tau apart; near 0 it is exp")
+    activation: Literal["tanh", "relu", "atan"] = Field("tanh", description="the function that replaces exp")
+    tau: float = Field(
+        0.2, gt=0, description="how early it departs from exp: at logits 1 / tau apart; as tau goes to 0 it becomes exp"
+    )
 
 
 class PSL(Loss[PSLOptions]):
@@ -74,7 +76,7 @@ def log_activation(d: Tensor, activation: str) -> Tensor:
 
 plugin = LossPlugin(
     implementation=PSL,
-    summary="pairwise softmax loss over valid tokens: a flatter function for exp",
+    summary="pairwise softmax loss over valid tokens, with a flatter function than exp",
     options=PSLOptions,
     paper="Yang et al., PSL, NeurIPS 2024. https://arxiv.org/abs/2411.00163",
 )

@@ -27,7 +27,7 @@ class Planned:
 
     Attributes:
         cell: of the suite.
-        request: the cell's, with what the command line says over it.
+        request: the cell's, with the command line's flags on top.
         plan: the experiment; for a cell with a grid, the first setting's.
     """
 
@@ -42,7 +42,7 @@ class Planned:
 
     @property
     def notes(self) -> list[str]:
-        """What the suite or the command line says in vain."""
+        """What the suite or the command line sets without effect."""
         skipped = [
             f"the default {name} is left out: {self.cell.model} has no such option" for name in self.cell.skipped
         ]
@@ -78,7 +78,7 @@ def select(suite: Suite, only: Sequence[str]) -> list[Cell]:
 
 
 def planned(suite: Suite, cells: Sequence[Cell], over: Sequence[Layer]) -> list[Planned]:
-    """The cells with what the command line says over them, all checked.
+    """The cells with the command line's flags on top, all checked.
 
     Args:
         suite: where the cells come from.
@@ -86,7 +86,7 @@ def planned(suite: Suite, cells: Sequence[Cell], over: Sequence[Layer]) -> list[
         over: flags and options of every cell; a language model only for the cells that have one.
 
     Raises:
-        UsageError: a cell's request cannot be; names the cell.
+        UsageError: a cell's request is invalid; names the cell.
     """
     found = []
     for cell in cells:
@@ -126,7 +126,7 @@ class SuitePlan:
 
 
 def suite_plan(cells: Sequence[Planned], runs: Path) -> SuitePlan:
-    """What is there of some cells and what is left to do; reads the store, builds nothing."""
+    """Which steps of some cells are stored and which are missing; reads the store, builds nothing."""
     store = store_of(runs)
     plans: dict[str, Plan] = {}
     uses: dict[str, list[str]] = {}

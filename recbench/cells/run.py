@@ -88,7 +88,7 @@ def recorded(suite: Suite, one: Planned, runs: Path) -> bool:
 
 
 def _known(path: Path) -> dict[str, str]:
-    """Cell -> run; nothing where the file is missing or damaged, which is then written anew from what runs."""
+    """Cell -> run; nothing where the file is missing or damaged, which is then rewritten by the cells that run."""
     try:
         return dict(read_json(path)["cells"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""A suite for Slurm, as a bash script: one job a missing step, after the jobs that it needs; then one job a cell."""
+"""A suite for Slurm, as a bash script: one job per missing step, after those that it needs; then one per cell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recbench.spec.options import MachineOptions
 from recbench.steps.step import Step
 
 LOGS = "slurm"
-"""The folder of what the jobs print, in the folder of runs."""
+"""The folder for the jobs' output, inside the folder of runs."""
 LEFT = "to do"
 _ABOUT = """\
 #!/bin/bash
@@ -25,7 +25,7 @@ mkdir -p "$logs"
 options=("$@")
 declare -A jobs
 
-# In a job: run a command, and put the job back into the queue if the command stopped and can go on.
+# In a job: run a command, and put the job back into the queue if the command stopped and can continue.
 guarded() {
   local program=$1 child code warned= cancelled=
   # Slurm warns this shell before the time limit. torchrun would die of the signal, the processes that it started write.

@@ -29,7 +29,7 @@ class Check:
 
 
 def checks(kind: str, name: str, options: Mapping[str, Any]) -> Iterator[Check]:
-    """Check an installed plugin, each result as it is there.
+    """Check an installed plugin; yields each result as soon as it is known.
 
     Args:
         kind, name: which.

@@ -1,4 +1,4 @@
-"""The contract tests of a plugin's kind, run by pytest in a process of its own: the plugin may crash it."""
+"""The contract tests of a plugin's kind, run by pytest in a separate process, since the plugin may crash it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ CLOSE = 1e-3  # of the largest value: what two devices may differ by
 
 
 def moved(plugin: Plugin, options: Options, device: str = "") -> Check | None:
-    """Compare ``device`` with the CPU; None for a kind whose device is the bench's affair.
+    """Compare ``device`` with the CPU; None for a kind whose device recbench chooses.
 
     Args:
         plugin, options: what is checked.
@@ -30,7 +30,7 @@ def moved(plugin: Plugin, options: Options, device: str = "") -> Check | None:
     if compute is None:
         return None
     if not device and (device := automatic()) == "cpu":
-        return Check(WHAT, "skipped", "there is no GPU here: all was checked on the CPU alone")
+        return Check(WHAT, "skipped", "there is no GPU here: everything was checked on the CPU only")
     try:
         here, there = (compute(plugin.implementation(options), place) for place in ("cpu", device))
     except Exception as error:
@@ -78,7 +78,7 @@ def _gradient(compute: Callable[[], torch.Tensor], of: torch.Tensor) -> np.ndarr
 
 
 def _ranking(decoder: Any, device: str) -> np.ndarray:
-    """Scores, which items with equal ones do not change."""
+    """Scores only, since items with equal scores may swap."""
     from recbench.testing import RandomScores, tiny_split, tiny_text_model
 
     split, model = tiny_split(), tiny_text_model()

@@ -1,4 +1,4 @@
-"""How long a step of a loss takes, and how much memory, next to the loss that everybody knows."""
+"""Time and memory of a loss's training step, compared with the standard loss."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _cost(loss: Any, batch: Callable[[], Any]) -> tuple[float, int]:
 
 
 def answers(positions: str) -> Callable[[], AnswerBatch]:
-    """Batches of random answer positions, of a size that a CPU takes in a blink; the same ones at every call."""
+    """Batches of random answer positions, small enough for a CPU; the same ones at every call."""
     import torch
 
     from recbench.training.answers import AnswerBatch

@@ -22,7 +22,7 @@ from recbench.tidy import tidied
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of running a record again.
+    """The result of running a record again.
 
     Attributes:
         same: whether every rank is the committed one.

@@ -14,13 +14,13 @@ from recbench.errors import UsageError
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="A B...")
 @click.option("--metric", default="NDCG@10", show_default=True, metavar="NAME@K", help="Metric: recbench list metrics.")
-@click.option("--slice", "slice_name", metavar="NAME", help="Also test within its parts: recbench list slices.")
+@click.option("--slice", "slice_name", metavar="NAME", help="Slice whose parts are tested too: recbench list slices.")
 @folder_option("--runs", "runs", "Folder of runs.")
 def compare(names: tuple[str, ...], metric: str, slice_name: str | None, runs: Path) -> None:
     """Print A minus B, with interval and tests over users; with more runs, A minus each of the others.
 
-    A difference is shown where p after Holm is below .05 and the interval over users and seeds does not contain 0. p by
-    itself is about the seeds that were run. The parts of a slice are a family of their own.
+    A difference is shown where p after Holm is below .05 and the interval over users and seeds does not contain 0. p
+    alone applies only to the seeds that were run. The parts of a slice form a separate family.
 
     A is the first run named, B the second and so on. Name a run by its id, the beginning of it, its folder, or a record
     file such as leaderboards/records/X.json.

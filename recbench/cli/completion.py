@@ -1,4 +1,4 @@
-"""``recbench completion``: what makes a shell complete recbench's commands and flags."""
+"""``recbench completion``: the script that lets a shell complete recbench's commands and flags."""
 
 from __future__ import annotations
 

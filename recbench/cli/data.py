@@ -40,7 +40,7 @@ class _Data(LazyGroup):
     """``recbench data NAME`` is ``recbench data audit NAME``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the first word for a data set unless it is a command."""
+        """Treat the first word as a data set unless it is a command."""
         if args and args[0] not in (*self.lazy, *ctx.help_option_names):
             args = ["audit", *args]
         return super().parse_args(ctx, args)
@@ -59,7 +59,7 @@ def data() -> None:
     "llms",
     multiple=True,
     metavar="NAME|DIR|HUB_ID|FILE.gguf",
-    help="Also count tokens of its tokenizer; repeatable.",
+    help="Also count tokens with its tokenizer; repeatable.",
 )
 @click.option("--set", "sets", multiple=True, metavar="dataset.OPTION=VALUE", help="An option of the data set.")
 @click.option(
@@ -71,7 +71,10 @@ def data() -> None:
     help="How to print it.",
 )
 @click.option(
-    "--card", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Write NAME.md and NAME.png there."
+    "--card",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write NAME.md and NAME.png to.",
 )
 def audit(
     words: tuple[str, ...],
@@ -87,7 +90,7 @@ def audit(
     interactions.
 
     Titles are counted in tokens of the tiny model's tokenizer, as a run makes it, and of every --llm. The exit status
-    is 1 if the data is malformed, or if training shows a model what the test asks.
+    is 1 if the data is malformed, or if the test set leaks into training.
     """
     from recbench.diagnose.audited import audited
     from recbench.diagnose.card import audit_blocks, write_card

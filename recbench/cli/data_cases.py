@@ -1,4 +1,4 @@
-"""``recbench data cases``: what there is to rank, for other code."""
+"""``recbench data cases``: the test cases, for other code to rank."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from recbench.progress import reporter
 @click.argument("name", metavar="NAME")
 @click.option("--out", type=Place(), required=True, metavar="DIR", help="Where to write.")
 @click.option("--data-dir", metavar="PATH", help="Folder or file of your own data.")
-@click.option("--preset", metavar="cpu|paper", help="Whose test cases: at most 20 a user, or all.  [default: cpu]")
+@click.option(
+    "--preset", metavar="cpu|paper", help="Test cases: at most 20 per user (cpu), or all (paper).  [default: cpu]"
+)
 @click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of dataset or evaluate.")
-@click.option("--targets", is_flag=True, help="Also say what followed each case.")
+@click.option("--targets", is_flag=True, help="Also write the target of each case.")
 def cases(name: str, out: Path, data_dir: str | None, preset: str | None, sets: tuple[str, ...], targets: bool) -> None:
-    """Write the test cases of the data set NAME, and what a model may learn from, for code of your own.
+    """Write the test cases of the data set NAME, and the data that a model may learn from, for your own code.
 
     cases.csv has the number, user, time and history of each case, train.csv and valid.csv the windows to train and
     validate on, items.csv ids and titles. Histories are JSON lists of item ids, the oldest first; the last item of a
-    window is its target. Rank the cases, and take the lists in with "recbench evaluate".
+    window is its target. Rank the cases, and import the lists with "recbench evaluate".
     """
     from recbench.lists import export, test_set
     from recbench.planning import protocol

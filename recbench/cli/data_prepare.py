@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 @click.argument("more", nargs=-1, type=Place(), metavar="[FILE]...")
 @click.option("--raw", "raws", multiple=True, type=Place(), metavar="FILE...", help="Raw files that you have.")
 @click.option("--out", type=Place(), required=True, metavar="DIR", help="The prepared folder.")
-@click.option("--core", type=click.IntRange(min=1), metavar="N", help="Fewest interactions of a user or item.")
+@click.option(
+    "--core", type=click.IntRange(min=1), metavar="N", help="Minimum number of interactions per user and item."
+)
 @click.option("--items", type=click.IntRange(min=0), metavar="N", help="Items to draw before the k-core; 0: all.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of that draw.")
-@click.option("--minimum-rating", type=float, metavar="RATING", help="Leave out lower ratings.")
-@folder_option("--downloads", "downloads", "Where fetched files are kept.")
+@click.option("--minimum-rating", type=float, metavar="RATING", help="Minimum rating; lower ones are dropped.")
+@folder_option("--downloads", "downloads", "Where downloaded files are kept.")
 def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path, downloads: Path, **said: Any) -> None:
     """Prepare the raw files of NAME, a data set of datasets.yaml or the layout of a release, into a folder.
 
@@ -40,7 +42,7 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
     recbench data prepare toy --raw reviews.json.gz meta.json.gz --out toy
     recbench run --model sasrec --dataset toy --data-dir toy
 
-    Without --raw the files are fetched, and a broken transfer continues where it stopped. The folder holds the
+    Without --raw the files are downloaded, and an interrupted download resumes. The folder holds the
     interactions and titles as Parquet, and a manifest. Preparing the same files again gives the same bytes.
     """
     from recbench.data.raw.folder import check_place, write_folder
@@ -71,9 +73,9 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
     rows += [(f"sha256 of {file}", stated["sha256"]) for file, stated in manifest["outputs"].items()]
     unchecked = [file for file in inputs if not (entry.raw.get(file) and entry.raw[file].sha256)]
     if unchecked:
-        rows.append(("not checked", f"{', '.join(unchecked)}: datasets.yaml knows no sha256"))
+        rows.append(("not checked", f"{', '.join(unchecked)}: datasets.yaml has no sha256 for them"))
     dataset = name if name in datasets() else "parquet"
-    click.echo(columns([*rows, ("use it by", f"--dataset {dataset} --data-dir {out}")]))
+    click.echo(columns([*rows, ("use it with", f"--dataset {dataset} --data-dir {out}")]))
 
 
 def _steps(entry: Entry, said: dict[str, Any]) -> Steps:

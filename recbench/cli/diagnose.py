@@ -48,7 +48,7 @@ def diagnose(
     \b
     3  gradient norms of LML's two parts
     4  LML's ranking part under either loss
-    5  weights of the answer tokens, small ones by place in the title
+    5  weights of the answer tokens, small ones by position in the title
     6  validation NDCG@10 over temperatures, over all seeds
     8  valid logits next to a Gaussian
 

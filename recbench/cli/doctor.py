@@ -1,4 +1,4 @@
-"""``recbench doctor``: what is installed, what is missing, and what mends it."""
+"""``recbench doctor``: what is installed, what is missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from recbench.cli.text import table, terminal_width
 def doctor(ctx: click.Context, runs: Path) -> None:
     """Look at this machine: versions, device, threads, store, data, language models, plugins, extras.
 
-    What is missing is needed by some requests only. What is BROKEN has to be mended, and the exit code is then 1. An
-    arrow stands before the command that helps.
+    Parts that are missing are needed by some requests only. BROKEN parts must be fixed, and the exit code is then 1.
+    An arrow marks the command that helps.
     """
     from recbench.doctor import examine
 

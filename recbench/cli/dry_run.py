@@ -87,7 +87,7 @@ class _Printed:
         return parts
 
     def _inner(self, role: str, part: Recommender, within: str) -> list[str]:
-        """A collaborative model or a reference: one method, and its budget in a group of its own."""
+        """A collaborative model or a reference: one method, and its budget in a separate group."""
         method: Method | None = part.backbone if role == "collaborative" else part.loss
         found = [] if method is None else [self._part(f"{within}{role}", method, "")]
         if part.train is not None:

@@ -21,12 +21,16 @@ from recbench.progress import reporter
     metavar="FILE",
     help="csv, tsv, parquet or TREC run; repeatable.",
 )
-@click.option("--name", required=True, metavar="LABEL", help="What made the lists, as tables shall call it.")
+@click.option("--name", required=True, metavar="LABEL", help="Name of the method, as shown in tables.")
 @click.option("--dataset", default="ml-100k", show_default=True, metavar="NAME", help="Data set.")
 @click.option("--data-dir", metavar="PATH", help="Folder or file of your own data.")
-@click.option("--preset", metavar="cpu|paper", help="Whose test cases: at most 20 a user, or all.  [default: cpu]")
+@click.option(
+    "--preset", metavar="cpu|paper", help="Test cases: at most 20 per user (cpu), or all (paper).  [default: cpu]"
+)
 @click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of dataset or evaluate.")
-@click.option("--llm", default="", metavar="NAME", help="Its language model; without one the row is a traditional one.")
+@click.option(
+    "--llm", default="", metavar="NAME", help="Its language model; without one the row counts as traditional."
+)
 @author_option
 @folder_option("--runs", "runs", "Folder of runs.")
 def evaluate(
@@ -42,12 +46,12 @@ def evaluate(
     """Evaluate ranked lists that other code made, and keep a record like that of a run.
 
     A file has one row for each item of each list. Columns: "case" (a number of "recbench data cases", or "user" where
-    every user has one test case), "item" (the data set's own id, or "title" in its place), and, as you like, "seed"
-    and "rank" or "score"; without the last two, rows are in order. Several files without a seed are seeds 1, 2 and so
-    on. A TREC run (.run, .trec, .txt) has lines "case Q0 item rank score tag".
+    every user has one test case), "item" (the data set's own id, or "title" in its place), and optionally "seed" and
+    "rank" or "score"; without the last two, rows must be in the order of ranks. Several files without a seed are seeds
+    1, 2 and so on. A TREC run (.run, .trec, .txt) has lines "case Q0 item rank score tag".
 
     Every test case needs a list, all have the same length, 10 items or more. Tables mark the row as external: its
-    metrics are computed here, but nothing here can run it again.
+    metrics are computed here, but recbench cannot run it again.
     """
     from recbench.cli.outcome import report
     from recbench.experiment import RECORD

@@ -12,7 +12,9 @@ from recbench.cli.options import Place, folder_option
 @click.command()
 @click.argument("name", metavar="RUN")
 @click.argument("folder", type=Place(), metavar="DIR")
-@click.option("--merged", is_flag=True, help="The whole model with its adapters merged in, not the adapters alone.")
+@click.option(
+    "--merged", is_flag=True, help="Write the whole model with its adapters merged in, not the adapters alone."
+)
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Which seed.  [default: the run's first]")
 @folder_option("--runs", "runs", "Folder of runs.")
 def export(name: str, folder: Path, merged: bool, seed: int | None, runs: Path) -> None:

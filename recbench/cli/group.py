@@ -19,7 +19,7 @@ from recbench.errors import RecbenchError, Stopped, did_you_mean
 from recbench.memory import RAN_OUT, ran_out
 
 CLOSED = 141
-"""The exit code of a program whose output nobody reads any more, as shells report SIGPIPE."""
+"""The exit code of a program whose output is no longer read, as shells report SIGPIPE."""
 COMPLETE = "_RECBENCH_COMPLETE"
 """The variable by which the script of ``recbench completion`` asks for completions."""
 
@@ -66,7 +66,7 @@ class Root(LazyGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             keeps = ctx.invoked_subcommand in ("run", "tune", "suite", "diagnose", "leaderboard")
-            raise _Interrupted("; what is finished is kept, the same command continues" if keeps else "") from None
+            raise _Interrupted("; finished work is kept, and the same command continues" if keeps else "") from None
         except BrokenPipeError as error:  # click would call sys.exit, which only plugins do
             if not _nobody_reads():
                 raise RecbenchError(f"{error.strerror}.") from error
@@ -82,9 +82,9 @@ class Root(LazyGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run and leave the process with an exit code: 0, 1 (it failed), 2 (wrong request), 75 (stopped by a
-        signal, goes on when run again), 130 (interrupted) or 141 (nobody reads its output any more). Torchrun returns 1
-        for any code but 0 of its processes."""
+        """Run and leave the process with an exit code: 0, 1 (it failed), 2 (wrong request), 75 (stopped by a signal,
+        continues when run again), 130 (interrupted) or 141 (its output is no longer read). Torchrun returns 1 for any
+        code but 0 of its processes."""
 
         def action() -> Any:
             return super(Root, self).main(
@@ -136,7 +136,9 @@ def _failed(error: BaseException) -> int:
     """Say what went wrong; returns the exit code."""
     if processes.lost(error):
         return _complain(
-            "another process of this run has ended, so this one ends too: run the same command again to go on.", 1, True
+            "another process of this run has ended, so this one ends too: run the same command again to continue.",
+            1,
+            True,
         )
     if isinstance(error, RecbenchError):
         return _complain(str(error), error.exit_code)
@@ -158,6 +160,6 @@ def _complain(message: str, code: int, each: bool = False) -> int:
     if each and processes.world() > 1:
         message = f"process {processes.number()} of {processes.world()}: {message}"
     if each or processes.is_main():
-        said = " ".join(message.split())  # what an input carries must not reach the terminal's own language
+        said = " ".join(message.split())  # an input must not send escape codes to the terminal
         click.echo(f"recbench: {''.join(c if c.isprintable() else chr(0xFFFD) for c in said)}", err=True)
     return code

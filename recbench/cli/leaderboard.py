@@ -36,8 +36,8 @@ records_option = click.option(
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the flags that say where data and language models are on this machine."""
     for option in (
-        click.option("--llm", "llms", multiple=True, metavar="NAME=PATH", help="Where a row's language model is."),
-        click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Where your own data is."),
+        click.option("--llm", "llms", multiple=True, metavar="NAME=PATH", help="Path of a row's language model."),
+        click.option("--data-dir", "data_dirs", multiple=True, metavar="DATASET=PATH", help="Path of your own data."),
     ):
         command = option(command)
     return command
@@ -123,7 +123,7 @@ def rerun(
 ) -> None:
     """Run every committed record (or those called NAME) again, and say whether the ranks are the same.
 
-    Everything is computed anew, in a folder of its own. Exit code 1 means that a record differs or cannot be run.
+    Everything is recomputed, in a separate folder. Exit code 1 means that a record differs or cannot be run.
     """
     from recbench.cli.again import repeat
     from recbench.results import read
@@ -137,7 +137,7 @@ def rerun(
         try:
             record = read(path)
             if record.external:
-                click.echo("  made by other code: nothing here can run it again")
+                click.echo("  made by other code: recbench cannot run it again")
                 continue
             verdict = repeat(record, path, places, runs, update)
         except RecbenchError as error:

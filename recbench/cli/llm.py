@@ -42,7 +42,7 @@ def add(name: str, again: bool) -> None:
         raise UsageError(f"Unknown language model {name!r}: {did_you_mean(name, models())}")
     if model.added and not again:
         commit = model.commit()
-        click.echo(f"{name} is here already{f', at commit {commit}' if commit else ''}.")
+        click.echo(f"{name} is already here{f', at commit {commit}' if commit else ''}.")
     else:
         from recbench.language.adding import add as fetch
 

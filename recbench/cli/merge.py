@@ -17,7 +17,7 @@ def merge(folders: tuple[Path, ...], out: Path) -> None:
     """Join the records in FOLDERS (of records, or of runs): a run that several of them hold becomes one record.
 
     Spec, data, test cases, plugin code and versions must agree, and a seed that occurs twice must have the same lists;
-    else nothing is written, and the difference is named. Signatures are not kept, since the file is another one.
+    else nothing is written, and the difference is named. Signatures are not kept, since the merged file is a new one.
     """
     from recbench.leaderboard.merge import found_in, merged
     from recbench.results import write
@@ -26,7 +26,7 @@ def merge(folders: tuple[Path, ...], out: Path) -> None:
     inside = {path.parent.resolve() for found in by_run.values() for path, _ in found}
     for run in by_run:
         if (out / f"{run}.json").exists() and out.resolve() not in inside:
-            raise UsageError(f"{out} holds a record of {run} already: name it among the folders to join it too.")
+            raise UsageError(f"{out} already holds a record of {run}: add it to the folders to join it too.")
     records = {run: merged(found) for run, found in by_run.items()}
     for run, record in sorted(records.items()):
         path = out / f"{run}.json"

@@ -78,7 +78,7 @@ author_option = click.option(
     metavar="NAME",
     expose_value=False,
     callback=_use_author,
-    help="Who makes the record, for pages; or set RECBENCH_AUTHOR.  [default: nobody]",
+    help="Author of the record, shown on pages; or set RECBENCH_AUTHOR.  [default: none]",
 )
 _OPTIONS = (
     click.option("--model", metavar="NAME", help="Backbone: recbench list backbones."),
@@ -87,7 +87,7 @@ _OPTIONS = (
         "--decoder", metavar="NAME", help="How a model's output becomes a ranking.  [default: the backbone's]"
     ),
     click.option(
-        "--identifier", metavar="NAME", help="What stands for an item: recbench list identifiers.  [default: title]"
+        "--identifier", metavar="NAME", help="How items are written: recbench list identifiers.  [default: title]"
     ),
     click.option("--dataset", metavar="NAME", help="Data set.  [default: ml-100k]"),
     click.option("--data-dir", metavar="PATH", help="Folder or file of your own data."),
@@ -102,10 +102,12 @@ _OPTIONS = (
     ),
     click.option("--epochs", type=_COUNT, metavar="N", help="Training epochs."),
     click.option("--train-samples", type=click.IntRange(min=0), metavar="N", help="Training windows; 0 is all."),
-    click.option("--batch-size", type=_COUNT, metavar="N", help="Windows in a step, over all processes together."),
+    click.option("--batch-size", type=_COUNT, metavar="N", help="Windows per step, over all processes together."),
     click.option("--device", metavar="auto|cpu|cuda", help="Where to compute.  [default: auto]"),
-    click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="Any option: recbench describe."),
-    click.option("--config", type=Place(), metavar="FILE.yaml", help="Flags by name, options under set."),
+    click.option(
+        "--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="Set any option: recbench describe."
+    ),
+    click.option("--config", type=Place(), metavar="FILE.yaml", help="File with flags by name and options under set."),
     folder_option("--runs", "runs", "Folder of runs."),
     store_option,
     author_option,

@@ -1,4 +1,4 @@
-"""``recbench plugin``: begin one, check one, list all."""
+"""``recbench plugin``: create one, check one, or list all."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def plugin() -> None:
     """Write, check and list plugins: losses, backbones, decoders, identifiers, sources, metrics, slices."""
 
 
-@plugin.command(short_help="Begin a plugin: a package that passes its own tests at once.")
+@plugin.command(short_help="Create a plugin: a package that passes its own tests right away.")
 @click.argument("kind", metavar=f"[{'|'.join(KINDS)}]")
 @click.argument("name")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=".", help="Where the package's folder goes.")
 def new(kind: str, name: str, folder: Path) -> None:
     """Write the package recbench-NAME: a complete small example of KIND, its test, an entry point and a README.
 
-    Install it, run its tests, and put your own method in the example's place.
+    Install it, run its tests, and replace the example with your own method.
     """
     from recbench.scaffold import USES
     from recbench.scaffold import new as write
@@ -40,15 +40,15 @@ def new(kind: str, name: str, folder: Path) -> None:
 
 @plugin.command(short_help="Check an installed plugin: contract, speed, devices.")
 @click.argument("name")
-@click.option("--kind", metavar="|".join(KINDS), help="Needed where several kinds have a plugin of this name.")
-@click.option("--set", "sets", multiple=True, metavar="KIND.OPTION=VALUE", help="Check it with this option.")
+@click.option("--kind", metavar="|".join(KINDS), help="Needed if several kinds have a plugin of this name.")
+@click.option("--set", "sets", multiple=True, metavar="KIND.OPTION=VALUE", help="Set this option for the check.")
 @click.pass_context
 def check(ctx: click.Context, name: str, kind: str | None, sets: tuple[str, ...]) -> None:
-    """Check the installed plugin NAME: the contract tests of its kind, and what they do not measure.
+    """Check the installed plugin NAME: run the contract tests of its kind, and compare speed and devices.
 
-    That is the time and memory of a loss next to those of lml (for a loss that scores items, ce), and whether a GPU
-    gives what the CPU gives. Exits with 1 if a check fails. A source that reads your own files is checked with yours:
-    --set dataset.file=PATH.
+    For a loss it also measures time and memory next to lml (for a loss that scores items, ce). On a machine with a GPU
+    it also checks that the GPU and the CPU agree. Exits with 1 if a check fails. A source that reads your own files
+    needs one of them: --set dataset.file=PATH.
     """
     from recbench.checks import checks
     from recbench.scaffold import with_article
@@ -69,16 +69,16 @@ def check(ctx: click.Context, name: str, kind: str | None, sets: tuple[str, ...]
     click.echo(f"verdict: {name} keeps the contract of {with_article(kind)}: {passed}")
 
 
-@plugin.command("list", short_help="List who registers what, and what cannot be used.")
+@plugin.command("list", short_help="List where each plugin comes from, and which cannot be used.")
 @click.argument("kind", required=False, metavar=f"[{'|'.join(KINDS)}]")
 def list_(kind: str | None) -> None:
-    """Who registers what: each plugin's distribution, version and file, and how many options it has.
+    """List each plugin's distribution, version and file, and how many options it has.
 
     A name that two distributions claim is listed for both, and works for neither; a plugin that cannot be imported is
     BROKEN, with the reason.
     """
     if kind is not None and kind not in KINDS:
-        raise UsageError(f"Nothing of recbench is called {kind!r}: {did_you_mean(kind, KINDS)}")
+        raise UsageError(f"recbench has no kind {kind!r}: {did_you_mean(kind, KINDS)}")
     notes: list[str] = []
     shown: dict[str, list[list[str]]] = {}
     for one in KINDS if kind is None else (kind,):
@@ -146,8 +146,8 @@ def _options(kind: str, found: Plugin, sets: tuple[str, ...]) -> dict[str, objec
     group = "dataset" if kind == "source" else kind
     asked = {group: {}, **set_layer(sets).values["set"]}
     layers = Layers(Request(model=found.kind, options=asked))
-    _, paths = split_paths(layers.options(group, found.options))  # absolute: the tests run in a folder of their own
+    _, paths = split_paths(layers.options(group, found.options))  # absolute: the tests run in a separate folder
     layers.finish()
     if kind == "source" and (wanted := path_options(found.options)) and not paths:
-        raise UsageError(f"A source is checked with files of yours: --set dataset.{min(wanted)}=PATH.")
+        raise UsageError(f"A source is checked with your own files: --set dataset.{min(wanted)}=PATH.")
     return {**asked[group], **paths}

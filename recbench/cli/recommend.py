@@ -1,4 +1,4 @@
-"""``recbench recommend``: what a trained recommender says to a history of your own."""
+"""``recbench recommend``: a trained recommender's items for your own history."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @request_options
 @worker_options
-@click.option("--again", is_flag=True, help="Compute finished seeds anew.")
+@click.option("--again", is_flag=True, help="Recompute finished seeds.")
 @click.option("--dry-run", is_flag=True, help="Print the complete spec and an estimate; compute and write nothing.")
 def run(
     sets: tuple[str, ...],

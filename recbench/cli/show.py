@@ -70,17 +70,17 @@ def _stored(path: Path, record: RunRecord, result: SeedResult) -> tuple[Split, R
     spec, root = spec_of(record, str(path)), path.parent.parent / STORE
     folders = {step.role: root / step.folder for step in result.steps if step.role in ("prepare", "rank")}
     if len(folders) < 2 or not all(folder.is_dir() for folder in folders.values()):
-        raise RecbenchError(f"The ranking of {record.run} is not in {root}: make it again with {_again(record, path)}")
+        raise RecbenchError(f"The ranking of {record.run} is not in {root}: recreate it with {_again(record, path)}")
     split = load_split(folders["prepare"])
     cases = Setting(spec.dataset, spec.evaluate, spec.machine, result.seed).test_cases(split)
     ranking = load_ranking(folders["rank"])
     if cases.digest() != record.cases.digest or len(ranking.items) != len(cases):
-        raise RecbenchError(f"The steps in {root} are not those of {path}: make them again with {_again(record, path)}")
+        raise RecbenchError(f"The steps in {root} are not those of {path}: recreate them with {_again(record, path)}")
     return split, ranking, cases
 
 
 def _names(path: Path, record: RunRecord, result: SeedResult, split: Split) -> Names | None:
-    """What stands for the items of a text recommender; None for titles, and for any other model."""
+    """How a text recommender writes items; None for titles, and for any other model."""
     from recbench.description import spec_of
     from recbench.experiment import STORE
     from recbench.steps.artefacts import load_model
@@ -97,7 +97,7 @@ def _names(path: Path, record: RunRecord, result: SeedResult, split: Split) -> N
 
 
 def _again(record: RunRecord, path: Path) -> str:
-    """The command that computes the run anew, with this machine's paths where the run's folder knows them."""
+    """The command that repeats the run, with this machine's paths if the run's folder has them."""
     from recbench.experiment import LOCAL
 
     words = shlex.split(record.command)

@@ -1,4 +1,4 @@
-"""What a signal that asks to end does to a command: it leaves in good order and says so."""
+"""Signals that ask a command to end: it shuts down cleanly and says so."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stopping() -> Iterator[None]:
 
     def stop(number: int, frame: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
-        raise Stopped(f"stopped by {signal.Signals(number).name}: run the same command again to go on.")
+        raise Stopped(f"stopped by {signal.Signals(number).name}: run the same command again to continue.")
 
     if processes.world() == 1 and threading.current_thread() is threading.main_thread():
         mine = [number for number in numbers() if signal.getsignal(number) == signal.SIG_DFL]

@@ -22,7 +22,7 @@ def site() -> None:
 @folder_option(
     "--records", "leaderboards/records", "Folder of committed records; data sets' cards lie in data next to it."
 )
-@folder_option("--out", "site", "Folder of the site; files there that are not the site's stay.")
+@folder_option("--out", "site", "Folder of the site; other files in it are kept.")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 and name the files that differ.")
 @click.pass_context
 def build_site(ctx: click.Context, records: Path, out: Path, only_check: bool) -> None:

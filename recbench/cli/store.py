@@ -50,11 +50,11 @@ def store(ctx: click.Context, runs: Path) -> None:
 
 @store.command(short_help="Remove the steps that no run needs.")
 @_runs
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 def prune(runs: Path, dry_run: bool) -> None:
     """Remove the steps that no run needs, finished or interrupted, and what an older recbench left.
 
-    A step that a running process uses stays.
+    It keeps steps that a running process uses.
     """
     from recbench.inventory import prune as remove
 

@@ -49,11 +49,11 @@ def list_() -> None:
 @click.argument("name", metavar="NAME|FILE.yaml")
 @click.option("--dataset", metavar="NAME", help="Data set, if the suite ran on several.")
 @click.option("--records", type=Place(), metavar="DIR", help="Read committed records instead of runs.")
-@click.option("--out", type=Place(), metavar="FILE.md|.html|.tex", help="Write the page there.")
+@click.option("--out", type=Place(), metavar="FILE.md|.html|.tex", help="Write the page to this file.")
 @click.option(
     "--format", "form", type=click.Choice(["markdown", "html", "latex"]), help="How to print it.  [default: markdown]"
 )
-@click.option("--figure", type=Place(), metavar="FILE.png", help="Draw accuracy against training time there.")
+@click.option("--figure", type=Place(), metavar="FILE.png", help="Draw accuracy against training time into this file.")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 if --out differs.")
 @_runs
 @click.pass_context
@@ -70,7 +70,7 @@ def report(
 ) -> None:
     """Print each cell's figures next to the published ones, and the suite's comparisons with their tests.
 
-    --out writes Markdown, HTML or LaTeX, as its suffix says. --figure draws Figure 7 of the paper of the cells that
+    --out writes Markdown, HTML or LaTeX, as its suffix says. --figure draws Figure 7 of the paper for the cells that
     have a language model.
     """
     from recbench.pages.build import render, write_page
@@ -81,7 +81,7 @@ def report(
     if only_check and out is None:
         raise UsageError("--check needs --out, the page to compare with.")
     if form is not None and out is not None:
-        raise UsageError("--format is for printing: the suffix of --out says what is written there.")
+        raise UsageError("--format is for printing: the suffix of --out decides the format of that file.")
     suffix = {"html": "html", "latex": "tex"}.get(form or "", "md")
     manifest = _manifest(found, dataset, records or runs)
     known = _records(manifest, records, runs)
@@ -131,9 +131,9 @@ def _draw(found: Suite, records: Mapping[str, RunRecord], path: Path) -> None:
 @folder_option("--records", "leaderboards/records", "Folder of committed records.")
 @_runs
 def add(name: str, dataset: str | None, records: Path, runs: Path) -> None:
-    """Copy the records of a suite's cells into the committed ones, with the list of which cell each record is.
+    """Copy the records of a suite's cells into the committed ones, with a file that maps cells to records.
 
-    A record that is committed already, for a data set's page, is not copied again.
+    A record that is already committed for a data set's page is not copied again.
     """
     from recbench.pages.build import write_page
     from recbench.pages.records import place_of
@@ -148,7 +148,7 @@ def add(name: str, dataset: str | None, records: Path, runs: Path) -> None:
             click.echo(f"recbench: warning: {record.run} was run with uncommitted changes in recbench.", err=True)
         there = place_of(record.run, records)
         if there.parent != records and there.read_bytes() == place.read_bytes():
-            click.echo(f"there already: {there}")
+            click.echo(f"already there: {there}")
         else:
             click.echo(f"added: {copy(place, records)[0]}")
     write_page(records / FOLDER / path.name, path.read_text(encoding="utf-8"))

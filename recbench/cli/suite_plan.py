@@ -31,11 +31,11 @@ def plan(form: str, as_json: bool, runs: Path, **flags: Any) -> None:
     """List every distinct step of a suite: whether it is stored, an estimate, and the cells that need it.
 
     --format json prints one JSON object per line. It adds the steps that a step needs, and a command that builds it
-    with those of them that are missing. A cell with a grid gets its last steps once its options are chosen: plan again
-    then.
+    together with those that are missing. The last steps of a cell with a grid are known only after its options are
+    chosen: plan again then.
 
     --format slurm prints a bash script that gives Slurm a job for every missing step and one for every cell without a
-    record. The cell's job also trains what is known only once its options are chosen.
+    record. The job of a cell with a grid also trains the steps that depend on the chosen options.
     """
     from recbench.cells import suite_plan
 

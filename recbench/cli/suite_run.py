@@ -112,7 +112,7 @@ def _run(suite: Suite, cells: Sequence[Planned], runs: Path) -> list[str]:
                 with tidied(runs):
                     done[name] = run_cell(suite, one, runs, progress)
             except Exception as error:  # whatever it is, it is this cell's: the others still run
-                if processes.world() > 1:  # the processes may not all have met it: going on, they would part
+                if processes.world() > 1:  # not all may have failed: if they continued, they would diverge
                     raise
                 failed.append(name)
                 kind = "" if isinstance(error, RecbenchError) else f"{type(error).__name__}: "
@@ -123,7 +123,7 @@ def _run(suite: Suite, cells: Sequence[Planned], runs: Path) -> list[str]:
 
 
 def _run_parallel(suite: Suite, cells: Sequence[Planned], runs: Path, workers: Workers) -> list[str]:
-    """As :func:`_run`, all cells at once on a cluster."""
+    """Like :func:`_run`, all cells at once on a cluster."""
     from recbench.cells.parallel import Parallel
     from recbench.tidy import tidied
 

@@ -33,9 +33,9 @@ WIDTH = 16  # of a name; the page has whole ones
     help="How to print it.",
 )
 @click.option(
-    "--baseline", metavar="RUN", help="What the marks of the other formats compare with.  [default: best without an LM]"
+    "--baseline", metavar="RUN", help="Baseline of the marks in the other formats.  [default: best without an LM]"
 )
-@click.option("--records", type=Place(), metavar="DIR", help="Committed records instead of runs.")
+@click.option("--records", type=Place(), metavar="DIR", help="Read committed records instead of runs.")
 @folder_option("--runs", "runs", "Folder of runs.")
 def table(dataset: str | None, form: str, baseline: str | None, records: Path | None, runs: Path) -> None:
     """Print the runs of DATASET, best first, with marks for the declared test.
@@ -47,7 +47,7 @@ def table(dataset: str | None, form: str, baseline: str | None, records: Path | 
     underlined, and a mark where a difference from the baseline is shown. csv and json have unrounded numbers.
     """
     if form == "text" and baseline:
-        raise UsageError("--baseline goes with another --format than text, which marks the best rows.")
+        raise UsageError("--baseline does not apply to --format text, which marks rows against the best ones.")
     found, every = _records(dataset, records, runs)
     if form == "text":
         _print_text(found, every, runs if records is None else None)

@@ -40,14 +40,18 @@ TRIALS = 20
     metavar="GROUP.OPTION=LOW..HIGH[:log]|A,B,...",
     help="Values to sample from with optuna: numbers (whole ones if LOW and HIGH are), or categories.",
 )
-@click.option("--sampler", type=click.Choice(SAMPLERS), help="With --space: what proposes values.  [default: tpe]")
+@click.option(
+    "--sampler", type=click.Choice(SAMPLERS), help="With --space: the sampler that proposes values.  [default: tpe]"
+)
 @click.option(
     "--pruner",
     type=click.Choice(PRUNERS),
     help="With --space: end a training whose validation score after an epoch is below the median of finished trials.  "
     "[default: median]",
 )
-@click.option("--trials", type=click.IntRange(min=1), metavar="N", help=f"With --space: how many.  [default: {TRIALS}]")
+@click.option(
+    "--trials", type=click.IntRange(min=1), metavar="N", help=f"With --space: number of trials.  [default: {TRIALS}]"
+)
 @click.option(
     "--tune-seed",
     type=click.IntRange(min=0, max=2**32 - 1),
@@ -57,7 +61,7 @@ TRIALS = 20
     help="Seed of every trial, and of the sampler.",
 )
 @click.option("--run", "run_best", is_flag=True, help="Then run the best setting over --seeds and record it.")
-@click.option("--again", is_flag=True, help="With --run: compute its finished seeds anew.")
+@click.option("--again", is_flag=True, help="With --run: recompute its finished seeds.")
 def tune(
     sets: tuple[str, ...],
     config: Path | None,
@@ -75,12 +79,12 @@ def tune(
 ) -> None:
     """Train settings of a grid or of a sampled space, and choose by NDCG@10 on validation.
 
-    A setting of a grid must lead by more than one standard error of the difference (over users). Otherwise the first
-    setting that is this close to the best is chosen. Of several decoders of one model the best is taken. A sampled
-    space has no order of preference, so its best trial is chosen. A pruned trial never is.
+    In a grid, the first setting within one standard error of the best is chosen (the error of the difference, over
+    users). Among several decoders of one model, the best is chosen. A sampled space has no order of preference, so its
+    best trial is chosen. A pruned trial never is.
 
     No trial ranks the test set. The record that --run makes says what was tried. The same command continues an
-    interrupted search; more --trials extend a finished one.
+    interrupted search; a higher --trials extends a finished one.
     """
     if again and workers:
         raise UsageError("--again computes seeds in this process: leave out --workers and --scheduler.")

@@ -15,10 +15,10 @@ from recbench.progress import reporter
 @click.command()
 @click.argument("files", nargs=-1, type=Place(), metavar="[FILE]...")
 @records_option
-@folder_option("--pages", "leaderboards", "Folder of pages, which are checked when no FILE is named.")
+@folder_option("--pages", "leaderboards", "Folder of pages, checked when no FILE is named.")
 @place_options
 @click.option("--rerun", "seeds", type=click.IntRange(min=1), metavar="N", help="Also run N seeds of each again.")
-@folder_option("--runs", "runs/rerun", "Where --rerun runs: a folder of its own, empty at first.")
+@folder_option("--runs", "runs/rerun", "Folder of --rerun; must be new or empty.")
 @click.pass_context
 def verify(
     ctx: click.Context,
@@ -30,14 +30,14 @@ def verify(
     seeds: int | None,
     runs: Path,
 ) -> None:
-    """Recompute what the records in FILES state (all committed ones and their pages without a FILE).
+    """Recompute what the records in FILES state; without FILES, check all committed records and their pages.
 
-    Checked are checksum and hash, ranks against lists, names and words against the spec, the best epoch, and, where the
-    data is at hand, its checksums and every test case, target and popularity; plugins of the same version whose code
-    differs are noted. A signature RUN.json.sig (ssh-keygen -Y sign -n recbench -f KEY RUN.json) is checked too, against
-    the keys in the file allowed_signers next to the folder of records.
+    It checks the checksum and hash, ranks against lists, names and words against the spec, the best epoch, and, if the
+    data is available, its checksums and every test case, target and popularity. It notes plugins of the same version
+    whose code differs. A signature RUN.json.sig (ssh-keygen -Y sign -n recbench -f KEY RUN.json) is checked too,
+    against the keys in the file allowed_signers next to the folder of records.
 
-    Each mismatch is one sentence, and makes the exit code 1. Lists that no model made pass: --rerun finds them.
+    Each mismatch is one sentence, and the exit code is then 1. Fabricated lists can pass; --rerun detects them.
     """
     from recbench.cli.again import repeat
     from recbench.leaderboard.pages import wrong_pages

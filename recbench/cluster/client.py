@@ -1,4 +1,4 @@
-"""The client's side: a cluster of this machine's own or somebody else's, and the steps given to it."""
+"""The client's side: a cluster on this machine or an existing one, and the steps given to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from recbench.steps.store import Store
 
 PATIENCE = 60.0  # seconds for the checkpoints when a client is asked to stop
 ARRIVAL = 120.0  # seconds for a first worker
-DEATHS = 4  # of workers that build a step: a host that dies takes several with it, and the step is at no fault
+DEATHS = 4  # of workers that build a step: a host that dies takes several with it, and the step is not at fault
 TRIES = 2  # of a step, on different workers where there are several
 _CONFIG = {
     "logging": {"distributed": "critical"},
@@ -248,7 +248,7 @@ def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Clus
 
 
 def _silence() -> None:
-    """Dask logs tracebacks of what this module turns into sentences; each of its loggers has a level of its own."""
+    """Dask logs tracebacks of what this module turns into sentences; each of its loggers has its own level."""
     for name in ["distributed", *logging.root.manager.loggerDict]:
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -256,7 +256,7 @@ def _silence() -> None:
 
 @contextmanager
 def _scheduler(workers: Workers) -> Iterator[Any]:
-    """The address of somebody's scheduler, or a cluster of this machine's own."""
+    """The address of an existing scheduler, or a new cluster on this machine."""
     if workers.scheduler is not None:
         yield workers.scheduler
         return
@@ -272,7 +272,7 @@ def _scheduler(workers: Workers) -> Iterator[Any]:
 
 
 def _worker(workers: Workers, number: int, folder: Path) -> dict[str, Any]:
-    """A worker process of this machine: one step at a time, its share of the threads, and GPUs of its own."""
+    """A worker process of this machine: one step at a time, its share of the threads, and its own GPUs."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = max(cores // workers.count, 1)
     environment = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}

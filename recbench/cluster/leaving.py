@@ -1,4 +1,4 @@
-"""What a worker does that is told to end, by Slurm for instance: its step writes a checkpoint, and another goes on."""
+"""How a worker ends when told to, for instance by Slurm: its step writes a checkpoint, and another continues."""
 
 from __future__ import annotations
 

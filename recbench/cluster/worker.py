@@ -39,7 +39,7 @@ def build(step: Step, folder: str, store: tuple[Path, str | None], client: str, 
         step: what to build; its needs are in the store.
         folder: its folder's name as the client knows it.
         store: its folder, the same on every host; or the client's folder and the address behind it, in which case a
-            host without the folder keeps a cache of its own.
+            host without the folder keeps its own cache.
         client: whose task it is.
         needs: results of the tasks that had to come first.
 
@@ -113,7 +113,7 @@ def _alone(place: str) -> None:
 
 
 def _elsewhere() -> Exception:
-    """What tells the scheduler to give a task to another worker, without counting it as a failure."""
+    """The exception that makes the scheduler give a task to another worker, without counting it as a failure."""
     from distributed import Reschedule
 
     return Reschedule()
@@ -237,5 +237,5 @@ class Events:
         self._send(text=text)
 
     def _send(self, **event: Any) -> None:
-        with contextlib.suppress(Exception):  # the scheduler may be gone; the step goes on, or is asked to stop
+        with contextlib.suppress(Exception):  # the scheduler may be gone; the step continues, or is asked to stop
             self._worker.log_event(self._topic, {"step": self._step.folder, "title": named(self._step), **event})

@@ -1,4 +1,4 @@
-"""Reading raw files: checksums, and tables whose every complaint names the file and the line."""
+"""Reading raw files: checksums, and tables whose errors name the file and the line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_bytes(path: Path, seen: dict[str, str] | None = None) -> bytes:
     """The file's content.
 
     Args:
-        seen: takes the sha256 of the very bytes returned, by file name.
+        seen: receives the sha256 of the bytes that are returned, by file name.
 
     Raises:
         DataError: it is missing, not a regular file, or cannot be read.

@@ -56,8 +56,8 @@ def split_interactions(raw: Interactions, titles: Mapping[str, str], options: Pr
     keep = rows[k_core(all_users[rows], all_items[rows], options.core)].tolist()
     if not keep:
         raise DataError(
-            f"{origin}: none of {len(rows)} interactions is left by the {options.core}-core, which asks for at "
-            f"least {options.core} interactions of each user and item: add data or lower the option core."
+            f"{origin}: the {options.core}-core leaves none of {len(rows)} interactions, since it needs at least "
+            f"{options.core} interactions per user and item: add data or lower the option core."
         )
     users, user = encode(raw.users[row] for row in keep)
     ids, item = encode(raw.items[row] for row in keep)

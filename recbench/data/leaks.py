@@ -1,7 +1,7 @@
 """What a split lets a model see of its own test: windows, interactions and times that two parts share.
 
 :func:`recbench.data.audit.audit` refuses a split at its first fault, before anything trains on it. Here every fault is
-counted, so that its author can mend the split.
+counted, so that its author can fix the split.
 """
 
 from __future__ import annotations

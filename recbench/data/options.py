@@ -19,7 +19,7 @@ class SourceOptions(Options):
 
     namesakes: Namesakes = Field(
         "distinct",
-        description="items that share a title: 'distinct' numbers them apart, 'merged' makes them one item",
+        description="items that share a title: 'distinct' adds numbers to their titles, 'merged' makes them one item",
     )
     noun: str = Field("", description="what the items are called in prompts, such as songs (empty: by data set)")
     noun_one: str = Field("", description="one of them, such as song")

@@ -1,4 +1,4 @@
-"""Cutting windows in time, and the seedless smaller selections of them."""
+"""Cutting windows in time, and selecting fewer of them without a seed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def cap_per_user(windows: Sequences, n: int) -> Sequences:
         UsageError: ``n`` is less than 1.
     """
     if n < 1:
-        raise UsageError(f"At most {n} windows a user leaves nothing to rank: at least 1 is needed.")
+        raise UsageError(f"At most {n} windows per user leaves nothing to rank: at least 1 is needed.")
     order = np.argsort(windows.users, kind="stable")
     _, start, count = np.unique(windows.users[order], return_index=True, return_counts=True)
     m = np.repeat(count, count).astype(np.int64)

@@ -66,7 +66,7 @@ def audited(requests: Mapping[str, Request], reporter: Reporter) -> Audited:
         reporter: progress.
 
     Raises:
-        UsageError: a request cannot be, for example for its language model.
+        UsageError: a request is invalid, for example its language model.
         DataError: the data is malformed.
     """
     first = next(iter(requests.values()))

@@ -55,7 +55,7 @@ def contamination(request: Request, runs: Path, out: Path | None, reporter: Repo
     found = plan(request)
     llm = found.spec.recommender.llm
     if llm is None or llm.tiny:
-        raise UsageError("--probe contamination asks what a pretrained model knows: name one by --llm.")
+        raise UsageError("--probe contamination asks what a pretrained model knows: name one with --llm.")
     if found.spec.recommender.identifier is not None:
         raise UsageError("--probe contamination asks about titles: leave out --identifier.")
     seed = request.seeds[0]
@@ -94,7 +94,7 @@ def probe(model: TextModel, split: Split, seed: int, reporter: Reporter) -> dict
     answer: dict[str, Any] = {"titles completed": _completed(model, split)}
     reporter.advance(1, 3)
     orders = {"histories": lists}
-    if all(identifier.isdecimal() for identifier in split.catalog.ids):  # else their order is nobody's
+    if all(identifier.isdecimal() for identifier in split.catalog.ids):  # otherwise their order means nothing
         ranked = sorted(range(len(titles)), key=lambda item: int(split.catalog.ids[item]))
         chunks = [ranked[start : start + CHUNK] for start in range(0, len(ranked) - CHUNK + 1, CHUNK)]
         orders["catalogue"] = [[titles[item] for item in chunks[n]] for n in _spread(len(chunks), LISTS)]
@@ -167,7 +167,7 @@ def _next_named(model: TextModel, lists: Sequence[Sequence[str]], targets: Seque
 
 
 def _continued(model: TextModel, beginnings: Sequence[str]) -> list[str]:
-    """Each text as the model goes on with it, greedily."""
+    """The model's greedy continuation of each text."""
     from recbench.search.generate import generate
 
     tokenizer = model.encoder.tokenizer

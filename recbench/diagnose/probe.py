@@ -162,7 +162,7 @@ class Recorder:
         return {name: [row[name] for row in self.rows] for name in self.rows[0]} if self.rows else {}
 
     def snapshot(self) -> dict[str, list[float]]:
-        """The model as it stands: both weights of each answer position and the valid logits (Figures 5 and 8).
+        """The current model: both weights of each answer position and the valid logits (Figures 5 and 8).
 
         Returns:
             ``over_vocabulary`` and ``over_valid``, [N] weights, ``branching``, [N] 1 where there is a choice,

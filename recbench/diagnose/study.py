@@ -1,6 +1,6 @@
 """Figures 3 to 6 and 8 of the MSL paper for any text recommender: train by LML and by another loss, watch, draw.
 
-A watched training is a step of its own in the store, so that an interrupted study continues; the models of Figure 6
+A watched training is a separate step in the store, so that an interrupted study continues; the models of Figure 6
 are the ones that ``recbench run`` and ``recbench tune`` make.
 """
 
@@ -68,7 +68,7 @@ def study(
         What the figures say about the paper's claims, also written as ``claims.json``, and the folder.
 
     Raises:
-        UsageError: the backbone writes no titles, or the request cannot be.
+        UsageError: the backbone writes no titles, or the request is invalid.
         RecbenchError: of any step.
     """
     if processes.world() > 1:

@@ -83,7 +83,7 @@ def tokenized(
         reporter: progress.
 
     Raises:
-        UsageError: a request cannot be, for example for its language model.
+        UsageError: a request is invalid, for example its language model.
         DataError: the data is malformed, or its split is refused.
         RecbenchError: of another step.
     """

@@ -20,7 +20,7 @@ class Metric:
 
     Attributes:
         family: the entry point's name.
-        depth: what stands after the @; 0 for a metric without one, which sees whole lists.
+        depth: the number after the @; 0 for a metric without one, which sees whole lists.
         plugin: its descriptor.
     """
 
@@ -68,7 +68,7 @@ class Metric:
             RecbenchError: the metric's own code fails or returns something else.
         """
         if not self.by_case:
-            raise UsageError(f"{self.name} is one number for a whole run: no test over users compares it.")
+            raise UsageError(f"{self.name} is one number for a whole run, so it cannot be tested over users.")
         self._check(results)
         if self.of_ranks:
             return self._called(results.ranks.shape, results.ranks, self.depth or results.depth)
@@ -107,7 +107,7 @@ class Metric:
         except Exception as error:
             raise RecbenchError(f"{self._who} failed: {type(error).__name__}: {error}") from error
         if found.shape != shape or not np.isfinite(found).all():
-            what = "not finite" if found.shape == shape else f"of shape {found.shape} where {shape} is due"
+            what = "not finite" if found.shape == shape else f"of shape {found.shape} where {shape} is expected"
             raise RecbenchError(f"{self._who} returned values {what}.")
         return found
 

@@ -62,7 +62,7 @@ def parts_of(name: str, results: CaseResults) -> dict[str, npt.NDArray[np.bool_]
 
 
 def _refused(name: str) -> str:
-    return f"{_who(name)} must return boolean masks over the cases under names of their own."
+    return f"{_who(name)} must return boolean masks over the cases, under distinct names."
 
 
 def _who(name: str) -> str:

@@ -23,12 +23,12 @@ CATALOGUE, TRIE, PROMPT, CARD = "catalogue.jsonl", "trie.npz", "prompt.json", "R
 
 
 def export(trained: Trained, folder: Path, merged: bool = False) -> Path:
-    """Write a trained language model into a folder that transformers, and nothing of recbench, can open.
+    """Write a trained language model into a folder that transformers can open without recbench.
 
     Collaborative tokens become rows of the embedding table, called ``<item:ID>`` by the tokenizer.
 
     Args:
-        trained: from :func:`recbench.load`; its model is changed, so load it again to go on with it.
+        trained: from :func:`recbench.load`; its model is changed, so load it again to use it further.
         folder: a new or empty folder.
         merged: the whole model with the adapters merged in, not the adapters alone. A model without adapters, such as
             the tiny one, is always written whole.
@@ -72,7 +72,7 @@ def _refuse(trained: Trained, folder: Path, merged: bool) -> LanguageModel:
     if base is None:
         raise UsageError(f"{trained.record.run}: export writes language models, and {name} has none.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is there already and not an empty folder: choose another.")
+        raise UsageError(f"{folder} already exists and is not an empty folder: choose another.")
     model: TextModel = trained.model
     if base.called != base.name and _adapted(model) and not merged:
         raise UsageError(f"Adapters of {base.called} do not fit the whole model: export it with --merged.")

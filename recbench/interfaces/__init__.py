@@ -1,4 +1,4 @@
-"""What a plugin is: a light descriptor, typed options, and a base class for each kind of method.
+"""What a plugin consists of: a lightweight descriptor, typed options, and a base class for each kind of method.
 
 A third party's package needs this package alone. Nothing here imports numpy or torch at run time.
 """

@@ -1,4 +1,4 @@
-"""Backbones: what is trained and asked. They score items, or write titles."""
+"""Backbones: the recommendation models. They score items or write titles."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ScoringBackbone(Method[O], ABC):
 
     @abstractmethod
     def restore(self, split: Split, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Turn into the model that ``state`` came from."""
+        """Restore the model that ``state`` came from."""
 
     def item_vectors(self) -> npt.NDArray[np.float32]:
         """[items, d] embedding table, for methods that inject it.
@@ -57,31 +57,31 @@ class ScoringBackbone(Method[O], ABC):
         raise NotImplementedError(f"{type(self).__name__} has no user embeddings")
 
     def lessons(self, split: Split, teacher: Teacher, seed: int, reporter: Reporter) -> Lessons:
-        """What the method takes from its teacher; kept as a step of its own, and given to ``fit`` as ``fit.lessons``.
+        """What the method takes from its teacher; stored as a separate step, and passed to ``fit`` as ``fit.lessons``.
 
         Options that do not change the answer are named by ``Options.later``.
         """
-        raise NotImplementedError(f"{type(self).__name__} declares a teacher and asks nothing of it")
+        raise NotImplementedError(f"{type(self).__name__} declares a teacher but does not define lessons()")
 
 
 Targets = Literal["last", "all"]
 Piece = str | int
-"""A part of a prompt: text, an item index standing for that item's collaborative token, or ``USER``."""
+"""A part of a prompt: text, an item index for that item's collaborative token, or ``USER``."""
 USER = -1
-"""The piece that stands for the window's own collaborative token (A-LLMRec's user vector).
+"""The piece for the window's own collaborative token (A-LLMRec's user vector).
 
-With ``train.targets=all`` it stands behind the last title, since it tells the whole history."""
+With ``train.targets=all`` it comes after the last title, since it reveals the whole history."""
 
 
 class TextBackbone(Method[O], ABC):
     """A recommender whose language model generates the next item's title.
 
-    It decides what the prompt holds. The bench does the rest: tokens, training and decoding.
+    It decides what the prompt contains. recbench does the rest: tokens, training and decoding.
 
     Class attributes:
         targets: which titles of a window can be training targets (``train.targets``). ``last``: the one after the
             prompt. ``all``: those of the history too, each predicted from what comes before it. The prompt must then
-            give every title as a piece of its own, oldest first, and show an item's token only after the item's title.
+            give every title as a separate piece, oldest first, and show an item's token only after the item's title.
     """
 
     signal: ClassVar[Signal] = "text"
@@ -138,7 +138,7 @@ class TextBackbone(Method[O], ABC):
         return {}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Turn into the backbone that ``state`` came from."""
+        """Restore the backbone that ``state`` came from."""
 
     def tunes_language_model(self, pretrained: bool) -> bool:
         """Whether the language model is trained too, not the projectors alone (A-LLMRec freezes a pretrained one)."""
@@ -162,9 +162,9 @@ class BackbonePlugin(Plugin):
     """Describes a :class:`ScoringBackbone` or :class:`TextBackbone`.
 
     Attributes:
-        default_loss: what trains it when the user names no loss; empty for a method that no loss trains.
+        default_loss: the loss if the user names none; empty for a method that is trained without a loss.
         trained: whether a scoring backbone brings its own loss: it has a budget without a ``default_loss``.
-        default_decoder: what ranks with it when the user names no decoder.
+        default_decoder: the decoder if the user names none.
         validation_decoder: ranks the validation sample, which chooses the epoch; empty for ``default_decoder``.
         requires: other backbones by role. ``{"collaborative": "sasrec"}``: a trained model that scores items, whose
             embeddings the method shows; an option called ``collaborative`` may name another. ``{"teacher": "bigrec"}``:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Decoder(Method[O], ABC):
     """What both kinds of decoder share; derive from :class:`TextDecoder` or :class:`ScoringDecoder`.
 
-    An instance makes one ranking, of one model as it stands. The bench calls ``rank`` for one chunk of the cases after
-    another, so what depends on the model alone may be kept in the instance between the calls.
+    An instance makes one ranking with one model. recbench calls ``rank`` for one chunk of the cases after another, so
+    an instance may cache whatever depends only on the model.
     """
 
     signal: ClassVar[Signal]
@@ -71,7 +71,7 @@ class DecoderPlugin(Plugin):
     """Describes a :class:`TextDecoder` or :class:`ScoringDecoder`.
 
     Attributes:
-        reads_titles: whether it takes what the language model writes for titles, so that no other identifier will do.
+        reads_titles: whether it needs the language model to write titles, so that no other identifier works.
     """
 
     kind: ClassVar[str] = "decoder"

@@ -57,8 +57,8 @@ class TrainOptions(Options):
     warmup_share: float = Field(0.0, ge=0, lt=1, description="the same as a share of all steps; added to warmup_steps")
     schedule: Literal["linear", "cosine", "constant", "llara"] = Field(
         "linear",
-        description="of the learning rate, after that; llara: LLaRA's own, which rises from a hundredth of the largest "
-        "value over a twentieth of the steps and falls back to it on a cosine over all of them",
+        description="schedule after the warm-up; llara: LLaRA's own, which rises from a hundredth of the largest value "
+        "over a twentieth of the steps and falls back to it on a cosine over all of them",
     )
     weight_decay: float = Field(0.0, ge=0, description="AdamW's")
     gradient_clip: float = Field(1.0, ge=0, description="largest norm of a step's gradient; 0 does not clip")
@@ -68,7 +68,7 @@ class TrainOptions(Options):
 
 
 class Score(float):
-    """A validation score that knows its standard error over users; NaN if unknown."""
+    """A validation score with its standard error over users; NaN if unknown."""
 
     def __new__(cls, value: float, error: float = float("nan")) -> Score:
         """Both as numbers between 0 and 1."""
@@ -79,7 +79,7 @@ class Score(float):
 
     @classmethod
     def of(cls, value: float) -> Score:
-        """A score as it is, or a plain number as one."""
+        """Turn a plain number into a score; a score stays as it is."""
         return value if isinstance(value, Score) else cls(value)
 
     def __reduce__(self) -> tuple[type, tuple[float, float]]:
@@ -94,7 +94,7 @@ class Checkpoints:
     Attributes:
         folder: named as the step is; made with the first checkpoint.
         minutes: between two checkpoints; 0 writes none.
-        begun: trainings and rankings that have begun so far; one after the other, each has files of its own.
+        begun: trainings and rankings that have begun so far; one after the other, each has its own files.
         seconds: of work in earlier processes that this one continues.
     """
 
@@ -126,7 +126,7 @@ class Fit:
         seed: the run's seed; derive generators with ``recbench.seeds``.
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.
-        validate: NDCG@10 on the validation sample for the model as it stands, as a :class:`Score`; called after every
+        validate: NDCG@10 of the current model on the validation sample, as a :class:`Score`; called after every
             epoch, by every process of a training, since they share the work. None keeps the last epoch (a training that
             has no ranking yet).
         reporter: progress.

@@ -1,4 +1,4 @@
-"""Identifiers: what stands for an item where a language model reads or writes it."""
+"""Identifiers: how a language model reads and writes items."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class IdentifierOptions(Options):
 
     shows: Shows = Field(
         "identifiers",
-        description="what stands for an item in the prompt's history: its identifier, its title, or the identifier "
-        "and then the title; with titles the last item of a window is its only target",
+        description="how the prompt's history shows an item: by its identifier, its title, or the identifier and then "
+        "the title; with titles the last item of a window is its only target",
     )
 
     alignment: float = Field(
         0.0,
         ge=0,
         le=10,
-        description="questions about items in training, as a share of the windows: which identifier a title has, and "
-        "which title an identifier, in turns (LC-Rec)",
+        description="questions about items in training, as a share of the windows: for the identifier of a title, and "
+        "for the title of an identifier, in turns (LC-Rec)",
     )
 
     def learns_from(self) -> frozenset[Source]:
-        """What is learned from before anything is named; empty for an identifier that learns nothing.
+        """The data to learn from before items are named; empty for an identifier that learns nothing.
 
-        ``windows``: the training windows. ``text``: what a pretrained language model makes of the titles.
+        ``windows``: the training windows. ``text``: a pretrained language model's embeddings of the titles.
         ``collaborative``: the item vectors of the model that :meth:`requires` names under the role ``collaborative``.
         """
         return frozenset()
@@ -55,12 +55,12 @@ class IdentifierOptions(Options):
 
 @dataclass(frozen=True)
 class Names:
-    """What stands for each item.
+    """The names of all items.
 
     Attributes:
         texts: one text for each item; no two are equal.
-        tokens: new tokens of the language model, each of them spelled in some of the texts. No spelling begins another,
-            and none occurs in a text but as that token.
+        tokens: new tokens of the language model, each of them spelled in some of the texts. No spelling is a prefix of
+            another, and none occurs in a text except as that token.
     """
 
     texts: tuple[str, ...]
@@ -70,7 +70,7 @@ class Names:
 class Identifier(Method[O], ABC):
     """Names the items of a catalogue.
 
-    The bench learns first (:meth:`learn`, a step of its own), then makes the tokenizer, names the items and builds the
+    recbench first calls :meth:`learn`, in a separate step. It then makes the tokenizer, names the items and builds the
     trie of their names. Losses, search and decoders see tokens and need not know what they spell.
     """
 
@@ -80,7 +80,7 @@ class Identifier(Method[O], ABC):
         Args:
             split: the data; only ``split.train`` may be learned from.
             vectors: [items, d] by source, ``text`` and ``collaborative``, as the options ask for them; but no ``text``
-                for a language model that has read nothing yet (``--llm tiny``).
+                for a language model that is not pretrained (``--llm tiny``).
             fit: seed, device and progress; the identifier decides its own budget.
 
         Returns:
@@ -93,7 +93,7 @@ class Identifier(Method[O], ABC):
         return {}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Become the identifier that gave ``state``."""
+        """Restore the identifier that ``state`` came from."""
 
     @abstractmethod
     def names(self, catalog: Catalog) -> Names:

@@ -28,7 +28,7 @@ class Loss(Method[O], Resumable, ABC):
             to choose. The model does not read the rest.
 
     Raises:
-        TypeError: ``positions`` is another word; when the class is created.
+        TypeError: ``positions`` has another value; raised when the class is created.
     """
 
     signal: ClassVar[Signal] = "text"
@@ -41,9 +41,9 @@ class Loss(Method[O], Resumable, ABC):
 
     @abstractmethod
     def __call__(self, batch: AnswerBatch) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """The summed loss and the number it is divided by; sums make several devices agree with one.
+        """The summed loss and the number to divide it by, so that several devices give the same result as one.
 
-        The bench adds both over devices and divides: return ``(losses.sum(), count)``, count 0 for an empty batch.
+        recbench adds both over devices and divides: return ``(losses.sum(), count)``, count 0 for an empty batch.
         """
 
     def state(self) -> dict[str, float]:
@@ -58,14 +58,14 @@ class ScoringLoss(Method[O], Resumable, ABC):
 
     @abstractmethod
     def __call__(self, batch: ScoreBatch) -> tuple[torch.Tensor, torch.Tensor | float]:
-        """As :meth:`Loss.__call__`, over N predictions of a target item."""
+        """Like :meth:`Loss.__call__`, over N predictions of a target item."""
 
 
 class PreferenceLoss(Method[O], Resumable, ABC):
     """A loss that compares a chosen title with rejected ones against a reference model (the DPO family).
 
-    The bench samples the rejected items, trains on TRL's trainer and starts from the model that ``LossPlugin.after``
-    tuned, which is the reference too.
+    recbench samples the rejected items, trains with TRL's trainer, and starts from the model that ``LossPlugin.after``
+    tuned. That model is also the reference.
     """
 
     signal: ClassVar[Signal] = "text"

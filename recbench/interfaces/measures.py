@@ -65,7 +65,7 @@ class Slicer(Method[O], ABC):
 
     @abstractmethod
     def masks(self, results: CaseResults) -> Mapping[str, npt.NDArray[np.bool_]]:
-        """Part's name -> [N] which cases belong to it; nothing where the results do not hold what it needs."""
+        """Part's name -> [N] which cases belong to it; empty if the results lack what it needs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Typed options: what ``--set GROUP.OPTION=VALUE`` may say."""
+"""Typed options, which ``--set GROUP.OPTION=VALUE`` sets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Options(BaseModel):
 
     Class attributes:
         later: options that do not change what a method learns before its training (a teacher's lessons, ``learn``).
-            Every other option counts there: forgetting to name one costs time, never a wrong result.
+            Every other option counts there: forgetting one costs time, but never gives a wrong result.
 
     Raises:
         TypeError: ``later`` names an option that the class does not have; when the class is created.

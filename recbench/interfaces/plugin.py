@@ -1,4 +1,4 @@
-"""What an entry point names: a light descriptor, one class a kind."""
+"""The lightweight descriptors that entry points name, one class for each kind."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Method(Generic[O]):
 
 
 class Resumable:
-    """Something whose attributes a training may change, so that a checkpoint of the training must hold them.
+    """An object whose attributes may change during training, so that checkpoints must hold them.
 
     By default all attributes but ``options`` go into a checkpoint: numbers, texts, tensors, arrays, numpy's generators,
-    and tuples, lists, dicts and deques of those. With anything else a training writes no checkpoints and says so:
-    define both methods then. Define both for state that is not an attribute, too.
+    and tuples, lists, dicts and deques of those. With anything else, training writes no checkpoints and says so: define
+    both methods then. Also define both for state that is not an attribute.
     """
 
     def checkpoint(self) -> Mapping[str, Any]:
@@ -39,7 +39,7 @@ class Resumable:
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin:
-    """What every descriptor says: enough to list, check and plan a method. Use the subclass of your kind.
+    """What all descriptors state: enough to list, check and plan a method. Use the subclass of your kind.
 
     The module of a descriptor is imported to list it, so it imports torch and the like inside methods only.
 
@@ -48,7 +48,7 @@ class Plugin:
         summary: one line for ``recbench list``.
         options: the class of its typed options.
         paper: authors, title, venue and address.
-        extra: what ``pip install`` needs where something that the implementation imports is missing.
+        extra: the argument of ``pip install`` that adds what the implementation imports.
         revision: raise it when results change for a reason that neither code nor library versions show (downloaded
             weights, say): what was built before is then built again.
 

@@ -33,9 +33,9 @@ class Teacher(Protocol):
     def sample(self, n: int, reporter: Reporter) -> Ints:
         """[M] rows of ``split.train`` to ask about, ascending; the same for every seed, and all rows for ``n`` of 0.
 
-        Windows whose targets the teacher was not trained on: it knows the others by heart, and a student that learns
-        its answers there learns memory, not taste. If there are too few, others fill the sample up, and a message
-        says how many.
+        These are windows whose targets the teacher was not trained on: it has memorised the others, and a student
+        should not learn memorised answers. If there are too few, others fill the sample up, and a message says how
+        many.
         """
 
     def rank(self, cases: Histories, depth: int, reporter: Reporter) -> Ranking:

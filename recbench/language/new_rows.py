@@ -29,8 +29,8 @@ def add_rows(lm: Any, ids: Sequence[int], seed: int) -> None:
     """
     if getattr(lm.get_output_embeddings(), "bias", None) is not None:
         raise RecbenchError(
-            f"{type(lm).__name__} adds a bias to its logits, which new tokens are not implemented for: use "
-            "--identifier title."
+            f"{type(lm).__name__} adds a bias to its logits, which is not supported with new tokens: use --identifier "
+            "title."
         )
     own = min(ids)
     tables = [lm.get_input_embeddings().weight, lm.get_output_embeddings().weight]

@@ -2,7 +2,7 @@
 
 transformers hands every attention layer to a function that is registered by name. Ours attends within rows of a packed
 sequence, maybe behind a shared beginning that is read once, or over a :class:`KVCache` of what was read before; without
-a plan it is transformers' own SDPA. What nobody asks for is not computed: in the last layer only keys and values are
+a plan it is transformers' own SDPA. Whatever is not needed is not computed: in the last layer only keys and values are
 made for all tokens, the rest of it for those whose hidden states are wanted.
 """
 

@@ -31,7 +31,7 @@ class PrefixDecoder:
         self._cache = packed.KVCache(1)
 
     def __call__(self, prompts: Sequence[Sequence[int]], longest: int) -> Tree | Paths:
-        """The trees behind ``prompts``, which go on for at most ``longest`` tokens."""
+        """The trees after ``prompts``, which continue for at most ``longest`` tokens."""
         if not self.states.packs_up_to(max(map(len, prompts)) + longest):
             return Paths(self.states, prompts)
         rows = [list(p) for p in prompts]
@@ -106,7 +106,7 @@ class Tree:
 
 
 class Paths:
-    """As :class:`Tree`, for architectures that do not take our attention: every path is read anew."""
+    """Like :class:`Tree`, for architectures that do not support our attention: every path is read again."""
 
     def __init__(self, states: HiddenStates, prompts: Sequence[Sequence[int]]) -> None:
         self.states = states

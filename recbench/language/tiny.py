@@ -1,4 +1,4 @@
-"""``--llm tiny``: a Llama that fits a laptop's patience, with a tokenizer of its own."""
+"""``--llm tiny``: a Llama small enough to train on a laptop, with its own tokenizer."""
 
 from __future__ import annotations
 

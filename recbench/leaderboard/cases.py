@@ -54,9 +54,9 @@ def _differences(said: Cases, made: Cases, tests: TestSet) -> Iterator[str]:
 def _first(was: np.ndarray, now: np.ndarray) -> str:
     """Where two columns first differ."""
     if len(was) != len(now):
-        return f": {len(was):,} values where {len(now):,} are due"
+        return f": {len(was):,} values where {len(now):,} are expected"
     place = int(np.flatnonzero(was != now)[0])
-    return f": number {place} is {was[place]} where {now[place]} is due"
+    return f": number {place} is {was[place]} where {now[place]} is expected"
 
 
 def _who(said: Cases, case: int, tests: TestSet) -> str:

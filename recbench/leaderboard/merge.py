@@ -104,9 +104,9 @@ def _same(a: SeedResult, b: SeedResult) -> bool:
 def _differences(a: RunRecord, b: RunRecord) -> Iterator[str]:
     """What keeps two records of one name apart, the most telling first."""
     if a.external or b.external:
-        yield "external lists are joined by one recbench evaluate of all their files"
+        yield "external lists are joined by a single recbench evaluate with all their files"
     if 1 in (a.format, b.format):
-        yield "a record of format 1 is not written again"
+        yield "a record of format 1 cannot be rewritten"
     for name, x, y in _unlike(a.spec, b.spec, "spec"):
         yield f"{name} is {x} and {y}"
     for name, x, y in _unlike(a.dataset.sources, b.dataset.sources, "sha256 of"):

@@ -30,7 +30,7 @@ def wrong_pages(records: Path, pages: Path) -> list[str]:
         sentences = list(_differences(said.splitlines(), made.splitlines()))
         found += [f"{path}, {sentence}" for sentence in sentences[:MOST]]
         if more := len(sentences) - MOST if len(sentences) > MOST else 0:
-            found.append(f"{path} differs in {more:,} more places: recbench leaderboard build writes it anew")
+            found.append(f"{path} differs in {more:,} more places: recbench leaderboard build rewrites it")
     return found
 
 

@@ -101,7 +101,7 @@ class Verifier:
         try:
             here = measured(stated.model_copy(update={"paths": data_paths(stated, self.places.data)}))
         except (UsageError, DataError) as error:
-            found.notes.append(f"cases and popularity are not checked, since the data is not at hand: {error}")
+            found.notes.append(f"cases and popularity are not checked, since the data is not available: {error}")
             return
         for file in sorted({*stated.files, *here.files}):
             was, now = (files.get(file, "none")[:SHORT] for files in (stated.files, here.files))
@@ -163,7 +163,7 @@ def _of_validation(record: RunRecord) -> Iterator[str]:
 
 
 def _of_code(record: RunRecord) -> Iterator[str]:
-    """Plugins whose code here is another one under the same version."""
+    """Plugins whose code differs here under the same version."""
     for plugin in record.plugins:
         try:
             distribution, version = registry.distribution(plugin.kind, plugin.name)
@@ -175,4 +175,4 @@ def _of_code(record: RunRecord) -> Iterator[str]:
             continue
         modules = {descriptor.implementation.__module__, descriptor.options.__module__}
         if code_of(tuple(sorted(modules))).digest != plugin.code:
-            yield f"{plugin.kind} {plugin.name} is other code here, of the same version {version}"
+            yield f"{plugin.kind} {plugin.name} has different code here under the same version {version}"

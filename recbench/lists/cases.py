@@ -1,4 +1,4 @@
-"""The test cases of a protocol, and everything that somebody else needs to rank them, as files."""
+"""The test cases of a protocol, and everything that other code needs to rank them, as files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of a file as one list for each seed and case; whatever is wrong with them is named with its line."""
+"""The rows of a file as one list for each seed and case; errors name the line."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def lists_of(rows: Rows, split: Split, cases: Sequences, excluded: bool) -> dict
     if excluded and (hit := (cases.history[case] == item[:, None]).any(axis=1)).any():
         row = int(hit.argmax())
         raise DataError(
-            f"{rows.where(row)}: item {split.catalog.ids[item[row]]} is in the history of case {case[row]}, and "
-            "evaluate.history=excluded says that none is."
+            f"{rows.where(row)}: item {split.catalog.ids[item[row]]} is in the history of case {case[row]}, but "
+            "evaluate.history=excluded does not allow that."
         )
     order = _order(rows, lists, case)
     _complete(rows, lists, numbers, cases, split)
@@ -147,8 +147,8 @@ def _complete(rows: Rows, lists: Longs, numbers: Longs, cases: Sequences, split:
         number = int(other.argmax())
         row = int(np.flatnonzero(lists == number)[-1])
         raise DataError(
-            f"{rows.where(row)}: the list of case {number % len(cases)} ends after {counts[number]} items and that of "
-            f"case 0 has {counts[0]}: all must have the same length."
+            f"{rows.where(row)}: the list of case {number % len(cases)} ends after {counts[number]} items, but "
+            f"that of case 0 has {counts[0]}: all must have the same length."
         )
     if counts[0] < (least := min(KEPT, len(split.catalog))):
         raise DataError(f"{rows.path}: its lists have {counts[0]} items, and the metrics need {least}.")

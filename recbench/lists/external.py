@@ -36,7 +36,7 @@ class About:
 
 
 def taken_in(paths: Sequence[Path], tests: TestSet, about: About) -> RunRecord:
-    """The record of the lists in some files; one without a column ``seed`` next to others is a seed of its own.
+    """The record of the lists in some files; one without a column ``seed`` next to others is a separate seed.
 
     Args:
         paths: csv, tsv, parquet or TREC run files (:mod:`recbench.lists.read`).

@@ -84,7 +84,7 @@ def _check(rows: Rows) -> None:
         DataError: it does not, or names items twice.
     """
     if not {"case", "user"} & rows.columns.keys():
-        raise DataError(f"{rows.path} has no column 'case' (or 'user'): each row names the case that it is for.")
+        raise DataError(f"{rows.path} has no column 'case' (or 'user'): each row must name its case.")
     if len({"item", "title"} & rows.columns.keys()) != 1:
         raise DataError(f"{rows.path} needs either a column 'item', of the data set's own ids, or a column 'title'.")
 

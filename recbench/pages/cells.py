@@ -50,8 +50,8 @@ class _Measured:
         if self.chosen:
             options = ", ".join(dict.fromkeys(str(name) for names in self.chosen.values() for name in names))
             notes.append(
-                f"The decoder of a row that names how many there were is the one of {options} that ranked the "
-                "validation sample better."
+                f"A decoder with a count, as in (of 2), is the one of {options} that ranked the validation sample "
+                "better."
             )
         if any(comparison.improvement for comparison in self.suite.comparisons):
             notes.append(

@@ -127,7 +127,7 @@ def rows_of(
         ("relative difference", number(c.relative, "+.1%")),
         ("95 % interval (users)", interval(c.interval)),
         ("95 % interval (users and seeds)", interval(c.interval_two_level)),
-        ("permutation p", f"{p_text(c.p)} (two-sided, whole users flipped, about these seeds)"),
+        ("permutation p", f"{p_text(c.p)} (two-sided, whole users flipped, for these seeds)"),
         ("p after Holm", f"{p_text(corrected)} ({counted(family, 'comparison')} declared)"),
         ("verdict", f"{verdict} (by p after Holm and the second interval)"),
         ("effect size d_z", number(c.effect, "+.2f")),

@@ -20,8 +20,8 @@ from recbench.stats.ranking import SEEDS
 READING = (
     "Each number is the mean over all test cases (one case: a history and the one item that followed it), averaged "
     "over seeds; ± is the sample standard deviation over seeds, absent where a method has one seed. A trained row's "
-    "epoch was chosen on validation windows; every row's budget is under Cost. Which row is best was picked on "
-    "this test set itself, so its lead is flattered; read the intervals, not the order."
+    "epoch was chosen on validation windows; every row's budget is under Cost. The best row was picked on this test "
+    "set, so its lead is overstated; read the intervals, not the order."
 )
 
 
@@ -59,8 +59,8 @@ def _section_blocks(section: Section) -> list[Block]:
     blocks += [
         Heading(3, "Cost"),
         Paragraph(
-            "Training and decoding: mean wall-clock time a seed. A step taken from the store counts with the time "
-            "that it took to build. Memory: the largest resident set over seeds."
+            "Training and decoding: mean wall-clock time a seed. A step taken from the store counts with its build "
+            "time. Memory: the largest resident set over seeds."
         ),
         costs(rows),
         *_code(rows),
@@ -98,7 +98,7 @@ def _order(section: Section) -> str:
     return (
         "Place: from the top down, a row joins the group above it unless the marks show that it differs from a row of "
         "that group; then it opens the next group. No two rows that share a place differ. Rows with different places "
-        "need not differ either. "
+        "need not differ. "
         f"Row 1 stays first in {' and '.join([*halves, *seeds]) or 'the one draw there is'}.{sharp}"
     )
 
@@ -107,10 +107,11 @@ def _method(section: Section) -> str:
     return (
         f"One quantity is tested, {METRIC} as the mean over cases: p by two-sided permutation, flipping the sign of a "
         f"user's whole summed difference, the metric averaged over seeds first. The unit is the user, "
-        f"{section.n_users:,} of them, not the case. p is about these seeds; the second interval is also about others "
-        f"and equals the first where seeds scatter no more than their users do. "
-        f"Holm: over all {counted(section.pairs, 'pair')} of rows, one family, which also covers that the best row was "
-        f"picked here. Intervals: 95 % for each pair by itself, bootstrap of users, and of users and seeds; a row with "
+        f"{section.n_users:,} of them, not the case. p applies to these seeds only; the second interval also covers "
+        "other seeds, and equals the first where seeds scatter no more than their users do. "
+        f"Holm: over all {counted(section.pairs, 'pair')} of rows, one family, which also accounts for picking the "
+        "best row here. Intervals: 95 % for each pair by itself, bootstrap of users, and of users and seeds; a row "
+        "with "
         f"one seed adds no seed part. d_z: the mean of the users' summed differences, the sums that the test flips, "
         f"divided by their standard deviation. By user: the difference of the means over users, and its own p, "
         f"uncorrected."
@@ -257,7 +258,7 @@ def _made_by(rows: tuple[Row, ...]) -> list[Block]:
         if record.external:
             files = {str(seed.environment.get("rankings")): seed.environment.get("sha256") for seed in record.seeds}
             listed = ", ".join(f"{name} (sha256 {digest})" for name, digest in files.items())
-            words.append(f"external: lists of other code, {listed}, evaluated here; nothing here can run it again")
+            words.append(f"external: lists from other code, {listed}, evaluated here; recbench cannot run it again")
         if words:
             said.append(f"{row.rank}. {name_of(row)}: {'; '.join(words)}")
     return [Heading(3, "Made by"), Bullets(tuple(said))] if said else []

@@ -14,7 +14,7 @@ Named = Sequence[tuple[str, RunRecord]]
 
 
 def accuracy_and_time(named: Named, title: str = "") -> dict[str, Any]:
-    """What Figure 7 shows of the rows with a language model of their own, as plain JSON.
+    """What Figure 7 shows of the rows that have their own language model, as plain JSON.
 
     Args:
         named: what to call each run, and its record.

@@ -65,7 +65,7 @@ def _name(row: Row) -> str:
 
 
 def with_results(text: str, records: Sequence[RunRecord], path: Path) -> str:
-    """A README with the lines between its two marks written anew.
+    """A README with the lines between its two marks rewritten.
 
     Raises:
         DataError: a mark is missing, occurs twice, or they are in the wrong order; names the file.

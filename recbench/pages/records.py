@@ -57,7 +57,7 @@ def place_of(run: str, folder: Path) -> Path:
 def command_of(record: RunRecord) -> str:
     """The record's command as one line that a shell reads as that command and nothing else.
 
-    Every word is quoted anew, so a ``;`` or ``$(...)`` in a record made by somebody else is an argument.
+    Every word is quoted again, so a ``;`` or ``$(...)`` in someone else's record is only an argument.
     """
     try:
         words = shlex.split(record.command)

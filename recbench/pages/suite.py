@@ -45,7 +45,7 @@ def suite_content(suite: Suite, records: Mapping[str, RunRecord]) -> list[Block]
     others = mismatches(suite, records)
     records = {name: record for name, record in records.items() if name not in others}
     if not records:
-        raise UsageError(f"No record of {suite.name} fits the suite as it stands now: run it again.")
+        raise UsageError(f"No record of {suite.name} fits the current suite: run it again.")
     first = next(iter(records.values()))
     n, users = len(first.cases.users), len(set(first.cases.users.tolist()))
     pairs = [(c.of, c.cell) for c in suite.controls]

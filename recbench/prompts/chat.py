@@ -1,4 +1,5 @@
-"""Prompts as the turns of a chat: what a model's own chat template puts around the user's words and the answer.
+"""Prompts as the turns of a chat: the text that a model's own chat template puts around the user's words and the
+answer.
 
 The template is rendered once, with a mark in place of either turn's words, and taken apart at the marks: what stands
 before the user's words, what stands between them and the answer, and the token that ends the answer. So prompts and

@@ -66,7 +66,7 @@ class Encoder:
         apart: tokenise every title of a history by itself, so that it has the tokens of an answer and can be a target
             (``train.targets=all``). Nothing that knows the whole history may then come before a title: ``USER`` moves
             behind the last one.
-        case_rows: cases to the first row of their own tokens, counted behind the items; None where no prompt has one.
+        case_rows: cases to the first row of their own tokens, counted after the items; None if no prompt has one.
         chat: what the model's chat template puts around a prompt; None without one.
         shown: what a history shows of each item; None for its title.
         new_tokens: ids of the tokens that an identifier asked for.
@@ -169,7 +169,7 @@ class Encoder:
         return start if start == [self.tokenizer.bos_token_id] and self.chat is None else []
 
     def around(self, before: str, after: str) -> tuple[list[int], list[int]]:
-        """Token ids of the words before and behind something that has tokens of its own, framed as a prompt is."""
+        """Token ids of the words before and after something that has its own tokens, framed like a prompt."""
         head, tail = ((), ()) if self.chat is None else (self.chat.head, self.chat.tail)
         first, last = (
             [token for piece in _texts_joined(pieces) for token in self._tokens(piece)]
@@ -189,20 +189,20 @@ class Encoder:
         pieces = self.backbone.prompt(titles, items, self.template)
         if USER_TOKEN in pieces and self.case_rows is None:
             raise RecbenchError(
-                f"{type(self.backbone).__name__}.prompt shows USER, but the method has no case_vectors behind it."
+                f"{type(self.backbone).__name__}.prompt shows USER, but the method has no case_vectors."
             )
         if self.apart:
             pieces = self._kept_apart(pieces, titles, items)
         elif self.shown is not None and [id(p) for p in pieces if isinstance(p, Title)] != [id(t) for t in titles]:
             raise RecbenchError(
-                f"{type(self.backbone).__name__}.prompt must give every title as a piece by itself, in the history's "
+                f"{type(self.backbone).__name__}.prompt must give every title as a separate piece, in the history's "
                 "order: an identifier takes its place."
             )
         framed = pieces if self.chat is None else [*self.chat.head, *pieces, *self.chat.tail]
         return _texts_joined(framed, apart=self.apart or self.shown is not None)
 
     def _kept_apart(self, pieces: Sequence[Any], titles: list[Title], items: list[int]) -> list[Any]:
-        """The pieces with titles whole and in order, none of them behind what tells it.
+        """The pieces with titles whole and in order, and nothing before a title that reveals it.
 
         Raises:
             RecbenchError: the backbone's prompt is not like that; says what it must be like.
@@ -218,7 +218,7 @@ class Encoder:
             if not isinstance(piece, str) or isinstance(piece, Title):
                 end = place + 1
         if seen < len(titles):
-            raise RecbenchError(f"{who}: its prompt must give each title as a piece by itself, not as part of a text.")
+            raise RecbenchError(f"{who}: its prompt must give each title as a separate piece, not as part of a text.")
         head = [piece for piece in pieces[:end] if piece != USER_TOKEN]
         return [*head, *[USER_TOKEN] * (USER_TOKEN in pieces), *pieces[end:]]
 

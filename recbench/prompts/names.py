@@ -55,7 +55,9 @@ def check(names: Names, items: int, who: str) -> None:
     tokens = ["", *sorted(names.tokens)]
     for one, after in itertools.pairwise(tokens):
         if not after or (one and after.startswith(one)):
-            raise RecbenchError(f"{who} asks for the tokens {short(one)} and {short(after)}, which begin alike.")
+            raise RecbenchError(
+                f"{who} asks for the tokens {short(one)} and {short(after)}, one of which is a prefix of the other."
+            )
 
 
 def with_tokens(tokenizer: Any, tokens: Sequence[str]) -> Any:
@@ -70,7 +72,7 @@ def with_tokens(tokenizer: Any, tokens: Sequence[str]) -> Any:
 
     known = tokenizer.get_vocab()
     if taken := next((token for token in tokens if token in known), None):
-        raise RecbenchError(f"The language model has a token {short(taken)} already, which an identifier asks for.")
+        raise RecbenchError(f"An identifier asks for the token {short(taken)}, which the language model already has.")
     grown = copy.deepcopy(tokenizer)
     grown.add_tokens([AddedToken(token, special=True, normalized=False) for token in tokens], special_tokens=True)
     return grown
@@ -101,7 +103,7 @@ def history_texts(frame: Template, names: Names, titles: Sequence[str], shows: S
         frame: quotes titles, and names without new tokens.
         names: of the items.
         titles: of the items.
-        shows: names, titles, or a name and then the title, so that nothing before a name tells it.
+        shows: names, titles, or a name and then the title, so that nothing before a name reveals it.
     """
     quoted = tuple(map(frame.quote, titles))
     if shows == "titles":

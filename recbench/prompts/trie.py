@@ -193,5 +193,6 @@ def _refuse(rows: npt.NDArray[np.int64], node: npt.NDArray[np.int64], at: int, l
     other = next(int(row) for row in np.sort(rows[node == node[at]]) if row != rows[at])
     ending = int(rows[at])
     raise DataError(
-        f"The tokens of item {label(ending)} begin those of item {label(other)}: titles need distinct token sequences."
+        f"The tokens of item {label(ending)} are a prefix of those of item {label(other)}: titles need distinct token "
+        "sequences."
     )

@@ -1,11 +1,11 @@
-"""The record of a run: one spec, several seeds, every test case's rank and top list; the truth behind every number.
+"""The record of a run: one spec, several seeds, and every test case's rank and top list, the source of all numbers.
 
 ``results.saved`` reads and writes it as one JSON file. What protects it:
 
 * The checksum tells an edited or damaged file from a generated one. It is not a signature: anyone who changes a record
   can compute it again.
-* :func:`recbench.results.verify` holds a record against itself: each rank must be where the target stands in the kept
-  top list, popularity and cold must follow from the training counts. Every reader applies it. A forger who also
+* :func:`recbench.results.verify` checks that a record is consistent: each rank must be where the target stands in the
+  kept top list, popularity and cold must follow from the training counts. Every reader applies it. A forger who also
   rewrites the lists and targets passes.
 * Only running a seed again (``recbench leaderboard rerun``) shows that the lists are the model's.
 

@@ -27,7 +27,7 @@ def spec_hash(spec: dict[str, Any]) -> str:
     """The hash that a record carries next to its spec.
 
     Raises:
-        TypeError, ValueError: a value that JSON has no word for.
+        TypeError, ValueError: a value that JSON cannot represent.
     """
     return digest(spec)[:_HASH]
 
@@ -36,7 +36,7 @@ def to_json(record: RunRecord) -> str:
     """The record as JSON, one line for each part and seed, with its checksum.
 
     Raises:
-        DataError: a value that JSON has no word for (NaN or an object in the spec), or a record read from format 1,
+        DataError: a value that JSON cannot represent (NaN or an object in the spec), or a record read from format 1,
             which has no lists: copy its file.
     """
     if record.format != FORMAT:
@@ -86,7 +86,7 @@ def opened(text: str | bytes, name: str) -> tuple[RunRecord | None, list[str]]:
             found.append(f"{name} does not match its checksum: a record is regenerated, never edited")
         if (asked := declared_bytes(content)) > MAX_MEMORY:
             raise DataError(
-                f"{name} asks for {asked:,} bytes of memory and a record may ask for {MAX_MEMORY:,}; it was not read"
+                f"{name} asks for {asked:,} bytes of memory, but a record may ask for {MAX_MEMORY:,}; it was not read"
             )
         if content.get("spec_hash") != spec_hash(content.get("spec", {})):
             found.append(f"{name} is not a valid record: spec_hash is not the hash of its spec")

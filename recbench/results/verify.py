@@ -1,4 +1,4 @@
-"""Holding a record against itself; numpy only."""
+"""Checks that a record is consistent with itself; numpy only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXTERNAL = "external"
 
 
 def verify(record: RunRecord) -> tuple[str, ...]:
-    """What in a record contradicts something else in it, a sentence each; empty where all of it agrees.
+    """Contradictions within a record, a sentence each; empty if there are none.
 
     Ranks follow from top lists and targets, popularity and cold from the items' training counts. That shows a forged
     rank, not a forged list: for that, run a seed again.
@@ -64,7 +64,7 @@ def _of_cases(record: RunRecord) -> Iterator[str]:
         if not np.array_equal(expected, cases.popularity):
             yield f"{_first(expected != cases.popularity)} has another popularity than its target"
         if not np.array_equal(expected == 0, cases.cold == 1):
-            yield f"{_first((expected == 0) != (cases.cold == 1))} is cold or warm against its target's popularity"
+            yield f"{_first((expected == 0) != (cases.cold == 1))} has the wrong cold flag for its target"
 
 
 def _of_code(record: RunRecord) -> Iterator[str]:

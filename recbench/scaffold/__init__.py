@@ -47,13 +47,13 @@ def new(kind: str, name: str, folder: Path) -> Path:
         RecbenchError: the folder cannot be written to.
     """
     if kind not in KINDS:
-        raise UsageError(f"Nothing of recbench is called {short(kind)}: {did_you_mean(kind, KINDS)}")
+        raise UsageError(f"recbench has no kind {short(kind)}: {did_you_mean(kind, KINDS)}")
     words = _words(kind, name)
     if not folder.is_dir():
         raise UsageError(f"--dir {folder} is not a folder: make it first, or name another.")
     target = folder / words["distribution"]
     if target.exists() or target.is_symlink():
-        raise UsageError(f"{target} is there already: remove it, or choose another name or --dir.")
+        raise UsageError(f"{target} already exists: remove it, or choose another name or --dir.")
     with explained(f"writing {target}"), tempfile.TemporaryDirectory(prefix=".recbench-new-", dir=folder) as scratch:
         made = Path(scratch) / target.name
         made.mkdir()
@@ -82,8 +82,8 @@ def _words(kind: str, name: str) -> dict[str, str]:
     """
     if not re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9_-]{0,38}[A-Za-z0-9])?", name):
         raise UsageError(
-            f"{short(name)} cannot name {with_article(kind)}: take a letter first, then letters, digits, - or _, at "
-            "most 40, the last one a letter or a digit."
+            f"{short(name)} cannot name {with_article(kind)}: use at most 40 letters, digits, - or _, with a letter "
+            "first and a letter or digit last."
         )
     _unclaimed(kind, name)
     distribution = f"recbench-{re.sub('[-_]+', '-', name).lower()}"

@@ -109,7 +109,7 @@ class Network(nn.Module):
         settings: RecBole's names of its sizes.
         items: size of the catalogue.
         objective: a batch of columns to the loss.
-        separate: whether an output matrix and bias of its own score the items.
+        separate: whether a separate output matrix and bias score the items.
     """
 
     def __init__(

@@ -42,5 +42,5 @@ class SequenceOptions(TransformerOptions):
     """Options of SASRec and the methods built on it."""
 
     output: Literal["tied", "separate"] = Field(
-        "tied", description="items are scored by their input embeddings, or by a matrix of their own with a bias"
+        "tied", description="items are scored by their input embeddings, or by a separate matrix with a bias"
     )

@@ -86,7 +86,7 @@ class RecBoleModule(nn.Module):
         ]
 
     def place(self, device: str) -> None:
-        """Tell the parts that make tensors of their own where to make them."""
+        """Tell the parts that create tensors on which device to create them."""
         part: Any
         for part in self.modules():
             if isinstance(getattr(part, "device", None), str | torch.device):
@@ -113,7 +113,7 @@ class RecBoleModule(nn.Module):
 
 
 class _Config(dict[str, Any]):
-    """RecBole's configuration as its models read it: a setting that nobody made is None."""
+    """RecBole's configuration as its models read it: an unset setting is None."""
 
     def __missing__(self, name: str) -> None:
         return None

@@ -18,7 +18,7 @@ def cases(record: RunRecord) -> Html | None:
     """The section; nothing for a record without lists."""
     seed = record.seeds[0]
     if seed.top is None:
-        return el("section", el("h2", "Examples"), el("p", "A record of this age keeps no lists.", class_="note"))
+        return el("section", el("h2", "Examples"), el("p", "This record is too old to hold lists.", class_="note"))
     kept = record.examples
     titles = kept.titles if kept else {}
     chosen = kept.cases if kept else chosen_cases(seed.ranks)

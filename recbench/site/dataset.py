@@ -58,7 +58,7 @@ def file_of(dataset: str, number: int) -> str:
 
 
 def rest(section: Section, pieces: list[View]) -> dict[str, Any]:
-    """The numbers that a page loads when somebody asks for them: parts of the test set, and every pair's test."""
+    """The numbers that a page loads on demand: parts of the test set, and every pair's test."""
     n = len(section.rows)
     tests = [section.tests[i, j] for i in range(n) for j in range(i + 1, n)]
     numbers = [(t.comparison.p, t.p_holm, *t.comparison.interval_two_level) for t in tests]
@@ -221,7 +221,7 @@ def _pareto(section: Section) -> Html:
     )
     note = (
         "Numbers are ranks, colours losses, lines the range over seeds. The dashed steps join rows that no faster row "
-        "reaches. A point with an arrow lies beyond the axes. Times compare where machines were alike."
+        "reaches. A point with an arrow lies beyond the axes. Times are comparable only between similar machines."
     )
     return el("figure", el("h3", "Accuracy and training time"), drawn, el("figcaption", note))
 
@@ -236,7 +236,7 @@ def _matrix(section: Section) -> Html:
         f"differences that are shown: p below 0.05 after Holm over all {counted(section.pairs, 'pair')}, and an "
         "interval over users and seeds without 0. Click a cell to compare its two rows."
     )
-    box = el("div", el("noscript", "The matrix needs a script."), class_="matrix js")
+    box = el("div", el("noscript", "The matrix needs JavaScript."), class_="matrix js")
     return el("figure", el("h3", "Every pair of rows"), box, el("figcaption", note))
 
 
@@ -244,7 +244,7 @@ def _reading(section: Section, pieces: list[View]) -> Html:
     items = [
         READING,
         "Place: going down, a row shares the place of the group above it unless it differs from a row in it; then it "
-        "opens the next. No two rows that share a place differ; rows with different places need not either.",
+        "opens the next. No two rows that share a place differ; rows with different places need not differ.",
         f"The bar in {METRIC} is the 95 % interval of the row's own mean over users and seeds, and its dots are seeds. "
         "Rows share their users, so two overlapping bars say nothing about their difference: read the column Against "
         "the best, and the matrix. An arrow stands for a bar far outside the others' scale.",

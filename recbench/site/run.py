@@ -129,7 +129,7 @@ def _training(record: RunRecord) -> Html | None:
             parts.append(
                 el(
                     "p",
-                    "This record keeps the last of these values alone; newer records keep their course.",
+                    "This record keeps only the last of these values; newer records keep their course.",
                     class_="note",
                 )
             )
@@ -184,7 +184,7 @@ def _made(record: RunRecord) -> Html:
     if plugins:
         parts.append(table(["Plugin", "name", "package", "version", "code"], plugins, "Plugins", words=5))
     else:
-        parts.append(el("p", "A record of this age does not say which code made it.", class_="note"))
+        parts.append(el("p", "This record is too old to say which code made it.", class_="note"))
     parts.append(folded("Versions and machines", _environments(record)))
     parts.append(folded("Steps", _steps(record)))
     spec: list[list[Child]] = [

@@ -21,7 +21,7 @@ class TinyOptions(Options):
     intermediate: int = Field(256, ge=1, description="width of the feed-forward layers")
     template: Literal["titles", "paper"] = Field("titles", description="prompt template: titles or paper")
     max_tokens: int = Field(512, ge=16, description="longest prompt; the oldest items of a longer history are left out")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="of the computation in training")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="precision of computation in training")
 
     @model_validator(mode="after")
     def _divisible(self) -> TinyOptions:
@@ -35,7 +35,7 @@ class PretrainedOptions(Options):
 
     revision: str = Field("", description="branch, tag or commit of a hub model; empty: the newest")
     layers: int = Field(
-        0, ge=0, description="keep only the first N transformer layers, which makes it another model; 0 keeps all"
+        0, ge=0, description="keep only the first N transformer layers, which gives a different model; 0 keeps all"
     )
     lora_rank: int = Field(8, ge=1, description="rank of the adapters")
     lora_alpha: int = Field(16, ge=1, description="scale of the adapters, times 1/rank")
@@ -43,20 +43,21 @@ class PretrainedOptions(Options):
     adapt_last: int = Field(
         0,
         ge=0,
-        description="adapters in the last N layers only; what enters them is computed once and kept; 0: in all layers",
+        description="put adapters only into the last N layers, whose input is computed once and cached; 0: into all "
+        "layers",
     )
     lora_targets: tuple[str, ...] = Field(
-        ("q_proj", "v_proj"), description="names of the adapted modules, with commas between them"
+        ("q_proj", "v_proj"), description="names of the adapted modules, separated by commas"
     )
-    bits: Literal[4, 8, 16] = Field(16, description="of the frozen weights; 4 and 8 need CUDA and bitsandbytes")
+    bits: Literal[4, 8, 16] = Field(16, description="bits of the frozen weights; 4 and 8 need CUDA and bitsandbytes")
     template: Literal["paper", "titles", "chat"] = Field(
-        "paper", description="prompt template: paper, titles, or chat: turns in the model's own chat template"
+        "paper", description="prompt template: paper, titles, or chat (turns in the model's own chat template)"
     )
     max_tokens: int = Field(512, ge=16, description="longest prompt; the oldest items of a longer history are left out")
     precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="of weights and computation; bf16 by default on CUDA"
+        "fp32", description="precision of weights and computation; bf16 by default on CUDA"
     )
-    gradient_checkpointing: bool = Field(False, description="trade time for memory in training")
+    gradient_checkpointing: bool = Field(False, description="save memory in training at the cost of time")
 
     @field_validator("lora_targets", mode="before")
     @classmethod

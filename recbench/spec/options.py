@@ -22,8 +22,8 @@ class TrainBudget(TrainOptions):
 
     epochs: int = Field(ge=1, description="passes over the training windows; validation chooses the best")
     batch_size: int = Field(ge=1, description="windows in one step, over all processes together")
-    learning_rate: float = Field(gt=0, description="its largest value")
-    samples: int = Field(0, ge=0, description="training windows, by a seedless rule; 0 means all")
+    learning_rate: float = Field(gt=0, description="peak learning rate")
+    samples: int = Field(0, ge=0, description="number of training windows, chosen by a fixed rule; 0 means all")
     stride: int = Field(
         1,
         ge=1,
@@ -31,20 +31,20 @@ class TrainBudget(TrainOptions):
     )
     targets: Literal["last", "all"] = Field(
         "last",
-        description="which titles of a window are training targets: the last, or all but the first, each predicted "
-        "from the titles before it",
+        description="which titles of a window are training targets: only the last, or all but the first, each "
+        "predicted from the titles before it",
     )
     report_to: ReportTo = Field(
         (),
         exclude=True,  # as checkpoint_minutes
-        description="where curves of the training go, next to training.jsonl: one of these, or a list of them",
+        description="where training curves go besides training.jsonl: one of these, or a list of them",
     )
     checkpoint_minutes: float = Field(
         10.0,
         ge=0,
         exclude=True,  # it changes no result, so it is not part of a spec or of a step's key
-        description="minutes between two checkpoints of a training, or of the model's ranking, from which an "
-        "interrupted one goes on; 0: none",
+        description="minutes between checkpoints of training and ranking; an interrupted run continues from the last "
+        "one; 0: none",
     )
 
 
@@ -52,13 +52,15 @@ class EvaluateOptions(Options):
     """What is ranked, and how deep."""
 
     depth: int = Field(10, ge=10, description="length of the ranked list; metrics go to 10")
-    per_user: int = Field(0, ge=0, description="at most N test windows a user, evenly spaced; 0 means all")
-    cases: int = Field(0, ge=0, description="at most N test windows in all, by a seedless rule; 0 means all")
-    validation_cases: int = Field(500, ge=1, description="validation windows that choose the epoch, by a seedless rule")
+    per_user: int = Field(0, ge=0, description="at most N test windows per user, evenly spaced; 0 means all")
+    cases: int = Field(0, ge=0, description="at most N test windows in all, chosen by a fixed rule; 0 means all")
+    validation_cases: int = Field(500, ge=1, description="validation windows that choose the epoch, by a fixed rule")
     validation_per_user: int = Field(
         0, ge=0, description="at most N validation windows per user, evenly spaced; 0 means all"
     )
-    history: Literal["allowed", "excluded"] = Field("allowed", description="may items of the history be recommended?")
+    history: Literal["allowed", "excluded"] = Field(
+        "allowed", description="whether items of the history may be recommended"
+    )
 
 
 class MachineOptions(Options):
@@ -66,7 +68,7 @@ class MachineOptions(Options):
 
     device: Literal["cpu", "cuda"] = Field("cpu", description="where models are trained and decoded")
     threads: int = Field(2, ge=1, description="CPU threads, over all processes together")
-    processes: int = Field(1, ge=1, description="processes that share training and ranking, as torchrun started them")
+    processes: int = Field(1, ge=1, description="processes that share training and ranking, as started by torchrun")
 
 
 class Tuning(BaseModel):

@@ -5,7 +5,7 @@ averaged over seeds first; seeds are not further users, and the same seed number
 permutation and bootstrap and not Wilcoxon: Ihemelandu and Ekstrand, SIGIR 2023; Smucker et al., CIKM 2007.
 
 One quantity is tested, bounded and sized: the difference of the means over cases, in which a user weighs as many cases
-as they have. The difference of the means over users is a second quantity, with a p of its own and no mark.
+as they have. The difference of the means over users is a second quantity, with its own p and no mark.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Comparison:
         interval: 95 % interval of the difference over users, given these seeds.
         interval_two_level: the same over users and seeds; with a single seed on a side it cannot contain that side's
             spread over seeds. See :class:`recbench.stats.resample.Bootstrap` for both.
-        p: two-sided permutation p, flipping the sign of a user's whole summed difference. It is about these seeds: it
-            does not know that others would give other means.
+        p: two-sided permutation p, flipping the sign of a user's whole summed difference. It applies to these seeds
+            only: others would give other means.
         effect: Cohen's d_z of the users' summed differences, the quantities that ``p`` flips and the interval
             resamples: their mean over their standard deviation; NaN with one user.
         by_user, p_by_user: the difference of the means over users (every user weighs the same), and its permutation p.
@@ -77,8 +77,8 @@ class Comparison:
     def differs(self, p: float) -> bool:
         """Whether a difference is shown: what every mark, verdict and place asks.
 
-        The corrected p is below .05 (about these seeds) and the interval over users and seeds does not contain 0
-        (about the methods). Never with one user, where there is no interval.
+        The corrected p is below .05 (for these seeds) and the interval over users and seeds does not contain 0 (for the
+        methods). Never with one user, where there is no interval.
 
         Args:
             p: the comparison's p after correction over its family.
@@ -119,7 +119,7 @@ def compare_all(
         resamples: draws of each bootstrap and of the permutation test, which draws more where there are more than
             ``resamples / PER_PAIR`` pairs, and enumerates all sign patterns where there are no more than its draws
             (13 users with a difference, at the default).
-        seed: of the resampling; permutation and intervals have streams of their own. A pair's intervals do not depend
+        seed: of the resampling; permutation and intervals have separate streams. A pair's intervals do not depend
             on which other runs are there.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an order of runs is worth: shared places, the resolution of the test set, how firmly the first is first."""
+"""How far to trust an order of runs: shared places, resolution of the test set, and the stability of first place."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Bootstrap:
     Args:
         sums: the runs.
         resamples: number of draws.
-        seed: of the draws; users and each side's seeds have streams of their own, so a pair's intervals do not depend
+        seed: of the draws; users and each side's seeds have separate streams, so a pair's intervals do not depend
             on which other runs are there.
     """
 
@@ -132,7 +132,7 @@ class Bootstrap:
 
 
 def seed_moves(means: Floats, drawn: Floats) -> Floats:
-    """[R] what drawing seeds anew adds to a run's mean, with the variance that S draws of S means lack.
+    """[R] what resampling seeds adds to a run's mean, with the variance that S draws of S means lack.
 
     Args:
         means: [S] the run's mean under each seed, S > 1.

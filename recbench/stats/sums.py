@@ -30,7 +30,7 @@ class SeedSpread(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """The variance of A minus B, by what is drawn anew.
+    """The variance of A minus B, by what is resampled.
 
     Attributes:
         users: over users, given these seeds; each user's own scatter over seeds is in it. NaN with one user.

@@ -1,9 +1,9 @@
-"""What code a step runs, as a digest: an edited method must not find what it made before.
+"""What code a step runs, as a digest: an edited method must not reuse its earlier results.
 
 A module counts with everything that it imports, inside functions too, as syntax trees without docstrings: a comment
 changes nothing. Source is followed through recbench, through the distribution of a plugin, and through whatever is not
 installed as a package (an editable install, a file on the path). Other libraries count by their version. Nothing is
-imported for this. What cannot be seen here (a module named by a string) is what ``Plugin.revision`` is for.
+imported for this. ``Plugin.revision`` covers what cannot be seen here (a module named by a string).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class Executor(Protocol):
     """Builds what is missing of a graph.
 
     A step's folder name is the only thing that two executors must agree on: a distributed one sends names to its
-    workers, which find the steps in a graph of their own and build them with a :class:`Serial`.
+    workers, which find the steps in their own graph and build them with a :class:`Serial`.
     """
 
     def run(self, steps: Iterable[Step]) -> dict[str, Built]:

@@ -60,7 +60,7 @@ def graph(spec: Spec, seed: int) -> Graph:
 
 
 def validation(spec: Spec, seed: int) -> Graph:
-    """As :func:`graph`, but its ``rank`` is the validation sample under the experiment's own decoder."""
+    """Like :func:`graph`, but its ``rank`` is the validation sample under the experiment's own decoder."""
     setting = Setting(spec.dataset, spec.evaluate, spec.machine, seed)
     model = trained(spec.recommender, setting)
     return Graph(seed, _roles(Ranked(spec.recommender, setting, model, "validation")))

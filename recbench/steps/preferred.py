@@ -55,7 +55,7 @@ class PreferredModel(RecommenderStep):
         return (self.recommender.backbone, self.recommender.loss, validation_decoder(self.recommender))
 
     def build(self, folder: Path, work: Work) -> TextModel:
-        """Tune the reference itself, which nobody else reads."""
+        """Tune the reference itself, which nothing else reads."""
         from recbench.steps.text import to_arrays
         from recbench.training.preference import prefer
 

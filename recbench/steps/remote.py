@@ -140,7 +140,7 @@ class RemoteStore(Store):
 
 @contextmanager
 def _refusals(what: str) -> Iterator[None]:
-    """Turns whatever a file system raises into one sentence; every one has errors of its own."""
+    """Turns whatever a file system raises into one sentence; each has its own errors."""
     try:
         yield
     except RecbenchError:

@@ -94,7 +94,7 @@ class Step(ABC):
 
     @abstractmethod
     def build(self, folder: Path, work: Work) -> Any:
-        """Fill an empty folder; return what :meth:`load` may go on with, or None."""
+        """Fill an empty folder; return what :meth:`load` may continue with, or None."""
 
     @abstractmethod
     def load(self, folder: Path, work: Work, made: Any = None) -> Any:

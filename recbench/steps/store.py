@@ -1,7 +1,7 @@
 """Finished steps in a folder that several processes, and several hosts, may share.
 
 Layout under the root: ``<kind>-<key>/`` finished steps, each with its ``step.json``; ``.partial/`` steps that are being
-built; ``.checkpoints/<kind>-<key>/`` what an interrupted training or ranking goes on from; ``.locks/`` one lock file
+built; ``.checkpoints/<kind>-<key>/`` what an interrupted training or ranking continues from; ``.locks/`` one lock file
 for each step; ``.live/`` what running processes use. Only a rename moves a step from the second to the first, so
 kill -9 leaves nothing under a final name, and the next ``sweep`` removes what it left.
 """
@@ -162,7 +162,7 @@ class Store:
             write_atomic(partial / META, json.dumps(meta, indent=1, sort_keys=True).encode())
             for path in partial.rglob("*"):  # on disk before the name is: a power cut must not leave empty files
                 sync(path)
-            if _inode(partial) != made:  # somebody removed it: what was written before is missing
+            if _inode(partial) != made:  # it was removed: what was written before is missing
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(partial))
             if final.exists():
                 os.replace(final, old)

@@ -82,8 +82,8 @@ def untuned(
         needs: those of :func:`bare`; ``learned`` for a backbone that learns something first.
 
     Raises:
-        UsageError: the collaborative model does not have the vectors that the backbone shows, or nobody trains the rows
-            of new tokens.
+        UsageError: the collaborative model does not have the vectors that the backbone shows, or nothing trains the
+            rows of new tokens.
     """
     split: Split = work.value(needs["prepare"])
     model, backbone = bare(recommender, setting, needs, work)
@@ -96,7 +96,7 @@ def untuned(
         if pretrained and encoder.new_tokens:
             name = recommender.backbone.name
             raise UsageError(
-                f"--identifier {recommender.naming.name} has new tokens, and {name} trains nothing of a pretrained "
+                f"--identifier {recommender.naming.name} has new tokens, but {name} does not train a pretrained "
                 "language model: use --identifier title, or --llm tiny."
             )
         for name, parameter in lm.named_parameters():
@@ -113,8 +113,8 @@ def untuned(
     whole = TextModel(lm, encoder, setting.machine.device, counts)
     if not whole.hidden_states.packs:
         work.reporter.message(
-            f"{whole.hidden_states.architecture} does not take recbench's attention: prompts are padded and every "
-            "prefix of a search is read anew, which gives the same results more slowly"
+            f"{whole.hidden_states.architecture} does not support recbench's attention: prompts are padded and every "
+            "prefix of a search is read again, which gives the same results more slowly"
         )
     return whole, backbone
 

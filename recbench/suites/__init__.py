@@ -15,14 +15,13 @@ A suite's file::
     controls:                               # a method next to itself without its idea
       - {of: LLaRA+MSL, cell: BIGRec+MSL, without: collaborative tokens}
 
-``improvement`` asks for a row with the gain over the best of ``over``, ``deviation`` for a test of how far both scatter
-over seeds.
+``improvement`` asks for a row with the gain over the best of ``over``, ``deviation`` for a test of how much both
+scatter over seeds.
 
 A cell holds the flags of ``recbench run`` by name, options under ``set``, and a ``grid`` of options to choose on
 validation. A grid may also range over the ``decoder``: the one that ranks the validation sample best with the trained
-model is taken. A list in model, loss, decoder, dataset or llm stands for one cell each. ``null`` takes a
-default back: a flag, an option, a group of options, or all of ``set``. Default options that a cell's method does not
-have are skipped.
+model is taken. A list in model, loss, decoder, dataset or llm stands for one cell each. ``null`` removes a default: a
+flag, an option, a group of options, or all of ``set``. Default options that a cell's method does not have are skipped.
 """
 
 from __future__ import annotations

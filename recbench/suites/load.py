@@ -1,4 +1,4 @@
-"""Reading a suite: every complaint names the file and the line."""
+"""Reading a suite: every error names the file and the line."""
 
 from __future__ import annotations
 

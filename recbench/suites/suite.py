@@ -66,7 +66,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Control:
-    """``cell`` is ``of`` without its idea: what is left of a method's lead is its idea's.
+    """``cell`` is ``of`` without its idea, so the difference between the two is what the idea contributes.
 
     Attributes:
         without: what it lacks, in words.

@@ -1,4 +1,4 @@
-"""Contract tests: what every plugin has to keep, as classes whose author subclasses them.
+"""Contract tests: what every plugin must satisfy, as classes for its author to subclass.
 
 ::
 
@@ -9,9 +9,9 @@
 
 Use :class:`LossTests`, :class:`ScoringLossTests`, :class:`PreferenceLossTests`, :class:`TextBackboneTests`,
 :class:`ScoringBackboneTests`, :class:`TextDecoderTests`, :class:`ScoringDecoderTests`, :class:`IdentifierTests`,
-:class:`SourceTests`, :class:`MetricTests` or :class:`SliceTests`: :func:`contract_of` says which one a plugin keeps.
-The package must be installed: the tests go through its entry point, as a run does. All of it runs on a CPU in seconds.
-``options`` holds option values to test with, where the defaults are too large.
+:class:`SourceTests`, :class:`MetricTests` or :class:`SliceTests`: :func:`contract_of` says which one applies to a
+plugin. The package must be installed: the tests go through its entry point, as a run does. All of it runs on a CPU in
+seconds. ``options`` holds option values to test with, where the defaults are too large.
 """
 
 from __future__ import annotations
@@ -86,5 +86,5 @@ _CONTRACTS: dict[type, type[Contract]] = {
 
 
 def contract_of(plugin: Plugin) -> type[Contract]:
-    """The contract that a plugin keeps, by what its implementation is derived from."""
+    """The contract of a plugin, by the base class of its implementation."""
     return next(tests for base, tests in _CONTRACTS.items() if issubclass(plugin.implementation, base))

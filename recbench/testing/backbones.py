@@ -1,4 +1,4 @@
-"""What a backbone keeps, whether it writes titles or scores items."""
+"""The contract of backbones that write titles and of those that score items."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from recbench.types import PAD, Split
 
 
 class BackboneTests(Contract):
-    """What both kinds of backbone keep; subclass one of the two below."""
+    """The contract of both kinds of backbone; subclass one of the two below."""
 
     kind = "backbone"
 
@@ -69,7 +69,7 @@ class TextBackboneTests(BackboneTests):
         return backbone
 
     def test_learns_as_declared(self) -> None:
-        """What is learned before the language model can be stored and taken back; without it there is nothing."""
+        """What is learned before the language model can be stored and restored; other backbones store nothing."""
         first = self.make()
         state = {name: np.array(value) for name, value in first.state().items()}
         assert bool(state) == self.plugin.learns
@@ -84,7 +84,7 @@ class TextBackboneTests(BackboneTests):
     def test_prompt(self, items: list[int], words: str) -> None:
         """Text and collaborative tokens of the history, the same for the same history.
 
-        A prompt may leave items out or put them in another order, but it has to say something of the history: histories
+        A prompt may leave items out or put them in another order, but it must depend on the history: histories
         without a common item get different prompts.
         """
         backbone = self.make()
@@ -97,7 +97,7 @@ class TextBackboneTests(BackboneTests):
         if shown:
             assert backbone.collaborative is not None, "a prompt with collaborative tokens requires such a model"
         assert (USER in pieces) == (backbone.case_vectors(tiny_split().test.histories()) is not None)
-        assert pieces != self._prompt(backbone, others, words), "the prompt says nothing of the history"
+        assert pieces != self._prompt(backbone, others, words), "the prompt says nothing about the history"
 
     @staticmethod
     def _prompt(backbone: TextBackbone[Any], items: list[int], words: str) -> list[Piece]:

@@ -1,4 +1,4 @@
-"""What every kind of plugin keeps: an entry point, a light descriptor, documented options."""
+"""The contract of every kind of plugin: an entry point, a lightweight descriptor, documented options."""
 
 from __future__ import annotations
 

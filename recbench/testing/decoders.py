@@ -1,4 +1,4 @@
-"""What a decoder keeps, whether of language models or of item scores."""
+"""The contract of decoders of language models and of item scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class DecoderTests(Contract):
-    """What both kinds of decoder keep; subclass one of the two below."""
+    """The contract of both kinds of decoder; subclass one of the two below."""
 
     kind = "decoder"
     tolerance: ClassVar[float] = 1e-4
@@ -61,7 +61,7 @@ class DecoderTests(Contract):
         assert np.array_equal(first.scores, second.scores)
 
     def test_one_instance_ranks_chunk_after_chunk(self) -> None:
-        """What an instance keeps of one call does not change the next, which is that of a fresh instance."""
+        """State kept from one call does not change the next, which equals that of a fresh instance."""
         cases, decoder = tiny_split().test.histories(), self.make()
         for rows in np.array_split(np.arange(len(cases)), 3):
             found = decoder.rank(self.model(), cases.take(rows), 10, False, SilentReporter())

@@ -1,4 +1,4 @@
-"""What an identifier keeps."""
+"""The contract of identifiers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class IdentifierTests(Contract):
-    """What stands for an item."""
+    """Names for items."""
 
     kind = "identifier"
 
@@ -58,7 +58,7 @@ class IdentifierTests(Contract):
         assert all(any(token in text for text in names.texts) for token in names.tokens), "a token that no name has"
 
     def test_names_are_unique_whatever_was_learned(self) -> None:
-        """Items that nothing tells apart, with or without training windows, get names of their own."""
+        """Indistinguishable items get distinct names, with or without training windows."""
         split = tiny_split()
         check(self.names(split, same=True), len(split.catalog), self.name)
         alone = replace(split, train=split.train.take(np.arange(1)))
@@ -77,7 +77,7 @@ class IdentifierTests(Contract):
         assert self.names(tiny_split()) == first
 
     def test_state_restores_the_names(self) -> None:
-        """What was learned can be stored and taken back; an identifier that learns nothing keeps nothing."""
+        """What was learned can be stored and restored; an identifier that learns nothing stores nothing."""
         split = tiny_split()
         made = self.learned(split)
         state = {name: np.array(value) for name, value in made.state().items()}

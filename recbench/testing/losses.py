@@ -1,4 +1,4 @@
-"""What a loss keeps."""
+"""The contract of losses."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ class ScoringLossTests(Contract):
         assert all(map(torch.equal, *found))
 
     def test_sums_add_up(self) -> None:
-        """A batch that stands twice in another gives half its count and, whatever was drawn, half its mean sum."""
+        """A batch has half the count of the same batch repeated twice and, whatever was drawn, half its mean sum."""
         once, twice = _scored(), _scored(repeat=2)
         count = self.value(once)[1]
         assert self.value(twice)[1] == pytest.approx(2 * count)

@@ -1,4 +1,4 @@
-"""What metrics and slices keep."""
+"""The contract of metrics and slices."""
 
 from __future__ import annotations
 

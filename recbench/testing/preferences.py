@@ -1,4 +1,4 @@
-"""What a preference loss keeps."""
+"""The contract of preference losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a data source keeps."""
+"""The contract of data sources."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class SourceTests(Contract):
 
     @pytest.mark.parametrize("damage", ["missing", "empty", "garbage"])
     def test_damaged_files_are_named(self, damage: str, tmp_path: Path) -> None:
-        """Every file that is missing, empty or no text is an error of one sentence that names it."""
+        """A file that is missing, empty or not text causes a one-sentence error that names it."""
         self._source(tmp_path)
         names = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
         if not names:

@@ -1,4 +1,4 @@
-"""Checkpoints in the middle of a training: resumed is, on a CPU, bit for bit what was not interrupted.
+"""Checkpoints during training: on a CPU, a resumed training gives the uninterrupted result, bit for bit.
 
 One file holds everything: what is trained, the optimiser, the learning rate, the random generators, how far the epoch
 is, what validation has said so far with the best weights, and the state of the loss. transformers' Trainer says when to
@@ -34,7 +34,7 @@ _KEYS = {"format", "step", "purpose", "trained", "optimizer", "scheduler", "stat
 
 
 class Keeper(TrainerCallback):
-    """Writes checkpoints of a training, and goes on from one.
+    """Writes checkpoints of a training, and continues from one.
 
     Args:
         place: where, and how often.
@@ -46,7 +46,7 @@ class Keeper(TrainerCallback):
 
     Attributes:
         signals: ask for a checkpoint, and for the end.
-        found: the checkpoint to go on from, as it was read; None for a training that begins.
+        found: the checkpoint to continue from, as it was read; None for a training that begins.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Keeper(TrainerCallback):
         """End where a signal asked for it."""
         if self._stopping:
             raise Stopped(
-                f"stopped at step {state.global_step:,} of {state.max_steps:,}: run the same command again to go on."
+                f"stopped at step {state.global_step:,} of {state.max_steps:,}: run the same command again to continue."
             )
 
     def _wanted(self) -> bool:
@@ -135,7 +135,7 @@ class Keeper(TrainerCallback):
                     f"stopped at step {trainer.state.global_step} without a checkpoint: {error}"
                 ) from error
             if not self._told:
-                self.plan.reporter.message(f"no checkpoint is written, the training goes on: {error}")
+                self.plan.reporter.message(f"no checkpoint was written, but training continues: {error}")
             self._told = True
         self._last = time.monotonic()
 
@@ -145,7 +145,7 @@ class Keeper(TrainerCallback):
             self._parts()
         except Unplain as error:
             self.plan.reporter.message(
-                f"this training writes no checkpoints and begins again if it is interrupted: {error}, which a "
+                f"this training writes no checkpoints and starts over if it is interrupted: {error}, which a "
                 "checkpoint cannot hold"
             )
             return False
@@ -197,7 +197,7 @@ class Keeper(TrainerCallback):
             return None
         self.before = float(self.found["seconds"])
         state = json.loads(self.found["state"])
-        self.plan.reporter.message(f"going on after step {state['global_step']:,} of {state['max_steps']:,}")
+        self.plan.reporter.message(f"continuing after step {state['global_step']:,} of {state['max_steps']:,}")
         (scratch / "trainer_state.json").write_text(self.found["state"])
         return str(scratch)
 

@@ -1,6 +1,6 @@
 """Curves of a training, for TensorBoard, Weights & Biases or MLflow, by transformers' own callbacks.
 
-A training that was interrupted goes on in a second file or run of the same folder.
+An interrupted training continues in a second file or run of the same folder.
 """
 
 from __future__ import annotations
@@ -70,6 +70,6 @@ def _open(tracker: str) -> Any:
 
 
 def _finish(tracker: str) -> None:
-    """End what a training has opened, whatever ended it, or the next one of this process would go on in that run."""
+    """End what a training has opened, whatever ended it, or the next one of this process would continue that run."""
     module: Any = sys.modules[tracker]
     module.finish() if tracker == "wandb" else module.end_run()

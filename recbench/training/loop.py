@@ -1,4 +1,4 @@
-"""Train a module for some epochs, keep the one that validation likes best. transformers.Trainer does the work."""
+"""Train a module for some epochs, keep the best one on validation. transformers.Trainer does the work."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from torch.utils.data import Sampler
 
 
 class LikeLengths(Sampler[int]):
-    """A new random order each epoch in which examples of like length are close to each other.
+    """A new random order each epoch in which examples of similar length are close to each other.
 
     Blocks of fifty batches are drawn at random and sorted by length inside, then the batches of a block are shuffled:
     less padding, almost the same mixing. Batches are of the *global* size, so that several processes see what one does;

@@ -166,7 +166,7 @@ def tune(
     """Fine-tune ``model`` in place on ``windows`` with ``loss``; ``aligned`` is the share of questions about items.
 
     A backbone with collaborative tokens decides before every step which rows of the batch show them (LLaRA section
-    3.3): all, or each group of ``backbone.draw_rows`` rows by a draw of its own. Where the encoder keeps titles apart,
+    3.3): all, or each group of ``backbone.draw_rows`` rows by its own draw. Where the encoder keeps titles apart,
     every title of a window but its first is a target. Layers below the first trained one are computed once a window
     where they can be (see :mod:`recbench.language.frozen`).
     """

@@ -30,7 +30,7 @@ class Watch(TrainerCallback):
         lines: the course of the training, see :class:`recbench.interfaces.FitReport`.
         scores: each epoch's validation score, NaN without validation.
         best: the epoch to keep, from 1; 0 before the first ends.
-        error: the standard error of its score; 0 where nobody knows it.
+        error: the standard error of its score; 0 if unknown.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Watch(TrainerCallback):
                     parameter.copy_(self._kept[name])
 
     def checkpoint(self) -> dict[str, Any]:
-        """What a training that goes on needs to know of its past."""
+        """What a resumed training needs to know of its past."""
         plain = {"losses": self.losses, "lines": self.lines, "scores": [float(score) for score in self.scores]}
         return {**plain, "best": self.best, "error": self.error, "kept": self._kept}
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 TRIALS = "trials.json"
 SEARCH = "search-"
-"""How the folder of runs calls a search that has not ended; its list of steps keeps ``prune`` away from them."""
+"""Prefix of the folder of an unfinished search; its list of steps keeps ``prune`` away from them."""
 MOST = 1000
 """The most settings that a grid may have."""
 MEASURE = ("dataset", "evaluate", "machine")
@@ -109,7 +109,7 @@ def check_target(flag: str, target: str) -> None:
         UsageError: the option belongs to data, evaluation or machine.
     """
     if (group := target.partition(".")[0]) in MEASURE:
-        raise UsageError(f"{flag} {target}: {group} is what settings are compared by, so it cannot be one of them.")
+        raise UsageError(f"{flag} {target}: all settings must share their {group} options, so they cannot be tuned.")
 
 
 def check_values(flag: str, target: str, values: Sequence[Any]) -> None:
@@ -126,7 +126,7 @@ def trials_of(request: Request, grid: Mapping[str, Sequence[Any]]) -> list[tuple
     """Every setting of the grid with its plan.
 
     Raises:
-        UsageError: the request or a value cannot be.
+        UsageError: the request or a value is invalid.
     """
     return [(values, plan(request.with_options(values, "--grid"))) for values in settings(grid)]
 
@@ -155,7 +155,7 @@ def tune(
         The request with the values that :func:`choose` takes and how they were found, and all trials.
 
     Raises:
-        UsageError: the request or a value cannot be.
+        UsageError: the request or a value is invalid.
         RecbenchError: of any step.
     """
     tried = trials_of(request, grid)  # all are checked before any is trained

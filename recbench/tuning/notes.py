@@ -55,7 +55,7 @@ class Note:
 
     Attributes:
         scores: of its first epochs.
-        problem: why it diverged after them; empty if it did not, or nobody knows.
+        problem: why it diverged after them; empty if it did not, or if unknown.
     """
 
     scores: tuple[float, ...] = ()

@@ -52,7 +52,7 @@ def sample(request: Request, search: Search, runs: Path, reporter: Reporter) -> 
         The request with the values of the best trial and how they were found, and all trials.
 
     Raises:
-        UsageError: optuna is not installed, or the request or a value cannot be.
+        UsageError: optuna is not installed, or the request or a value is invalid.
         RecbenchError: of any step; or no trial is complete.
     """
     study, space = study_of(search), space_of(search.space)

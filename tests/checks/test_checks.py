@@ -94,7 +94,7 @@ def test_one_that_ends_its_process_is_a_sentence(install) -> None:
         (("msl", "--kind", "los"), "--kind los is not valid: did you mean 'loss'?"),
         (("msl", "--set", "loss.tua=3"), "--set loss.tua does not exist: did you mean 'tau'?"),
         (("msl", "--set", "decoder.beams=3"), "this run has no group 'decoder', only 'loss'"),
-        (("csv",), "A source is checked with files of yours: --set dataset.file=PATH."),
+        (("csv",), "A source is checked with your own files: --set dataset.file=PATH."),
     ],
 )
 def test_a_wrong_request_is_refused(words: tuple[str, ...], said: str) -> None:

@@ -202,7 +202,7 @@ def test_interrupt(call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recbench.planning.plan", interrupted)
     result = call(*RUN, "bigrec")
     assert result.exit_code == 130
-    assert result.stderr == "recbench: interrupted; what is finished is kept, the same command continues\n"
+    assert result.stderr == "recbench: interrupted; finished work is kept, and the same command continues\n"
 
 
 # ---- files and values as people write them -------------------------------------------------------------------------
@@ -339,7 +339,7 @@ def test_records_that_do_not_fit(args: list[str], culprits: list[str], done) -> 
     [
         ([], ["history is empty", "--history"]),
         (["--history", "Film & 3", "--history", "Film & 99"], ["'Film & 99' is not in the catalogue", "did you mean"]),
-        (["--history", "i3", "--k", "41"], ["k=41", "40 items"]),
+        (["--history", "i3", "--k", "41"], ["k=41", "1 and 40", "items"]),
         (["--history", "i3", "--seed", "5"], ["seed 5", "3, 17"]),
     ],
 )

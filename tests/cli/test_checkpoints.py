@@ -117,7 +117,7 @@ def test_a_signal_ends_with_75_and_the_same_command_goes_on(place: Path) -> None
     assert code == 75, said
     last = said.strip().splitlines()[-1]
     assert last.startswith("recbench: stopped at step ")
-    assert last.endswith("run the same command again to go on.")
+    assert last.endswith("run the same command again to continue.")
     assert not list((place / "a/steps/.partial").glob("*"))
 
     (entry,) = [one for one in inventory(place / "a") if one.path.parent.name == CHECKPOINTS]
@@ -129,7 +129,7 @@ def test_a_signal_ends_with_75_and_the_same_command_goes_on(place: Path) -> None
     assert "checkpoint of an unfinished training" in listed.output
 
     again = finished(place, "a")
-    assert "going on after step" in again.stderr
+    assert "continuing after step" in again.stderr
     assert not list((place / "a/steps" / CHECKPOINTS).glob("*"))
 
     assert result(place, "a") == result(place, "undisturbed")
@@ -143,5 +143,5 @@ def test_kill_9_keeps_the_last_checkpoint(place: Path) -> None:
     assert code == -signal.SIGKILL
     Store(place / "c/steps").sweep()
     again = finished(place, "c")
-    assert "going on after step" in again.stderr
+    assert "continuing after step" in again.stderr
     assert result(place, "c") == result(place, "undisturbed")

@@ -296,7 +296,7 @@ def test_a_named_baseline_of_a_table(done) -> None:
             base = next(other for other in rows if other["run"] == few)
             assert row["NDCG@10 difference"] == pytest.approx(row["NDCG@10"] - base["NDCG@10"])
     assert "Unknown run" in done.call("table", "own", "--format", "csv", "--baseline", "nobody").stderr
-    assert "--baseline goes with another --format" in done.call("table", "own", "--baseline", few).stderr
+    assert "--baseline does not apply to --format text" in done.call("table", "own", "--baseline", few).stderr
 
 
 def test_a_table_of_committed_records(done) -> None:

@@ -34,7 +34,7 @@ def test_prepared_twice_and_run(call, raw, tmp_path):
     made = call("data", "prepare", "toy", "--raw", *paths, "--out", "one")
     assert made.exit_code == 0, made.output
     assert "items without a title, dropped" in made.stdout
-    assert "datasets.yaml knows no sha256" in made.stdout
+    assert "datasets.yaml has no sha256" in made.stdout
     assert "--dataset toy --data-dir one" in made.stdout
     for _ in range(2):  # again into the same place
         made = call("data", "prepare", "toy", "--raw", paths[1], "--raw", paths[0], "--out", "two")

@@ -40,10 +40,10 @@ def test_every_method_with_a_paper_says_how_it_differs(kind: str) -> None:
     [
         ("sasrec", ["every target is ranked against the whole catalogue"]),
         ("dllm2rec", ["feed-forward layers use ReLU", "every target is ranked"]),
-        ("llmcf", ["every target is ranked", "User embeddings are drawn as Xavier's", "zeros"]),
+        ("llmcf", ["every target is ranked", "User embeddings are drawn from Xavier's", "zeros"]),
         ("allmrec", ["sentence encoder", "no descriptions", "Xavier's normal", "length 1", "user's token"]),
         ("llara", ["sixteen", "starts again with every epoch"]),
-        ("grounding", ["BOS", "epoch is the one that the backbone's validation decoder likes best"]),
+        ("grounding", ["BOS", "epoch is the one that is best under the backbone's validation decoder"]),
         ("msl", ["over the answer tokens of a batch", "NDCG@5 on test", "Where eta is out of reach"]),
     ],
 )

@@ -89,4 +89,4 @@ def test_options_claims_and_faults_are_told(install, tmp_path: Path) -> None:
 def test_an_unknown_kind_is_refused() -> None:
     result = CliRunner().invoke(cli, ["plugin", "list", "losses"])
     assert result.exit_code == 2
-    assert "Nothing of recbench is called 'losses': did you mean 'loss'?" in result.stderr
+    assert "recbench has no kind 'losses': did you mean 'loss'?" in result.stderr

@@ -232,7 +232,7 @@ def test_bad_suites(tmp_path: Path, tools: SimpleNamespace, content: str, culpri
         (["tune", "--model", "bigrec", "--grid", "loss.tau=1,1"], "two or more"),
         (["tune", "--model", "bigrec", "--grid", "loss.tau=1,2", "--grid", "loss.tau=3,4"], "occurs twice"),
         (["tune", "--model", "bigrec", "--grid", "loss.tua=1,2"], "tua"),
-        (["tune", "--model", "bigrec", "--grid", "evaluate.validation_cases=1,2"], "compared by"),
+        (["tune", "--model", "bigrec", "--grid", "evaluate.validation_cases=1,2"], "must share their evaluate options"),
         (["suite", "run", "smoke", "--part", "3/2"], "--part"),
         (["diagnose", "--model", "sasrec"], "--model sasrec"),
         (["diagnose", "--model", "bigrec", "--loss", "sdpo"], "--loss sdpo"),

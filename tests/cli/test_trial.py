@@ -112,7 +112,7 @@ def test_the_command_that_show_prints_can_be_pasted(tools, elsewhere: Path) -> N
     shutil.rmtree(elsewhere / "my runs" / "steps")
     refused = tools.invoke(elsewhere, "show", run, "--runs", "my runs", "--limit", "1")
     assert refused.exit_code == 1
-    printed = refused.stderr.partition("make it again with recbench ")[2]
+    printed = refused.stderr.partition("recreate it with recbench ")[2]
     assert "--again" in printed
     assert tools.invoke(elsewhere, *shlex.split(printed)).exit_code == 0
     assert tools.invoke(elsewhere, "show", run, "--runs", "my runs", "--limit", "1").stdout == shown

@@ -122,7 +122,7 @@ def test_a_killed_worker_and_a_stopped_client_lose_no_more_than_since_the_last_c
     assert process.stderr is not None
     lines = []
     for line in iter(process.stderr.readline, ""):
-        if "going on after step" in line and not any("going on after step" in before for before in lines):
+        if "continuing after step" in line and not any("continuing after step" in before for before in lines):
             process.send_signal(signal.SIGTERM)
         lines.append(line)
     # a busy machine may have finished a training before its worker was killed, or all of them before the signal

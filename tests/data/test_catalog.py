@@ -67,7 +67,7 @@ def test_the_copy_in_the_package_wins(elsewhere):
         ("a: {source: b}\n", "missing 3 required"),
         ("a: {sauce: b}\n", "unexpected keyword argument 'sauce'"),
         ("a: [\n", "cannot be used"),
-        ("a: {source: b}\na: {source: c}\n", "line 2: the key 'a' is there already"),
+        ("a: {source: b}\na: {source: c}\n", "line 2: the key 'a' occurs twice"),
     ],
 )
 def test_a_broken_file_is_named(elsewhere, text, message):

@@ -120,7 +120,7 @@ def test_it_is_about_titles_of_a_pretrained_model(tmp_path: Path, split: Any) ->
     for part in (model.lm, model.encoder.tokenizer):
         part.save_pretrained(tmp_path / "lm")
     for llm, identifier, said in (
-        ("tiny", None, "name one by --llm"),
+        ("tiny", None, "name one with --llm"),
         (str(tmp_path / "lm"), "index", "leave out --id"),
     ):
         request = Request(model="bigrec", llm=llm, identifier=identifier, device="cpu")

@@ -161,7 +161,7 @@ def test_a_prompt_that_does_not_keep_titles_whole_is_refused() -> None:
             return [", ".join(titles)]
 
     model = tiny_text_model(SPLIT, Joined(Options()), names=names_of("index"))
-    with pytest.raises(RecbenchError, match=r"Joined\.prompt must give every title as a piece by itself"):
+    with pytest.raises(RecbenchError, match=r"Joined\.prompt must give every title as a separate piece"):
         model.encoder.prompts(CASES)
 
 
@@ -171,8 +171,8 @@ def test_a_prompt_that_does_not_keep_titles_whole_is_refused() -> None:
         (Names(("a", "b")), "names 2 items, and the catalogue has 3"),
         (Names(("a", "b", "a")), "items 0 and 2 the same name, 'a'"),
         (Names(("a", "", "b")), "item 1 an empty name"),
-        (Names(("<x>", "<x>1", "b"), ("<x>", "<x>1")), "'<x>' and '<x>1', which begin alike"),
-        (Names(("<x>", "y", "b"), ("<x>", "")), "which begin alike"),
+        (Names(("<x>", "<x>1", "b"), ("<x>", "<x>1")), "'<x>' and '<x>1', one of which is a prefix of the other"),
+        (Names(("<x>", "y", "b"), ("<x>", "")), "one of which is a prefix of the other"),
     ],
 )
 def test_names_that_cannot_be(names: Names, said: str) -> None:

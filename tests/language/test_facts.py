@@ -103,8 +103,8 @@ REFUSED: dict[str, tuple[str, dict[str, str | None], str]] = {
     "pickled": ("model", {"model.safetensors": None, "pytorch_model.bin": ""}, r"no \.safetensors weights"),
     "adapter": ("model", {"config.json": None, "adapter_config.json": "{}"}, "is an adapter, not a model: merge it"),
     "adapter inside": ("model", {"adapter_config.json": "{}"}, "is an adapter, not a model: merge it"),
-    "code": ("model", {"config.json": '{"auto_map": {"AutoModelForCausalLM": "own.Own"}}'}, r"code of its own"),
-    "tokenizer's code": ("model", {"tokenizer_config.json": '{"auto_map": ["own.Own", null]}'}, r"code of its own"),
+    "code": ("model", {"config.json": '{"auto_map": {"AutoModelForCausalLM": "own.Own"}}'}, r"its own code"),
+    "tokenizer's code": ("model", {"tokenizer_config.json": '{"auto_map": ["own.Own", null]}'}, r"its own code"),
     "config no JSON": ("model", {"config.json": "{"}, r"config\.json is not JSON"),
     "config no object": ("model", {"config.json": "[]"}, r"config\.json holds no JSON object"),
     "deep config": ("model", {"config.json": "[" * 100_000}, r"config\.json is not JSON"),
@@ -384,4 +384,4 @@ def test_a_commit_names_weights_for_ever(tmp_path: Path, serve: Callable[..., Hu
     assert (old, new) == (of_first, of_second)
     assert found["seconds"] < 20
     assert "there is no local copy of revision ccc" in found["absent"]
-    assert "asks for code of its own (auto_map in config.json)" in found["code"]
+    assert "needs its own code (auto_map in config.json)" in found["code"]

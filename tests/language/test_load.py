@@ -160,7 +160,7 @@ def test_code_is_never_run_even_if_somebody_says_yes(folder: Path, tmp_path: Pat
     script = [sys.executable, "-c", SCRIPT.format(folder=str(folder))]
     done = subprocess.run(script, input="y\n" * 9, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("asks for code of its own (auto_map in") == 2
+    assert done.stdout.count("needs its own code (auto_map in") == 2
     assert "[y/N]" not in done.stdout + done.stderr
     assert not (tmp_path / "mark").exists()
 
@@ -268,7 +268,7 @@ def test_gguf_that_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "values", "message"),
     [
-        ("config.json", {"num_hidden_layers": 10**6}, "asks for 1,000,000 layers, and at most 1,000"),
+        ("config.json", {"num_hidden_layers": 10**6}, "asks for 1,000,000 layers, but recbench builds at most 1,000"),
         ("config.json", {"attention_dropout": -1.0}, "attention_dropout=-1.0, which is not a share"),
         ("tokenizer_config.json", {"model_max_length": {"a": 1}}, "No tokenizer could be loaded"),
     ],

@@ -42,7 +42,7 @@ def test_seeds_of_two_machines_become_one_record(board) -> None:
     assert f"written: all/{path.name} (seeds 1, 2, 3; 2 files)" in done.stdout
     again = board.call("leaderboard", "merge", first, "--out", "all")
     assert again.exit_code == 2
-    assert "name it among the folders" in again.stderr
+    assert "add it to the folders" in again.stderr
     assert board.call("leaderboard", "merge", first, "all", "--out", "all").exit_code == 0
     assert len(read(path).seeds) == 3
 
@@ -141,4 +141,4 @@ def test_folders_of_runs_and_empty_folders(board) -> None:
     assert joined.exit_code == 0, joined.output  # they are the same files
     board.forge(board.theirs, lambda content: content.update(author="Ann"))
     other = board.call("leaderboard", "merge", "runs", "boards/records", "--out", "boards/records")
-    assert "external lists are joined by one recbench evaluate" in other.stderr
+    assert "external lists are joined by a single recbench evaluate" in other.stderr

@@ -23,7 +23,7 @@ def test_honest_records_and_pages_agree(board) -> None:
 def test_data_that_is_not_at_hand_is_a_note(board) -> None:
     done = board.call("leaderboard", "verify", str(board.ours))
     assert done.exit_code == 0, done.output
-    assert "note: cases and popularity are not checked, since the data is not at hand" in done.stdout
+    assert "note: cases and popularity are not checked, since the data is not available" in done.stdout
 
 
 def rank(content: dict[str, Any]) -> None:
@@ -215,7 +215,7 @@ def test_a_record_says_who_made_it_and_the_page_too(board, monkeypatch: pytest.M
     assert read(board.folder / "runs" / board.theirs.stem / "record.json").author == "Bo"
     page = (board.folder / "runs/pages/own.md").read_text()
     assert "popularity + topk: by Ann \\<b>" in page
-    assert "Theirs + external: by Bo; external: lists of other code, lists.csv (sha256 " in page
+    assert "Theirs + external: by Bo; external: lists from other code, lists.csv (sha256 " in page
     long = board.call(*run, "--author", "x" * 201)
     assert long.exit_code == 2
     assert "at most 200 characters" in long.stderr

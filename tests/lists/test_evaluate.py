@@ -151,7 +151,7 @@ def test_a_missing_case_and_a_short_list_are_named(desk) -> None:
     name = desk.write("lists.csv", [row for row in rows if row[:2] != [3, 7]])
     assert f"case 3 (user {desk.cases[3]['user']}) has no list for seed 7" in desk.evaluate(name).stderr
     name = desk.write("lists.csv", [row for row in rows if row[:3] != [3, 4, 10]])
-    assert "line 40: the list of case 3 ends after 9 items and that of case 0 has 10" in desk.evaluate(name).stderr
+    assert "line 40: the list of case 3 ends after 9 items, but that of case 0 has 10" in desk.evaluate(name).stderr
     name = desk.write("lists.csv", [row for row in rows if row[2] < 6])
     assert "its lists have 5 items, and the metrics need 10" in desk.evaluate(name).stderr
 

@@ -56,7 +56,7 @@ def test_a_title_may_spell_a_special_token(tokenizer, name):
 def test_messages_name_ids_and_titles(tokenizer):
     words = template("titles", "x")
     with pytest.raises(
-        DataError, match=r"The tokens of item 'x7' \('B'\) begin those of item 'x9' \('B'\): titles need"
+        DataError, match=r"The tokens of item 'x7' \('B'\) are a prefix of those of item 'x9' \('B'\): titles need"
     ):
         name_trie(tokenizer, words, Catalog(("x1", "x7", "x9"), ("A", "B", "B")))
     long = "\U0001f600" * 400

@@ -73,8 +73,8 @@ def test_order_of_the_catalogue_changes_item_numbers_only(rows: list[list[int]],
     [
         ([], "empty"),
         ([[1, END], []], "Item 1 has no tokens"),
-        ([[1, END], [2, END], [1, END]], "item 0 begin those of item 2"),
-        ([[1, 2], [1, 2, 3]], "item 0 begin those of item 1"),
+        ([[1, END], [2, END], [1, END]], "item 0 are a prefix of those of item 2"),
+        ([[1, 2], [1, 2, 3]], "item 0 are a prefix of those of item 1"),
     ],
 )
 def test_impossible_catalogues_name_the_item(rows: list[list[int]], words: str) -> None:

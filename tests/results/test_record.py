@@ -286,7 +286,7 @@ def column(values: Any) -> dict[str, Any]:
         (lambda c: c["seeds"][1].update(seed="1"), "seeds.1.seed"),
         (lambda c: c["cases"].update(users=column([0, 0])), "cold has 6 cases but users has 2"),
         (lambda c: c["cases"].update(cold=column([2] * 6)), "cold has a value other than 0 and 1"),
-        (lambda c: c["cases"].update(cold=column([1] * 6)), "cold or warm against its target's popularity"),
+        (lambda c: c["cases"].update(cold=column([1] * 6)), "has the wrong cold flag for its target"),
         (lambda c: c["cases"].update(popularity=column([7] * 6)), "another popularity than its target"),
         (lambda c: c["cases"].update(target=column([30] * 6)), "a target is not among the 30 items"),
         (lambda c: c["cases"].update(target=column([])), "target has 0 cases but users has 6"),

@@ -46,7 +46,7 @@ def test_a_signal_stops_and_a_second_one_would_end_at_once(name: str, capfd: pyt
     finally:
         signal.signal(number, before)
     assert seen == [signal.SIG_DFL]
-    assert capfd.readouterr().err == f"recbench: stopped by {name}: run the same command again to go on.\n"
+    assert capfd.readouterr().err == f"recbench: stopped by {name}: run the same command again to continue.\n"
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:

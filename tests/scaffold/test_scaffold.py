@@ -66,8 +66,8 @@ def test_every_kind_installs_and_passes_its_own_tests(tmp_path: Path) -> None:
         (("source", "ml-100k"), "The source name 'ml-100k' is claimed by recbench-toolkit "),
         (("decoder", "toolkit"), "The distribution recbench-toolkit"),
         (("decoder", "plugins"), "A module recbench_plugins can be imported"),
-        (("losss", "mine"), "Nothing of recbench is called 'losss': did you mean 'loss'?"),
-        (("loss", "a/../b"), "'a/../b' cannot name a loss: take a letter first"),
+        (("losss", "mine"), "recbench has no kind 'losss': did you mean 'loss'?"),
+        (("loss", "a/../b"), "'a/../b' cannot name a loss: use at most 40 letters"),
         (("loss", "2nd"), "'2nd' cannot name a loss"),
         (("loss", "mine-"), "'mine-' cannot name a loss"),
         (("loss", "x" * 41), "cannot name a loss"),
@@ -86,7 +86,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "recbench-mine").mkdir()
     (tmp_path / "recbench-mine" / "kept").write_text("yes")
     result = called("loss", "mine", "--dir", tmp_path)
-    assert "recbench-mine is there already: remove it, or choose another name or --dir." in result.stderr
+    assert "recbench-mine already exists: remove it, or choose another name or --dir." in result.stderr
     assert [path.name for path in tmp_path.rglob("*")] == ["recbench-mine", "kept"]
     assert "nowhere is not a folder" in called("loss", "mine", "--dir", tmp_path / "nowhere").stderr
 

@@ -106,7 +106,7 @@ def test_the_checksum_is_that_of_the_bytes_that_were_read(tmp_path, monkeypatch)
     [
         ({"header": "user,item,time,title"}, "own.csv has no column 'timestamp': its first line has user, item, time"),
         ({"header": "user,item,item,title"}, "own.csv has no column 'timestamp'"),
-        ({"header": "user,item,timestamp,item", "item": "item", "title": "user"}, "name the column 'user'"),
+        ({"header": "user,item,timestamp,item", "item": "item", "title": "user"}, "name the same column 'user'"),
         ({"header": "user,item,timestamp,item", "title": "x"}, "own.csv has no column 'x'"),
         ({"rows": []}, "own.csv is empty"),
         ({"rows": [*ROWS, ("u0", "1", "soon", "T1")]}, "own.csv, line 50: timestamp 'soon' is not a whole number"),
@@ -114,7 +114,7 @@ def test_the_checksum_is_that_of_the_bytes_that_were_read(tmp_path, monkeypatch)
         ({"rows": [*ROWS, ("", "1", "5", "T1")]}, "own.csv, line 50: the user is empty"),
         ({"rows": [*ROWS, ("u0", "", "5", "T1")]}, "own.csv, line 50: the item is empty"),
         ({"rows": [*ROWS, ("u0", "1", "5", "T" * 1001)][::-1]}, "own.csv: the title of item '1' has 1,001 characters"),
-        ({"core": 9}, "own.csv: none of 48 interactions is left by the 9-core"),
+        ({"core": 9}, "own.csv: the 9-core leaves none of 48 interactions"),
         ({"rows": ROWS[:30]}, "own.csv: 5 windows cannot be split 8:1:1"),
         ({"titles": "item,title\n0,Name"}, "own.csv, line 3: item '1' has no title in .*names.csv"),
     ],

@@ -84,5 +84,5 @@ def test_where_it_is(folder, tmp_path):
         run("")
     with pytest.raises(DataError, match="none is not a directory"):
         run(tmp_path / "none")
-    with pytest.raises(DataError, match="none of 48 interactions is left by the 9-core"):
+    with pytest.raises(DataError, match="the 9-core leaves none of 48 interactions"):
         run(folder, core=9)

@@ -151,7 +151,7 @@ def test_null_takes_a_default_back(suite, own, left):
         ("a: &a [x]\ncells: [*a]", "line 1: anchors such as &a are not allowed"),
         ("cells:\n- model: bigrec\n- loss: msl\n", "line 3: the cell names no model"),
         ("cells:\n- model: bigrec\n  los: msl\n", r"line 3: unknown key 'los': did you mean 'loss'"),
-        ("cells:\n- model: bigrec\n  model: llara\n", r"line 3: the key 'model' is there already \(line 2\)"),
+        ("cells:\n- model: bigrec\n  model: llara\n", r"line 3: the key 'model' occurs twice \(first in line 2\)"),
         ("cells:\n- model: bigrec\n  nmae: x\n", "line 3: unknown key 'nmae': did you mean 'name'"),
         ("defaults:\n  sedes: 3\ncells: [{model: bigrec}]", "line 2: unknown key 'sedes': did you mean 'seeds'"),
         ("cells: [{model: bigrec}]\ncomparisons:\n- {of: bigrec}", "line 3: comparisons.0.over is missing"),

@@ -138,17 +138,17 @@ def test_a_stopped_training_goes_on(training: Training, step: int, tmp_path: Pat
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
     after = Log()
     same(training(plan_of(tmp_path, after, minutes=60)), undisturbed(training))
-    assert f"going on after step {step} of 18" in after.said
+    assert f"continuing after step {step} of 18" in after.said
 
 
 @pytest.mark.parametrize("training", [text, scores])
 def test_killed_again_and_again(training: Training, tmp_path: Path, undisturbed: Any) -> None:
     """Each time it goes on from the last checkpoint: the one before the step that was cut off."""
-    for step, said in ((2, []), (6, ["going on after step 1 of 18"]), (8, ["going on after step 5 of 18"])):
+    for step, said in ((2, []), (6, ["continuing after step 1 of 18"]), (8, ["continuing after step 5 of 18"])):
         log = Log(step, kill)
         with pytest.raises(Killed):
             training(plan_of(tmp_path, log))
-        assert [text for text in log.said if "going on" in text] == said
+        assert [text for text in log.said if "continuing" in text] == said
     place = plan_of(tmp_path)
     same(training(place), undisturbed(training))
     assert place.checkpoints.seconds > 0
@@ -184,7 +184,7 @@ def test_the_first_stage_of_a_text_backbone(tmp_path: Path) -> None:
         stage(plan_of(tmp_path, Log(13, ask)))
     log = Log()
     same(stage(plan_of(tmp_path, log)), stage(plan_of(None)))
-    assert any(text.startswith("going on after step 13 of") for text in log.said)
+    assert any(text.startswith("continuing after step 13 of") for text in log.said)
 
 
 def test_patience_and_a_signal_at_once(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def begins_again(folder: Path, why: str, undisturbed: Any) -> None:
     log = Log()
     same(scores(plan_of(folder, log, minutes=60)), undisturbed(scores))
     assert [text for text in log.said if "is ignored: " + why in text], log.said
-    assert not [text for text in log.said if "going on" in text]
+    assert not [text for text in log.said if "continuing" in text]
 
 
 def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, undisturbed: Any) -> None:
@@ -276,7 +276,7 @@ def test_a_disk_that_refuses_does_not_end_a_training(tmp_path: Path, undisturbed
     (tmp_path / "tuned-0123").write_text("in the way")
     log = Log()
     same(scores(plan_of(tmp_path, log)), undisturbed(scores))
-    assert len([text for text in log.said if text.startswith("no checkpoint is written")]) == 1
+    assert len([text for text in log.said if text.startswith("no checkpoint was written")]) == 1
     with pytest.raises(RecbenchError, match="stopped at step 8 without a checkpoint"):
         scores(plan_of(tmp_path, Log(8, ask)))
 
@@ -317,7 +317,7 @@ def test_state_that_cannot_be_kept_means_no_checkpoints(tmp_path: Path) -> None:
     log = Log()
     line(plan_of(tmp_path, log), {"loss": Odd()})
     assert log.said == [
-        "this training writes no checkpoints and begins again if it is interrupted: loss['module'] is a Linear, which "
+        "this training writes no checkpoints and starts over if it is interrupted: loss['module'] is a Linear, which "
         "a checkpoint cannot hold"
     ]
     line(plan_of(tmp_path), None)

@@ -146,15 +146,15 @@ def test_several_processes_draw_what_one_does(monkeypatch: pytest.MonkeyPatch, c
 @pytest.mark.parametrize(
     ("pieces", "says"),
     [
-        (lambda titles, items: [" ".join(titles)], "give each title as a piece by itself"),
-        (lambda titles, items: titles[:-1], "give each title as a piece by itself"),
+        (lambda titles, items: [" ".join(titles)], "give each title as a separate piece"),
+        (lambda titles, items: titles[:-1], "give each title as a separate piece"),
         (lambda titles, items: titles[::-1], "once each, in the history's order"),
         (lambda titles, items: [*titles, titles[0]], "once each, in the history's order"),
         (
             lambda titles, items: [p for pair in zip(items, titles, strict=True) for p in pair],
             "before the item's title",
         ),
-        (lambda titles, items: [USER, *titles], "has no case_vectors behind it"),
+        (lambda titles, items: [USER, *titles], "has no case_vectors"),
     ],
 )
 def test_a_prompt_that_tells_a_title_beforehand_is_refused(pieces: Any, says: str) -> None:

@@ -7,27 +7,28 @@ Stage 1 (``learn``): two autoencoders, of the collaborative model's item embeddi
 whose codes are drawn together. Stage 2: the user's vector, and after each title the item's code, each through its
 projector, in the prompt of the language model.
 
-Known differences, and the options that choose:
+Known differences, and the options that control them:
 
 - The whole catalogue is ranked (the original picks from 20 candidates), so the prompt has no candidates. Its words are
-  those of every backbone here (``llm.template``); the original goes on behind the user's token with "is a user
+  those of every backbone here (``llm.template``); the original continues after the user's token with "is a user
   representation. This user has watched".
 - Text: the untuned language model's own embeddings of titles (mean of its last hidden states, scaled to length 1). The
   code embeds title *and description* with a sentence encoder (SBERT, not scaled), which stage 1 fine-tunes; ours stays
   frozen, and our data sets have no descriptions.
-- The code begins both projectors with Xavier's normal; here they have torch's defaults.
-- ``alignment_steps``: the code's 10 epochs over one window a user are many steps on its data, and 230 on ml-100k, after
-  which an item's two codes have nothing in common (tiny model: cosine .00; after 5,014 steps .17). Epochs are repeated
-  until there are that many steps (0: the code's). What came of it is reported: ``alignment``, the mean cosine of an
-  item's two codes (over trained items, each dimension's mean taken off), and ``alignment_shuffled``, that of all pairs
-  of different items.
-- ``alignment=none`` leaves stage 1 out, the row that shows what it brings: the item embeddings themselves are shown.
+- The code initialises both projectors with Xavier's normal distribution; here they use torch's defaults.
+- ``alignment_steps``: the code's 10 epochs over one window per user are many steps on its data, but only 230 on
+  ml-100k, after which an item's two codes have nothing in common (tiny model: cosine .00; after 5,014 steps .17).
+  Epochs are repeated until there are that many steps (0: the code's). The report shows the outcome: ``alignment``, the
+  mean cosine of an item's two codes (over trained items, each dimension's mean taken off), and ``alignment_shuffled``,
+  that of all pairs of different items.
+- ``alignment=none`` leaves stage 1 out, as an ablation: the prompt then shows the item embeddings themselves.
 - The collaborative model runs without dropout in both stages (the code leaves SASRec's on); Adam's second beta is 0.999
   (the code: 0.98).
 - ``tune``: A-LLMRec freezes the language model, the MSL paper tunes it through LoRA; the tiny model, which starts at
   random, has to be trained.
 - Codes are standardised before the projector (``vectors=raw`` as in the code): a sigmoid of small embeddings is nearly
-  constant. With ``cold=text`` an item that training lacks takes its title's code; in the code all take their own.
+  constant. With ``cold=text`` an item that never occurs in training uses its title's code; in the original, items
+  always use their own.
 """
 
 from __future__ import annotations
@@ -68,16 +69,18 @@ class ALLMRecOptions(Options):
     )
     cold: Literal["text", "collaborative"] = Field(
         "text",
-        description="code of an item that never occurs in training: its title's, or as of all others",
+        description="code of an item that never occurs in training: from its title, or from its item embedding",
     )
     alignment: Literal["last", "all", "none"] = Field(
         "last",
         description="training windows of stage 1: each user's last one (the code), or all; none leaves stage 1 out and "
         "shows the collaborative model's item embeddings",
     )
-    alignment_epochs: int = Field(10, ge=1, description="fewest epochs of stage 1")
+    alignment_epochs: int = Field(10, ge=1, description="minimum number of epochs of stage 1")
     alignment_steps: int = Field(
-        5000, ge=0, description="fewest steps of stage 1: epochs are added until it has them; 0 keeps alignment_epochs"
+        5000,
+        ge=0,
+        description="minimum number of steps of stage 1: epochs are added to reach it; 0 keeps alignment_epochs",
     )
     alignment_rate: float = Field(1e-4, gt=0, description="learning rate of stage 1")
     alignment_batch: int = Field(32, ge=1, description="windows in a step of stage 1")
@@ -199,7 +202,7 @@ class ALLMRec(TextBackbone[ALLMRecOptions]):
         return {"codes": self.codes}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take the codes back."""
+        """Restore the codes."""
         self.codes = state["codes"]
 
     def item_vectors(self) -> npt.NDArray[np.float32]:

@@ -3,27 +3,27 @@
 Paper: Cui et al., "Distillation Matters: Empowering Sequential Recommenders to Match the Performance of Large Language
 Models", RecSys 2024, https://doi.org/10.1145/3640457.3688118. Original code: github.com/istarryn/DLLM2Rec.
 
-Known differences, and the options that choose:
+Known differences, and the options that control them:
 
-- ``negative``: the code's term for the negative is softplus(-(1 - s)), a binary cross-entropy that takes 1 - s for the
-  score of the opposite (``official``); ours is softplus(s) (``corrected``).
+- ``negative``: the code's term for the negative is softplus(-(1 - s)), a binary cross-entropy that uses 1 - s as the
+  score of the opposite class (``official``); ours is softplus(s) (``corrected``).
 - ``weighted_dro``: the code multiplies weights [B, 1] by robust terms [B], which pairs every row's weight with every
   row's term (``official``); ours pairs each with its own (``corrected``).
-- ``distances``: the code takes distances of grounded titles as they are, tens or hundreds, under which exp(-d) vanishes
-  and confidence is uniform (``raw``). ``normalised`` subtracts the best item's and divides by the row's mean distance
-  behind it. Any teacher will do: a distance is its decoder's score, negated.
-- The teacher ranks a sample of the training windows (``windows``), where the code ranks all of them. The others have
-  the plain loss alone, so a row's loss does not depend on the size of the sample. The sample leaves out the windows
-  that the teacher was trained on, whose targets it knows; where there are too few others it is filled up with them, and
-  the run says with how many. Neighbouring windows overlap: a target may still be a title of another window's history.
+- ``distances``: the code uses the distances of grounded titles as they are, in the tens or hundreds, so that exp(-d)
+  vanishes and confidence is uniform (``raw``). ``normalised`` subtracts the best item's and divides by the row's mean
+  distance behind it. Any teacher works: a distance is its decoder's score, negated.
+- The teacher ranks a sample of the training windows (``windows``), where the code ranks all of them. The other windows
+  have only the plain loss, so a row's loss does not depend on the size of the sample. The sample leaves out the windows
+  that the teacher was trained on, since it knows their targets. If there are too few others, such windows fill it up,
+  and the run reports how many. Neighbouring windows overlap: a target may still be a title of another window's history.
 - Negatives are drawn uniformly from all items but the target; the code leaves the history out too, and gives the loss
   and the distillation the same one.
-- The code stops early on test and evaluates with dropout on; ours chooses the epoch on validation. Where the code has
-  LLaMA's width of 4,096 written in, the projection has the teacher's.
-- Sizes and the differences of the network are those of :mod:`recbench_plugins.backbones.dros`, whose code it grew from;
-  the defaults are those of its README. The row without the idea is ``ed_weight=0`` with ``lam=0``, or ``--model dros``
-  with ``backbone.alpha=0.5``: they are the same model, bit for bit, and ``dros`` needs no teacher. With alpha 0 too it
-  is SASRec with the sizes and loss of ``dros``.
+- The code stops early on test and evaluates with dropout on; ours chooses the epoch on validation. The code hard-codes
+  LLaMA's width of 4,096; here the projection uses the teacher's width.
+- Sizes and the differences of the network are those of :mod:`recbench_plugins.backbones.dros`, on whose code it is
+  based; the defaults are those of its README. The ablation is ``ed_weight=0`` with ``lam=0``, or ``--model dros`` with
+  ``backbone.alpha=0.5``: they are the same model, bit for bit, and ``dros`` needs no teacher. With alpha 0 too it is
+  SASRec with the sizes and loss of ``dros``.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class DLLM2RecOptions(DROSOptions):
     )
     position: float = Field(0.3, ge=0, description="weight of an item's place in the teacher's list")
     confidence: float = Field(0.5, ge=0, description="weight of the teacher's confidence in an item")
-    consistency: float = Field(0.1, ge=0, description="weight of an item's being in the student's own list")
+    consistency: float = Field(0.1, ge=0, description="weight of whether the item is in the student's own list")
     distances: Literal["normalised", "raw"] = Field("normalised", description="what confidence is computed from")
     negative: Literal["corrected", "official"] = Field("corrected", description="the term of the negative item")
     weighted_dro: Literal["corrected", "official"] = Field(

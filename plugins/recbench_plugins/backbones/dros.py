@@ -7,7 +7,7 @@ Known differences: those of :mod:`recbench.sequential`, with the code's sizes. T
 SASRec; ours is 0.1. The sum inside the logarithm is computed as a logsumexp, since squared scores overflow ``exp``. The
 code evaluates with dropout on. Its feed-forward layers use ReLU and its weight decay is Adam's; here they are RecBole's
 GELU and AdamW's (``train.weight_decay``, 1e-6 in the code, like a batch of 256). The negative may be an item of the
-history, and the epoch is chosen on validation. The row without the idea is ``alpha=0``, or ``--model sasrec --loss
+history, and the epoch is chosen on validation. The ablation is ``alpha=0``, or ``--model sasrec --loss
 bce`` with these sizes and ``backbone.output=separate``: they are the same model, bit for bit. Plain ``sasrec`` differs
 in sizes, loss and output, and says nothing about the robust term.
 """
@@ -38,7 +38,7 @@ class DROSOptions(SequenceOptions):
     dropout: float = Field(0.1, ge=0, lt=1, description="on embeddings and layers")
     attention_dropout: float = Field(0.1, ge=0, lt=1, description="on attention weights")
     output: Literal["tied", "separate"] = Field(
-        "separate", description="items are scored by their input embeddings, or by a matrix of their own with a bias"
+        "separate", description="items are scored by their input embeddings, or by a separate matrix with a bias"
     )
     alpha: float = Field(0.1, ge=0, description="weight of the robust term; 0 (the code's default) is SASRec")
     beta: float = Field(1.0, gt=0, description="temperature of the robust term")
@@ -88,7 +88,7 @@ class DROS(SequenceModel[DROSOptions]):
         self.weight = torch.from_numpy(propensity(counts)).float().to(fit.device)
 
     def terms(self, scored: ScoreBatch, batch: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor | float]]:
-        """alpha times the mean robust term; nothing at alpha 0, where 0 times infinity would be no number."""
+        """alpha times the mean robust term; nothing at alpha 0, where 0 times infinity would be NaN."""
         alpha, beta = self.options.alpha, self.options.beta
         if alpha == 0:
             return []

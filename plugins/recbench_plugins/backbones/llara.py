@@ -1,9 +1,9 @@
-"""LLaRA: after each title of the prompt stands the item's embedding from a collaborative model, through a projector.
+"""LLaRA: the prompt shows each title, then the item's projected embedding from a collaborative model.
 
 Paper: Liao et al., "LLaRA: Large Language-Recommendation Assistant", SIGIR 2024, https://doi.org/10.1145/3626772.3657690.
 Original code: github.com/ljy0ustc/LLaRA.
 
-Known differences, and the options that choose:
+Known differences, and the options that control them:
 
 - The whole catalogue is ranked (the original picks from 20 candidates, and counts correct over valid answers). Language
   model, LoRA and learning rate are the MSL paper's; the code's are LoRA r 8, alpha 32, dropout .1 on all seven
@@ -13,10 +13,10 @@ Known differences, and the options that choose:
   total does not (a sawtooth that never passes 1/epochs).
 - ``micro_batch``: one draw decides for 8 rows, as in the code, which collects sixteen such micro-batches in a step; so
   most batches are mixed. 0: one draw for the whole batch.
-- Item embeddings are standardised before the projector (``vectors=raw`` as in the code): SASRec's deviate by a few
-  hundredths, which the projector's biases drown, and a short training cannot make up for it.
+- Item embeddings are standardised before the projector (``vectors=raw`` as in the code): SASRec's embeddings deviate by
+  only a few hundredths, so the projector's biases drown them out, and short training cannot make up for it.
 
-The row without the idea is ``--model bigrec``: the same prompts without collaborative tokens.
+The ablation is ``--model bigrec``: the same prompts without collaborative tokens.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LLaRAOptions(Options):
         "corrected", description="when collaborative embeddings are shown in training; none shows them always"
     )
     micro_batch: int = Field(
-        8, ge=0, description="rows of a batch for which one draw of the curriculum decides; 0: all of them"
+        8, ge=0, description="rows of a batch that share one draw of the curriculum; 0: the whole batch"
     )
     vectors: Literal["standardised", "raw"] = Field(
         "standardised", description="item embeddings with mean 0 and deviation 1 in each dimension, or as they are"

@@ -42,7 +42,7 @@ class Popularity(ScoringBackbone[Options]):
         return {"counts": self.counts}
 
     def restore(self, split: Split, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take the counts back."""
+        """Restore the counts."""
         self.counts = state["counts"]
 
 

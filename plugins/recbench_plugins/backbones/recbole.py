@@ -7,8 +7,8 @@ CIKM 2021, https://doi.org/10.1145/3459637.3482016; each model's own is named in
 Known differences: RecBole's trainer, configuration and evaluator are not used. Loss and scores are the model's own, so
 that, unlike with ``sasrec`` and ``bert4rec``, no ``--loss`` applies, and the padding item takes part in the softmax.
 The epoch is chosen on validation NDCG@10. A user without training windows gets the mean of the trained users' rows;
-RecBole knows no such user. The negative of a pairwise loss is any item but the target; RecBole leaves out what the user
-has bought. SASRec and BERT4Rec are backbones with names of their own, and take the losses of the bench.
+RecBole has no such users. The negative of a pairwise loss is any item but the target; RecBole excludes the user's own
+items. SASRec and BERT4Rec are separate backbones, which use recbench's losses.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ FITS = (
 _FEATURES = "it needs features of the items beyond their titles"
 _GRAPH = "it needs embeddings of a knowledge graph"
 REFUSED = {
-    "SASRec": "it has a name of its own: --model sasrec",
-    "BERT4Rec": "it has a name of its own: --model bert4rec",
+    "SASRec": "it is a separate backbone: --model sasrec",
+    "BERT4Rec": "it is a separate backbone: --model bert4rec",
     "DIN": "it scores one item at a time from features and labels of clicks",
     "DIEN": "it scores one item at a time from features and labels of clicks",
     "FDSA": _FEATURES,
@@ -58,7 +58,7 @@ def _fitting(value: object) -> object:
     known = {name.lower(): name for name in (*FITS, *REFUSED)}
     name = known.get(str(value).lower())
     if name is None:
-        raise ValueError(f"no sequential model of RecBole: {did_you_mean(str(value), FITS)}")
+        raise ValueError(f"not a sequential model of RecBole: {did_you_mean(str(value), FITS)}")
     if name in REFUSED:
         raise ValueError(f"the bench cannot run {name}: {REFUSED[name]}")
     return name
@@ -78,7 +78,9 @@ class RecBoleOptions(Options):
         "GRU4Rec", description=f"which of RecBole's models: {', '.join(FITS)}"
     )
     settings: dict[str, Any] = Field(
-        {}, description="settings of that model under RecBole's names, such as {hidden_size: 128}; others are its own"
+        {},
+        description="settings of that model under RecBole's names, such as {hidden_size: 128}; the others keep "
+        "RecBole's values",
     )
 
     @model_validator(mode="after")
@@ -131,7 +133,7 @@ class RecBole(SequenceModel[RecBoleOptions]):
         return {"user": torch.from_numpy(cases.users).long(), "items": items, "lengths": lengths}
 
     def states(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """[B, items] scores: what a history becomes differs from model to model."""
+        """[B, items] scores: models encode histories in different ways."""
         return self.module.score(batch)
 
     def scores(self, cases: Histories) -> npt.NDArray[np.float32]:

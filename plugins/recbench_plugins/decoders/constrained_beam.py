@@ -3,14 +3,14 @@
 Paper: MSL (SIGIR 2025) section 5.1.3 decodes with 10 beams constrained to valid titles, as Zheng et al. (LC-Rec, ICDE
 2024). Original code: ``transformers.generate`` with ``prefix_allowed_tokens_fn`` over a marisa-trie.
 
-How: prompts are read once and without padding, what all of them begin with once for all. A user's beams share their
-memory: a step appends each beam's new tokens to it and an attention mask shows every token its own ancestors only, so
-nothing is copied or reordered (where an architecture does not take such a mask, every prefix is read anew, and the run
-says so). Renormalised over one valid token a forced token has probability 1: it is fed only when a later choice has to
-look back at it.
+How it works: prompts are read once and without padding, and their common prefix is read once for all of them. A user's
+beams share one cache: each step appends the beams' new tokens to it, and an attention mask lets every token see only
+its own ancestors, so nothing is copied or reordered. If an architecture does not support such a mask, every prefix is
+read again, and the run says so. With renormalised scores a forced token has probability 1, so it is fed only when a
+later choice depends on it.
 
-bf16 makes other rankings than fp32, since it cannot tell close scores apart: a model kept in bf16 is ranked with in
-fp32 by ``precision=fp32``, at the price of time and memory.
+bf16 gives other rankings than fp32, since it cannot tell close scores apart. ``precision=fp32`` ranks in fp32 with a
+model that is kept in bf16, at the cost of time and memory.
 
 Known differences: the original masks invalid tokens *after* the softmax over the whole vocabulary and divides by the
 title's length (``length_penalty=1``); Lemma 1 ranks by the product of probabilities renormalised over valid tokens.
@@ -42,9 +42,9 @@ class BeamOptions(Options):
     )
     length_penalty: float = Field(0.0, description="a title's score is divided by its token count to this power")
     batch_size: BatchSize = Field(
-        "auto", description="users decoded at a time; auto: 64 on the CPU, what the free memory holds on CUDA"
+        "auto", description="users decoded at a time; auto: 64 on the CPU, as many as fit into free memory on CUDA"
     )
-    precision: Literal["model", "fp32"] = Field("model", description="of the ranking: the model's own, or fp32")
+    precision: Literal["model", "fp32"] = Field("model", description="precision of ranking: the model's own, or fp32")
 
     def objection(self, depth: int) -> str:
         """A beam finds no more items than it is wide."""
@@ -52,7 +52,7 @@ class BeamOptions(Options):
 
 
 class ConstrainedBeam(TextDecoder[BeamOptions]):
-    """Beam search whose every path is a title."""
+    """Beam search in which every path is a title."""
 
     def rank(
         self, model: TextModel, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter

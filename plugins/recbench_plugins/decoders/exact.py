@@ -4,13 +4,13 @@ Paper: MSL (SIGIR 2025), Lemma 1 ranks every item by the product of its title's 
 tokens; beam search approximates that ranking "with a large beam size". Original code: none; this is the ranking that
 the beam stands for.
 
-Known differences to ``constrained_beam``: nothing is pruned that could still enter the list, so the result is the top
+Known differences from ``constrained_beam``: nothing is pruned that could still enter the list, so the result is the top
 of the catalogue by score, whatever ``expand`` and ``batch_size`` (another order of additions moves a score by
-rounding, so they are part of the spec; ``batch_size=auto`` repeats bit for bit on the CPU only). There is no length
-penalty: log-probabilities that only fall along a title are what makes stopping early exact. Renormalised, it costs
-about twice as much as ten beams (ml-100k, tiny model). With ``scores=hf`` a model that was trained with MSL makes it
-read the whole catalogue for every user: what it gives forced tokens is arbitrary, so that every title looks improbable
-until its end is reached.
+rounding, so they are part of the spec; ``batch_size=auto`` is reproducible bit for bit only on the CPU). There is no
+length penalty: log-probabilities that only fall along a title are what makes stopping early exact. Renormalised, it
+costs about twice as much as ten beams (ml-100k, tiny model). With ``scores=hf`` a model that was trained with MSL makes
+it read the whole catalogue for every user: its probabilities of forced tokens are arbitrary, so every title looks
+improbable until its end is reached.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class ExactOptions(Options):
     scores: Literal["renormalised", "hf"] = Field(
         "renormalised", description="softmax over valid tokens (Lemma 1), or over the whole vocabulary (hf)"
     )
-    expand: int = Field(16, ge=1, description="prefixes of a user looked at in one pass: speed, not the result")
+    expand: int = Field(16, ge=1, description="prefixes of a user expanded in one pass; affects speed, not the result")
     batch_size: BatchSize = Field(
-        "auto", description="users decoded at a time; auto: 16 on the CPU, what the free memory holds on CUDA"
+        "auto", description="users decoded at a time; auto: 16 on the CPU, as many as fit into free memory on CUDA"
     )
     precision: Literal["model", "fp32"] = Field(
-        "model", description="of the ranking: the model's own (bf16 makes other rankings), or fp32"
+        "model", description="precision of ranking: the model's own (bf16 changes rankings), or fp32"
     )
 
 

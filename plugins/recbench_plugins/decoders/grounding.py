@@ -3,20 +3,20 @@
 Paper: Bao et al., "A Bi-Step Grounding Paradigm for Large Language Models in Recommendation Systems", section 3.2,
 https://arxiv.org/abs/2308.08434. Original code: github.com/SAI990323/BIGRec (``inference.py``, ``evaluate.py``).
 
-Every title is embedded once for a ranking; above 100,000 items faiss searches, where it is installed
-(``recbench-toolkit[neighbours]``) and no fusion asks for all distances. The share of generated titles that are not in
-the catalogue is reported, of the best beams.
+Every title is embedded once per ranking. Above 100,000 items faiss searches, if it is installed
+(``recbench-toolkit[neighbours]``) and no fusion needs all distances. The report has the share of best beams whose title
+is not in the catalogue.
 
-Known differences, and the options that choose:
+Known differences, and the options that control them:
 
-- Titles are embedded by the tuned model; ``embedding=base`` is the code's, the untuned one, adapters switched off. As
-  in the code, the embedding is the last layer's hidden state at a title's last token, quotes stripped, read behind the
-  tokenizer's first token where it has one (BOS); the distance is L2; the best of ``beams`` free beams is grounded
+- The tuned model embeds titles; ``embedding=base`` uses the untuned model as in the code, with adapters switched off.
+  As in the code, the embedding is the last layer's hidden state at a title's last token, quotes stripped, read behind
+  the tokenizer's first token where it has one (BOS); the distance is L2; the best of ``beams`` free beams is grounded
   (``ground=all`` takes an item's smallest distance to any of them).
 - ``fusion`` is the code's second step, off by default: distances, scaled to [0, 1] case by case, are multiplied by
   ``(1 + P) ** -gamma``, where P is the popularity or a recommender's scores on the same scale. The code chooses gamma
   on the test metrics, one for each metric and cut-off; here it is an option to be chosen on validation.
-- One trained model serves every decoder: its epoch is the one that the backbone's validation decoder likes best (the
+- One trained model serves every decoder: its epoch is the one that is best under the backbone's validation decoder (the
   constrained beam, for all methods here), which need not be the best one for grounding.
 """
 
@@ -45,13 +45,13 @@ class GroundingOptions(Options):
     beams: int = Field(4, ge=1, description="beams of the free generation")
     batch_size: int = Field(64, ge=1, description="users generated at a time; part of the spec")
     embedding: Literal["tuned", "base"] = Field(
-        "tuned", description="the model that embeds titles: as tuned, or without its adapters (as the code)"
+        "tuned", description="the model that embeds titles: as tuned, or without its adapters (as in the code)"
     )
-    ground: Literal["best", "all"] = Field("best", description="which beams are grounded: the best, or each")
+    ground: Literal["best", "all"] = Field("best", description="which beams are grounded: the best, or all")
     fusion: Literal["none", "popularity", "collaborative"] = Field(
         "none", description="what is mixed into the distances: nothing, popularity, or a recommender's scores"
     )
-    gamma: float = Field(1.0, ge=0, description="weight of the fusion; 0 leaves the order of the distances")
+    gamma: float = Field(1.0, ge=0, description="weight of the fusion; 0 keeps the order of the distances")
     collaborative: str = Field("sasrec", description="the backbone whose scores fusion=collaborative mixes in")
 
     def requires(self) -> Mapping[str, str]:
@@ -142,7 +142,7 @@ class Grounding(TextDecoder[GroundingOptions]):
 
 
 def _sums(model: TextModel) -> list[tuple[float, float]]:
-    """What tells trained weights from those that they were before another step of training."""
+    """A value that changes with every training step, to tell when weights have changed."""
     import torch
 
     trained = [p.detach() for p in model.lm.parameters() if p.requires_grad]

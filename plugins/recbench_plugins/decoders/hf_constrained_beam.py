@@ -5,8 +5,8 @@ github.com/WANGBohaO-jpg/MSL, ``transformers.generate`` with a ``prefix_allowed_
 
 Known differences: none in the search. The softmax is over the whole vocabulary and masked afterwards, a title's score
 is divided by its token count (``length_penalty=1``), and transformers decides when to stop. The trie holds token ids as
-bytes of fixed width, so that any id may occur. Generated ids, not strings, are matched to items. Where the history is
-left out, the search has as many more beams as a history has places. ``constrained_beam`` with ``scores=hf`` and
+bytes of fixed width, so that any id may occur. Generated ids, not strings, are matched to items. If the history is
+excluded, the search has one more beam for each place of a history. ``constrained_beam`` with ``scores=hf`` and
 ``length_penalty=1`` gives the same ranking faster, ties and rounding aside; transformers sometimes stops with fewer
 titles than beams.
 """
@@ -30,9 +30,9 @@ WIDTH = 3  # bytes of a token id in the trie: vocabularies up to 16 million
 class HFBeamOptions(Options):
     """Options of ``--decoder hf_constrained_beam``."""
 
-    beams: int = Field(10, ge=2, description="beams of the search (of one beam transformers keeps no score)")
+    beams: int = Field(10, ge=2, description="beams of the search (transformers keeps no scores with a single beam)")
     length_penalty: float = Field(1.0, description="a title's score is divided by its token count to this power")
-    batch_size: int = Field(16, ge=1, description="users decoded at a time; part of the spec, so that results repeat")
+    batch_size: int = Field(16, ge=1, description="users decoded at a time; part of the spec, for reproducible results")
 
     def objection(self, depth: int) -> str:
         """A beam finds no more items than it is wide."""

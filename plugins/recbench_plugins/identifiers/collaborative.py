@@ -1,11 +1,11 @@
-"""Collaborative identifiers: items that users take together begin alike.
+"""Collaborative identifiers: items that occur together share their first tokens.
 
 Paper: Hua et al., "How to Index Item IDs for Recommendation Foundation Models" (P5-CID), SIGIR-AP 2023,
 https://arxiv.org/abs/2305.06569. Original code: github.com/agiresearch/OpenP5 (and github.com/Wenyueh/LLM-RecSys-ID).
 
 How often two items occur together is the weight of an edge between them. Spectral clustering divides the items into
 ``clusters``, each of these again, and so on until a part has at most ``leaf`` items, which get a number each. An item's
-name is the way to it: one new token for each division, and one for the item (``<c_0_3><c_1_17><i_5>``).
+name is the path to it: one new token for each division, and one for the item (``<c_0_3><c_1_17><i_5>``).
 
 Known differences:
 
@@ -13,9 +13,10 @@ Known differences:
   for each time and only within a window's length. The code counts all pairs of a user's training sequence.
 - Tokens belong to a level: the same number at another depth is another token. In the paper siblings have different
   tokens, and the tokens of different parents are shared; here those of one depth are.
-- Spectral clustering needs a connected graph. What is not connected to the largest part, such as items that no window
-  shows, is a cluster of its own; without edges it is divided evenly, in the catalogue's order, as is a part that
-  spectral clustering leaves whole but for a twentieth. Labels are assigned by scikit-learn's ``cluster_qr``.
+- Spectral clustering needs a connected graph. Whatever is not connected to the largest part, such as items that occur
+  in no window, forms a separate cluster. It is divided evenly, in the catalogue's order, if it has no edges. So is a
+  part from which spectral clustering splits off less than a twentieth. Labels are assigned by scikit-learn's
+  ``cluster_qr``.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ PAD = -1
 class CollaborativeOptions(IdentifierOptions):
     """Options of ``--identifier collaborative``."""
 
-    clusters: int = Field(20, ge=2, description="parts that each division makes")
+    clusters: int = Field(20, ge=2, description="number of parts in each division")
     leaf: int = Field(50, ge=1, description="a part of at most N items is not divided again")
 
     def learns_from(self) -> frozenset[Source]:
@@ -52,12 +53,12 @@ class CollaborativeOptions(IdentifierOptions):
 
 
 class Collaborative(Identifier[CollaborativeOptions]):
-    """The way to an item through the divisions of the catalogue."""
+    """The path to an item through the divisions of the catalogue."""
 
     paths: npt.NDArray[np.int32]
 
     def learn(self, split: Split, vectors: Mapping[str, npt.NDArray[np.float32]], fit: Fit) -> FitReport:
-        """Divide; says how deep and how large the parts are."""
+        """Divide the catalogue; reports the depth and the size of the parts."""
         import numpy as np
 
         graph = together(split.train, len(split.catalog))
@@ -89,11 +90,11 @@ class Collaborative(Identifier[CollaborativeOptions]):
         )
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """[items, depth] the numbers on the way to each item, its own last; ``PAD`` where its way is shorter."""
+        """[items, depth] the numbers on the path to each item, its own last; ``PAD`` where its path is shorter."""
         return {"paths": self.paths}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take the ways back."""
+        """Restore the paths."""
         self.paths = state["paths"]
 
     def names(self, catalog: Catalog) -> Names:
@@ -156,7 +157,7 @@ def spectral(graph: Any, clusters: int, seed: int) -> list[Rows]:
 
 plugin = IdentifierPlugin(
     implementation=Collaborative,
-    summary="the way through clusters of items that occur together (P5-CID)",
+    summary="the path through clusters of items that occur together (P5-CID)",
     options=CollaborativeOptions,
     paper="Hua et al., P5-CID, SIGIR-AP 2023. https://arxiv.org/abs/2305.06569",
     extra="recbench-toolkit[identifiers]",

@@ -1,4 +1,4 @@
-"""Index: one new token for each item, which knows nothing of the others.
+"""Index: one new token for each item, unrelated to the others.
 
 Paper: Geng et al., "Recommendation as Language Processing (RLP): A Unified Pretrain, Personalized Prompt & Predict
 Paradigm (P5)", RecSys 2022, https://doi.org/10.1145/3523227.3546767; as "independent indexing" in Hua et al., "How to
@@ -8,8 +8,8 @@ github.com/jeykigung/P5, github.com/agiresearch/OpenP5.
 Known differences:
 
 - P5 spells an item as ``item_`` and its number, which a tokenizer splits into pieces that unlike items share. Here the
-  item is one token of its own (``<item_17>``, by its place in the catalogue), Hua et al.'s independent indexing.
-- An item that no training window shows keeps the row that its token began with.
+  item is a single token (``<item_17>``, by its place in the catalogue), Hua et al.'s independent indexing.
+- An item that occurs in no training window keeps its token's initial embedding.
 """
 
 from __future__ import annotations

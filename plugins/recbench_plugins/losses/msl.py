@@ -28,14 +28,14 @@ isolates the opening quote, and few where titles begin with one of two quotes: t
 average over nothing, or a C near 0, which sends tau to its upper clamp.
 
 **Where eta is out of reach.** The expansion's P has its largest value, exp(d^2 / 2 s^2) / m, at tau = s^2 / d. While
-that is below eta, as for a small model that is never so sure (``llm=tiny`` on ml-100k: d 2, s^2 4, m 867), there is no
-root. The code then computes d / (2 C), here 0.2, far below s^2 / d = 2, which the lower clamp turns into 1.5 at every
-step: "ATS" is the constant 1.5. With wider clamps it never settles either: logits shrink with tau, the next estimate
-with them, and tau falls to any lower clamp. The corrected variant takes s^2 / d, which joins the larger root without a
-jump. But a calibrated model has s^2 / d = tau at *every* tau, since its logits grow with it: out of reach of eta, tau
-follows the training and is not drawn to a value (tiny model, one seed: 2.1 with ``train.targets=last``, 0.7 with
-``all``; test NDCG@10 as with 1.5). Say then that ATS had no target to reach, not that it found a temperature. With
-SmolLM2 on Book, in its first steps, eta is out of reach too (d 4, s^2 7, m 1,103) and s^2 / d between 1.2 and 4.2.
+that is below eta, as for a small model that is never that confident (``llm=tiny`` on ml-100k: d 2, s^2 4, m 867), there
+is no root. The code then computes d / (2 C), here 0.2, far below s^2 / d = 2, which the lower clamp turns into 1.5 at
+every step: "ATS" is the constant 1.5. With wider clamps it never settles either: logits shrink with tau, the next
+estimate with them, and tau falls to any lower clamp. The corrected variant takes s^2 / d, which joins the larger root
+without a jump. But a calibrated model has s^2 / d = tau at *every* tau, since its logits grow with it: if eta is out of
+reach, tau follows the training and does not converge to a value (tiny model, one seed: 2.1 with ``train.targets=last``,
+0.7 with ``all``; test NDCG@10 as with 1.5). Say then that ATS had no target to reach, not that it found a temperature.
+With SmolLM2 on Book, in its first steps, eta is out of reach too (d 4, s^2 7, m 1,103) and s^2 / d between 1.2 and 4.2.
 
 ``FitReport.watched`` shows what happened: ``tau``; ``tau_estimate``, the median of the last 200 estimates before
 the clamps; ``tau_clamped``, the share of all estimates beyond a clamp (1: tau was a constant, the clamp); and
@@ -75,7 +75,7 @@ class MSLOptions(Options):
     reduction: Literal["variant", "token_mean", "title_sum"] = Field(
         "variant", description="mean over answer tokens, sum over a title's (Eq. 5), or what the variant does"
     )
-    eta: float = Field(0.25, gt=0, lt=1, description="ATS: the probability that the right token is kept near")
+    eta: float = Field(0.25, gt=0, lt=1, description="ATS: target probability of the right token")
     tau_min: float | Literal["auto"] = Field("auto", description="ATS: lower clamp; auto: the variant's, see msl.py")
     tau_max: float | Literal["auto"] = Field("auto", description="ATS: upper clamp; auto: the variant's")
     tau_start: float = Field(1.5, gt=0, description="ATS: starting value, limited to the clamps")
@@ -211,7 +211,7 @@ class MSL(Loss[MSLOptions]):
         self.estimates = self.clamped = self.unreached = 0
 
     def state(self) -> dict[str, float]:
-        """The temperature in force (with ``scope=token`` the mean of the last training batch's), and how it came about.
+        """The current temperature (with ``scope=token`` the mean of the last training batch's), and how it was chosen.
 
         Once ATS has made an estimate also ``tau_estimate``, ``tau_clamped`` and ``eta_unreached``: see the module.
         """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class SDPOOptions(Options):
     """Options of ``--loss sdpo``."""
 
-    beta: float = Field(1.0, gt=0, description="how much a log-ratio counts; small lets the policy go far")
+    beta: float = Field(1.0, gt=0, description="weight of a log-ratio; a small one lets the policy leave the reference")
     negatives: int = Field(3, ge=1, description="rejected titles for each chosen one; 1 is DPO")
 
 

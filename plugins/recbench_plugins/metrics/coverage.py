@@ -1,4 +1,4 @@
-"""Catalogue coverage: how much of the catalogue is recommended to anybody.
+"""Catalogue coverage: the share of the catalogue that is recommended at least once.
 
 Paper: Ge, Delgado-Battenfeld and Jannach, RecSys 2010: the items in at least one list, over all items. It grows with
 the number of test cases, so compare it on one test set only.

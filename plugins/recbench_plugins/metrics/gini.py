@@ -25,7 +25,7 @@ class Gini(CatalogueMetric[Options]):
 
 
 plugin = MetricPlugin(
-    summary="Gini index of the items' counts in the lists: 0 is equal, near 1 is few items for everybody",
+    summary="Gini index of the items' counts in the lists: 0 if all are equal, near 1 if few items dominate",
     implementation=Gini,
     order=120,
     paper="Fleder and Hosanagar, Management Science 55(5), 2009 (https://doi.org/10.1287/mnsc.1080.0974)",

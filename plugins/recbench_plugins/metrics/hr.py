@@ -1,6 +1,6 @@
 """Hit rate: the share of cases whose target is in the list.
 
-With one relevant item a case it is the same number as recall.
+With one relevant item per case, it equals recall.
 """
 
 from __future__ import annotations

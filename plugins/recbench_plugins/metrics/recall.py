@@ -1,6 +1,6 @@
 """Recall: the share of a case's relevant items that are in the list.
 
-With one relevant item a case Recall@k is HR@k: shown at a depth at which the hit rate is not.
+With one relevant item per case, Recall@k equals HR@k. It is reported at a depth at which the hit rate is not.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Why they are told apart: a recommender of items never trains the vector of an item that training lacks. All such vectors
 drift the same way (on ml-100k with SASRec the cosine of any two of them is above .93), so they rise and fall together:
-where the history ends with a cold item its state points where they all point, and the whole cold part of the catalogue
-comes to the top, the target among it. Such a hit shows that a new item follows a new item, not that the model knows
-which. A cold target behind a warm last item cannot be hit that way.
+if the history ends with a cold item, its state points in the same direction, and all cold items rise to the top,
+including the target. Such a hit shows that a new item follows a new item, not that the model knows which. A cold target
+behind a warm last item cannot be hit that way.
 """
 
 from __future__ import annotations

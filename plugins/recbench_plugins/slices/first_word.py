@@ -1,7 +1,7 @@
 """How many titles of the catalogue begin with the first word of the target's: 1, 2 to 9, 10 or more.
 
-A model that writes titles chooses among these once it has written the first word. Words and not tokens: every tokenizer
-then divides the test set alike, so that two models can be compared within a part.
+A model that writes titles chooses among these once it has written the first word. It counts words, not tokens, so that
+the parts are the same for every tokenizer and two models can be compared within a part.
 """
 
 from __future__ import annotations

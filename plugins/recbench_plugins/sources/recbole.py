@@ -3,8 +3,8 @@
 ``NAME.inter`` holds the interactions and ``NAME.item`` the titles: tab-separated, with the type of each column in the
 header (``user_id:token``, ``timestamp:float``, ``title:token_seq``).
 
-Known differences to RecBole: titles are required, so ``NAME.item`` is too; rows are filtered by the protocol's options
-and never by a YAML file; ``NAME.user``, ``NAME.kg`` and ready-made splits (``benchmark_filename``) are not read.
+Known differences from RecBole: titles are required, so ``NAME.item`` is too; rows are filtered by the protocol's
+options and never by a YAML file; ``NAME.user``, ``NAME.kg`` and ready-made splits (``benchmark_filename``) are ignored.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class RecboleOptions(ProtocolOptions):
     """Options of the source ``recbole``."""
 
     dir: str = Field("", description="the folder that holds NAME.inter and NAME.item", json_schema_extra=PATH)
-    name: str = Field("", description="NAME where the folder holds several data sets; empty: the only one")
+    name: str = Field("", description="NAME if the folder holds several data sets; empty: the only one")
     user: str = Field("user_id", min_length=1, description="column of the user, without its type")
     item: str = Field("item_id", min_length=1, description="column of the item, without its type, in both files")
     timestamp: str = Field("timestamp", min_length=1, description="column of the time, without its type")
@@ -38,10 +38,8 @@ class RecboleOptions(ProtocolOptions):
         "title", min_length=1, description="column of the title, such as movie_title for RecBole's ml-1m"
     )
     year: str = Field("", description="column of a year that is appended to the title, such as release_year")
-    rating: str = Field("rating", min_length=1, description="column of the rating that minimum_rating looks at")
-    minimum_rating: float | None = Field(
-        None, allow_inf_nan=False, description="leave out interactions with a lower rating"
-    )
+    rating: str = Field("rating", min_length=1, description="column of the rating that minimum_rating applies to")
+    minimum_rating: float | None = Field(None, allow_inf_nan=False, description="drop interactions with a lower rating")
 
 
 class Recbole(DataSource[RecboleOptions]):

@@ -1,4 +1,4 @@
-"""Raw files from their addresses: a broken transfer goes on where it was; nothing unfinished takes a file's name."""
+"""Raw files from their addresses: an interrupted download resumes, and an unfinished file never has the final name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fetched(name: str, file: RawFile, folder: Path, reporter: Reporter, pause: f
         pause: seconds before the next try; twice as many after each that brings nothing.
 
     Raises:
-        RecbenchError: it cannot be fetched or written; what came stays, and the next call goes on from there.
+        RecbenchError: it cannot be fetched or written; what arrived is kept, and the next call continues from there.
         DataError: it is not the file that datasets.yaml describes.
     """
     path = folder / name

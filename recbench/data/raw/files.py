@@ -1,4 +1,4 @@
-"""Raw files as lines: plain, gzip, or members of a zip, read a piece at a time; every complaint names file and line."""
+"""Raw files as lines: plain, gzip, or members of a zip, read a piece at a time; every error names file and line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Raw:
 
     Attributes:
         path: the file.
-        member: name inside the archive; empty for a file of its own.
+        member: name inside the archive; empty for a plain file.
     """
 
     path: Path

@@ -30,8 +30,8 @@ class Steps(Options):
 
     core: int = Field(5, ge=1, description="users and items with fewer interactions are removed, repeatedly")
     items: int = Field(0, ge=0, description="how many items with titles to draw before the k-core; 0: all")
-    seed: int = Field(0, ge=0, description="of that draw")
-    minimum_rating: float | None = Field(None, allow_inf_nan=False, description="leave out lower ratings")
+    seed: int = Field(0, ge=0, description="seed of that draw")
+    minimum_rating: float | None = Field(None, allow_inf_nan=False, description="drop lower ratings")
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def prepared(layout: Layout, paths: list[Path], steps: Steps, reporter: Reporter
     keep = chosen[k_core(_longs(data.user[chosen]), _longs(data.item[chosen]), steps.core)]
     if not len(keep):
         raise DataError(
-            f"{', '.join(map(str, rows))}: none of {len(chosen):,} interactions is left by the {steps.core}-core: add "
-            "data or lower --core."
+            f"{', '.join(map(str, rows))}: the {steps.core}-core leaves none of {len(chosen):,} interactions: add data "
+            "or lower --core."
         )
     users, user = _ordered(data.users, data.user[keep])
     items, item = _ordered(data.items, data.item[keep])

@@ -54,7 +54,7 @@ class Record:
         return value.strip()
 
     def needed(self, name: str) -> str:
-        """As :meth:`text`, and not empty.
+        """Like :meth:`text`, and not empty.
 
         Raises:
             DataError: it is empty, too.

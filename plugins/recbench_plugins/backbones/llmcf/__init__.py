@@ -9,30 +9,31 @@ a case, the windows of the most similar histories are looked up; their features,
 case's own features, pass through a small causal transformer, whose last state is added to SASRec's
 (``context.py``).
 
-Known differences, and the options that choose:
+Known differences, and the options that control them:
 
 - ``rec_weight``: weight of reconstructing an explanation from what stands before it. The paper's objective has the
   term; the code's configuration gives it 0 for SASRec and 1 for the other models.
 - ``retrieval``: the code leaves out a user's strictly later windows only, so that a training window finds itself, its
   own target and outcome included (``official``). Ours leaves out those of the same time too (``corrected``).
 - The main loss is ``--loss``; the code's is a softmax sampled with 128 negatives that a batch shares, ``ce`` its limit.
-- The code knows the target whose probability it asks for in its ranking task, and a padding item replaces it in
-  the retrieval task; so here, since the whole catalogue is ranked. Windows have no declined items: for each explained
-  window one is drawn, and both outcomes are explained, so the two best windows give two positive and two negative
-  examples.
-- The explained windows are a sample by a seedless rule that leaves out those that the teacher was trained on, while
-  there are others; the code draws from all.
+- In its ranking task the code knows the target whose probability it asks for; in its retrieval task a padding item
+  replaces the target. The same is done here, since the whole catalogue is ranked. Windows have no declined items: for
+  each explained window one is drawn, and both outcomes are explained, so the two best windows give two positive and two
+  negative examples.
+- A fixed rule samples the explained windows, and avoids those that the teacher was trained on as long as there are
+  others; the code draws from all windows.
 - Texts are embedded by the language model that writes them (mean of last hidden states, its width), in the code by a
   BGE model of width 768. Explanations are chosen among the candidates by the code's four scores, of which coherence is
   here the share of distinct words (there also swings of sentiment).
 - The writer is the tuned teacher, or with ``writer=base`` the pretrained model without its adapters. The code tunes a
   chat model on recommendation and general instructions together, so that it can still write: a teacher tuned on titles
   alone often cannot, and ``llm=tiny`` has never seen a sentence.
-- User embeddings are drawn as Xavier's normal, and those of users without a training window are zeros: in a
-  chronological split these are many of the test users. The code splits each user's own history, where all are known.
+- User embeddings are drawn from Xavier's normal distribution, and those of users without a training window are zeros:
+  in a chronological split these are many of the test users. The code splits each user's own history, where all are
+  known.
 - The network is RecBole's SASRec with the code's sizes and the differences of :mod:`recbench.sequential`; embeddings of
   texts are kept in half precision. The epoch is chosen by NDCG@10 on validation (the code: HR@10, patience 2; Adam
-  1e-3 with weight decay 1e-5, batch 128, up to 50 epochs). The row without the idea is ``weight=0`` with
+  1e-3 with weight decay 1e-5, batch 128, up to 50 epochs). The ablation is ``weight=0`` with
   ``rec_weight=0``, or ``--model sasrec`` with these sizes: they are the same model, bit for bit, and ``sasrec`` needs
   no teacher.
 """
@@ -68,12 +69,13 @@ class LLMCFOptions(SequenceOptions):
     weight: float = Field(0.1, ge=0, description="weight of the context's state next to SASRec's; 0 leaves it out")
     rec_weight: float = Field(1.0, ge=0, description="weight of reconstructing explanations; the code's is 0")
     retrieval: Literal["corrected", "official"] = Field(
-        "corrected", description="windows of the user at the same time are left out, or may be found by themselves"
+        "corrected",
+        description="whether the user's windows at the same time are left out, or a window may retrieve itself",
     )
     share: float = Field(0.1, gt=0, le=1, description="share of the training windows that are explained")
-    candidates: int = Field(3, ge=1, description="explanations written, the best is kept")
-    temperature: float = Field(0.6, gt=0, description="of the writing")
-    top_k: int = Field(50, ge=1, description="tokens that may be drawn in writing")
+    candidates: int = Field(3, ge=1, description="explanations written for each decision; the best is kept")
+    temperature: float = Field(0.6, gt=0, description="sampling temperature of the explanations")
+    top_k: int = Field(50, ge=1, description="number of likeliest tokens to sample from")
     tokens: int = Field(256, ge=1, description="longest explanation")
     batch_size: int = Field(32, ge=1, description="windows explained at a time")
     writer: Literal["tuned", "base"] = Field(
@@ -91,7 +93,7 @@ class LLMCF(SequenceModel[LLMCFOptions]):
     """SASRec next to a transformer over explained examples."""
 
     rebuilt: tuple[Tensor, Tensor] | None = None
-    """Of the training batch at hand: the summed error of the reconstructed explanations, and their number."""
+    """Of the current training batch: the summed error of the reconstructed explanations, and their number."""
 
     def lessons(self, split: Split, teacher: Teacher, seed: int, reporter: Reporter) -> Lessons:
         """Explanations of a share of the training windows.

@@ -1,4 +1,4 @@
-"""LLM-CF's in-context transformer: which explained windows a case is shown, and what is made of them."""
+"""LLM-CF's in-context transformer: it selects explained windows for a case and encodes them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Context(nn.Module):
     Args:
         kept: :func:`memory`.
         users: [users] which of them are in the training windows. The others' embeddings are zeros, and stay so: nothing
-            trains them, and a drawn one would be noise in the features of most cases of a later time.
+            trains them, and random ones would be noise in the features of most later cases.
         width: of SASRec.
         reconstructs: whether explanations are reconstructed from the state before them.
     """
@@ -91,7 +91,7 @@ class Context(nn.Module):
         self.transformer.set_input_embeddings(nn.Identity())  # it reads vectors: a table would get no gradient
 
     def _known(self, users: Tensor) -> Tensor:
-        """[B, width] of each user; zeros for -1, somebody who is not in the data."""
+        """[B, width] of each user; zeros for -1, a user who is not in the data."""
         return self.user(users.clamp_min(0)) * (users >= 0)[:, None]
 
     def examples(self, users: Tensor, items: Tensor, times: Tensor, official: bool) -> Tensor:

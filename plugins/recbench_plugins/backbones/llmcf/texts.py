@@ -145,7 +145,7 @@ def write(model: TextModel, prompts: Sequence[str], options: Any, seed: int, rep
 
 
 def _ids(tokenizer: Any, prompt: str) -> list[int]:
-    """The prompt as a turn of a chat where the tokenizer knows chats, else as text to be continued."""
+    """The prompt as a turn of a chat if the tokenizer has a chat template, else as text to continue."""
     if tokenizer.chat_template:
         turn = [{"role": "user", "content": prompt}]
         prompt = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)

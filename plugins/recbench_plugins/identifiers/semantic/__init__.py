@@ -1,29 +1,30 @@
-"""Semantic identifiers: codes from coarse to fine, so that like items begin alike.
+"""Semantic identifiers: codes from coarse to fine, so that similar items share their first codes.
 
 Papers: Rajput et al., "Recommender Systems with Generative Retrieval" (TIGER), NeurIPS 2023,
 https://arxiv.org/abs/2305.05065; Zheng et al., "Adapting Large Language Models by Integrating Collaborative Semantics
 for Recommendation" (LC-Rec), ICDE 2024, https://arxiv.org/abs/2311.09049. Original code: TIGER's is not public;
 github.com/RUCAIBox/LC-Rec.
 
-A vector of each item is quantised level by level: each level takes the nearest of its codes from what the levels
-before it left. An item's name is one new token for each level (``<a_12><b_3><c_200>``). Items with the same codes are
-told apart by one more token (``<d_0>``, ``<d_1>``, by their place in the catalogue), which is left out where no two
-items agree.
+A vector of each item is quantised level by level: each level takes the code nearest to the residual of the levels
+before it. An item's name is one new token for each level (``<a_12><b_3><c_200>``). Items with the same codes are told
+apart by one more token (``<d_0>``, ``<d_1>``, by their place in the catalogue), which is left out where no two items
+agree.
 
-Known differences, and the options that choose:
+Known differences, and the options that control them:
 
 - ``vectors``: TIGER embeds title, price, brand and category by Sentence-T5, LC-Rec title and description by LLaMA. Here
-  ``text`` is the mean of the untuned language model's last hidden states over the title. A tiny model has read nothing
-  yet: for it the words are counted, weighted by TF-IDF and reduced to 64 columns by an SVD. ``collaborative`` takes the
-  item vectors of a trained recommender, ``both`` puts the two next to each other, equal in weight.
-- ``codes``: 256 as in both papers; 64 for a catalogue of at most 2,000 items, where 256 would give nearly every item a
-  first token of its own.
+  ``text`` is the mean of the untuned language model's last hidden states over the title. The tiny model is not
+  pretrained, so the words are counted instead, weighted by TF-IDF and reduced to 64 columns by an SVD.
+  ``collaborative`` takes the item vectors of a trained recommender, ``both`` puts the two next to each other, equal in
+  weight.
+- ``codes``: 256 as in both papers; 64 for a catalogue of at most 2,000 items, where 256 would give nearly every item
+  its own first token.
 - ``method``: ``kmeans`` (the default) is residual k-means, which has no encoder to train. ``rqvae`` trains an
   autoencoder with the codes in its middle: layers of 512, 256 and 128 to 32 and back, a commitment weight of .25 and
   codes that begin as clusters, as in TIGER; by AdamW at 1e-3, as in LC-Rec (TIGER: Adagrad at .4), for 2,000 steps
   of 1,024 items (TIGER: 20,000 epochs). The last step's codes are taken (LC-Rec: those with the fewest collisions).
-- ``alignment``: LC-Rec also trains on other tasks than the next item. Of these there are the two that need nothing but
-  titles: which identifier a title has, and which title an identifier; off by default.
+- ``alignment``: LC-Rec also trains on other tasks than the next item. The two that need only titles are implemented:
+  naming the identifier of a title, and the title of an identifier. They are off by default.
 - LC-Rec spreads items evenly over the last level's codes (Sinkhorn) in place of a fourth token; this is TIGER's way.
 """
 
@@ -55,12 +56,12 @@ class SemanticOptions(IdentifierOptions):
 
     vectors: Literal["text", "collaborative", "both"] = Field(
         "text",
-        description="what is quantised: what the untuned language model makes of titles (their words with --llm tiny), "
-        "the item vectors of a collaborative model, or both",
+        description="the vectors to quantise: the untuned language model's embeddings of titles (their words with "
+        "--llm tiny), a collaborative model's item vectors, or both",
     )
     collaborative: str = Field("sasrec", description="the backbone whose item vectors are quantised")
-    levels: int = Field(3, ge=1, le=8, description="tokens of an item, but for the one that tells equal items apart")
-    codes: int = Field(0, ge=0, description="codes of a level; 0: 256, or 64 for a catalogue of at most 2,000 items")
+    levels: int = Field(3, ge=1, le=8, description="tokens of an item, without the one that tells equal items apart")
+    codes: int = Field(0, ge=0, description="codes per level; 0: 256, or 64 for a catalogue of at most 2,000 items")
     method: Literal["kmeans", "rqvae"] = Field(
         "kmeans", description="how codes are found: residual k-means, or an autoencoder that is trained with them"
     )
@@ -83,7 +84,7 @@ class Semantic(Identifier[SemanticOptions]):
     codes: Codes
 
     def learn(self, split: Split, vectors: Mapping[str, Vectors], fit: Fit) -> FitReport:
-        """Quantise the vectors; says how many codes are used, how many items collide, and what error is left."""
+        """Quantise the vectors; reports how many codes are used, how many items collide, and the remaining error."""
         import numpy as np
 
         wanted = ("text", "collaborative") if self.options.vectors == "both" else (self.options.vectors,)
@@ -108,7 +109,7 @@ class Semantic(Identifier[SemanticOptions]):
         return {"codes": self.codes}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take the codes back."""
+        """Restore the codes."""
         self.codes = state["codes"]
 
     def names(self, catalog: Catalog) -> Names:
@@ -141,7 +142,7 @@ def word_vectors(titles: Sequence[str]) -> Vectors:
 
 
 def residual_kmeans(vectors: Vectors, levels: int, size: int, seed: int) -> tuple[Codes, Vectors]:
-    """[items, levels] codes, each level's by k-means of what the levels before it left; and what the last one left."""
+    """[items, levels] codes, each level's by k-means on the residuals of the level before; and the last residuals."""
     import warnings
 
     import numpy as np
@@ -162,7 +163,7 @@ def residual_kmeans(vectors: Vectors, levels: int, size: int, seed: int) -> tupl
 
 
 def told_apart(codes: Codes) -> Codes:
-    """Codes with one more column that counts the items of equal codes, in their order; as they are without any."""
+    """Codes with one more column that numbers items of equal codes; unchanged if no two items agree."""
     import numpy as np
 
     _, group = np.unique(codes, axis=0, return_inverse=True)

@@ -36,7 +36,7 @@ class RQVAE(nn.Module):
         self.books = nn.Parameter(torch.zeros(levels, size, WIDTH))
 
     def quantised(self, latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[N, levels] nearest codes of what each level was left, and of each level what it was left and its code."""
+        """[N, levels] nearest codes of each level's residual; and for each level, its residual and its code."""
         left, codes, rests, taken = latent, [], [], []
         for book in self.books:
             code = torch.cdist(left, book).argmin(dim=1)
@@ -47,12 +47,12 @@ class RQVAE(nn.Module):
         return torch.stack(codes, 1), torch.stack(rests, 1), torch.stack(taken, 1)
 
     def loss(self, vectors: Tensor, commitment: float) -> Tensor:
-        """Squared error of the reconstruction, and how far codes and what they stand for are apart, both ways."""
+        """Squared error of the reconstruction, and the distances between residuals and codes, in both directions."""
         latent = self.encoder(vectors)
         _, rests, taken = self.quantised(latent)
         codebook = (rests.detach() - taken).square().sum(-1).sum(1).mean()
         encoder = (rests - taken.detach()).square().sum(-1).sum(1).mean()
-        through = latent + (taken.sum(1) - latent).detach()  # gradients pass the codes by
+        through = latent + (taken.sum(1) - latent).detach()  # gradients bypass the codes
         error = (self.decoder(through) - vectors).square().sum(-1).mean()
         return error + codebook + commitment * encoder
 
