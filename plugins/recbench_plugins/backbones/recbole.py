@@ -136,7 +136,6 @@ class RecBole(SequenceModel[RecBoleOptions]):
 
     def scores(self, cases: Histories) -> npt.NDArray[np.float32]:
         """[N, items] the model's scores."""
-        self.module.average()
         return self._encoded(cases).float().cpu().numpy()
 
     def item_vectors(self) -> npt.NDArray[np.float32]:
