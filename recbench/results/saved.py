@@ -167,16 +167,29 @@ def write(record: RunRecord, path: Path) -> None:
     sweep_temporaries(Path(path).parent)
 
 
-def copy(path: Path, folder: Path) -> tuple[Path, RunRecord]:
-    """Copy a record's file, byte by byte, into ``folder`` under its run's id; returns where, and the record.
+def copy(path: Path, folder: Path, examples: bool = True) -> tuple[Path, RunRecord]:
+    """Copy a record's file, as :func:`taken` says, into ``folder`` under its run's id; returns where, and the record.
 
     Raises:
         DataError: as ``read``.
         RecbenchError: it cannot be written.
     """
-    content = content_of(Path(path))
-    record = from_json(content, str(path))
+    content, record = taken(path, examples)
     target = Path(folder) / f"{record.run}.json"
     write_atomic(target, content)
     sweep_temporaries(Path(folder))
     return target, record
+
+
+def taken(path: Path, examples: bool) -> tuple[bytes, RunRecord]:
+    """The bytes of a record's file, and the record; where it loses its ``examples``, the bytes of what is left.
+
+    Raises:
+        DataError: as ``read``.
+    """
+    content = content_of(Path(path))
+    record = from_json(content, str(path))
+    if examples or record.examples is None:
+        return content, record
+    record = record.model_copy(update={"examples": None})
+    return to_json(record).encode(), record
