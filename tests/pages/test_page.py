@@ -353,6 +353,20 @@ def test_the_page_says_what_code_made_each_row(records: list[RunRecord]) -> None
     assert "dist 1.2, code 99999999 made row" in other
 
 
+@pytest.mark.parametrize("hits", [0.0, 0.5])
+def test_rows_that_cannot_be_told_apart_are_not_ranked(hits: float) -> None:
+    """All 0, or one run under two names."""
+    one = make("a", hits, seeds=2)
+    same = [one.model_copy(update={"run": name, "labels": Labels(method=name)}) for name in ("b", "c")]
+    for text in (markdown_page([one, *same]), plain(summary([one, *same])[0].text)):
+        assert "The rows cannot be told apart" in text
+        assert "stays first" not in text
+        assert ", resolution" not in text
+        assert "nan" not in text
+    others = [one, make("other", 0.3, seeds=2), make("third", 0.6, seeds=2)]
+    assert "cannot be told apart" not in markdown_page(others)
+
+
 def test_one_user_prints_no_nan(records: list[RunRecord]) -> None:
     lone = [make("sasrec", 0.3, users=1), make("llara", 0.6, llm="tiny", users=1)]
     for page in (markdown_page(lone), html_page(lone)):
