@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from recbench.description import describe
 from recbench.errors import UsageError
+from recbench.planning import Plan
 from recbench.spec.layers import Layers
 from recbench.spec.request import Request
 from recbench.spec.resolve import resolve
@@ -139,6 +141,16 @@ def test_it_has_a_budget_though_no_loss_applies(what: str) -> None:
     assert found.loss is None
     assert found.train is not None
     assert (found.train.epochs, found.train.batch_size, found.train.learning_rate) == (3 if own else 30, 512, 2e-3)
+
+
+@pytest.mark.parametrize("said", [{}, {"model": "GRU4Rec"}, {"model": "narm"}])
+def test_a_row_names_the_model_the_default_one_too(said: dict[str, Any]) -> None:
+    spec = resolve(
+        Request.model_validate({"model": "recbole", "set": {"backbone": said}}), "cpu", 1, "ml-100k", {}
+    ).spec
+    split = tiny_split()
+    found = describe(Plan(spec, {}, "cpu"), split, split.test, "")["labels"]
+    assert found.method == f"recbole (model={'NARM' if said.get('model') == 'narm' else 'GRU4Rec'})"
 
 
 def test_settings_are_recboles_own() -> None:

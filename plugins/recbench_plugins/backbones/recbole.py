@@ -74,6 +74,8 @@ def published(model: str) -> dict[str, Any]:
 class RecBoleOptions(Options):
     """Options of ``--model recbole``."""
 
+    labelled = frozenset({"model"})
+
     model: Annotated[str, BeforeValidator(_fitting)] = Field(
         "GRU4Rec", description=f"which of RecBole's models: {', '.join(FITS)}"
     )
