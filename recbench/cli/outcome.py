@@ -70,7 +70,11 @@ def figures(record: RunRecord) -> list[list[str]]:
 
     seeds = [result.seed for result in record.seeds]
     many, named = len(seeds) > 1, len(seeds) > 1 or seeds[0] != 0
-    head = ["metric", *(["mean ± sd"] if many else []), *(f"seed {seed}" if named else "" for seed in seeds[:SHOWN])]
+    head = [
+        "metric",
+        *(["mean ± sd"] if many else []),
+        *(f"seed {seed}" if named else "value" for seed in seeds[:SHOWN]),
+    ]
     rows = [head + ["…"] * (len(seeds) > SHOWN)]
     for name, means in seed_means(record.case_results()).items():
         over = [f"{figure(means.mean())} ± {figure(means.std(ddof=1))}"] if many else []

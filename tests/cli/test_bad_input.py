@@ -125,6 +125,9 @@ CASES = {
     "no llm": ([*RUN, "bigrec", "--llm", "./none"], "--llm", "./none"),
     "llm without config": ([*RUN, "bigrec", "--llm", "./model"], "./model", "config.json"),
     "no gguf": ([*RUN, "bigrec", "--llm", "none.gguf"], "none.gguf"),
+    "data of no file": (["data", "audit", "nothere.csv"], "There is no file or folder 'nothere.csv'"),
+    "data of no atomic file": (["data", "nothere.INTER"], "There is no file or folder 'nothere.INTER'"),
+    "data of no folder": (["data", "audit", "not/here"], "There is no file or folder 'not/here'"),
     "data of no set": (["data", "ml-10k"], "'ml-10k'"),
     "data option": (
         ["data", "csv", "--data-dir", "own.csv", "--set", "dataset.cor=3"],
