@@ -35,7 +35,7 @@ def report(record: RunRecord, runs: Path) -> None:
     try:
         pages = build_page(runs, record.dataset.name, records)
     except RecbenchError as error:  # the record is safe: say so before failing
-        raise RecbenchError(f"the run is recorded, but its page is not built: {error}") from error
+        raise RecbenchError(f"the run is recorded, but its page is not built, since {error}") from error
     for sentence in broken:
         click.echo(f"recbench: left out of the page: {sentence}", err=True)
     click.echo("page:   " + "  ".join(map(str, pages)))

@@ -57,7 +57,7 @@ def split_interactions(raw: Interactions, titles: Mapping[str, str], options: Pr
     if not keep:
         raise DataError(
             f"{origin}: none of {len(rows)} interactions is left by the {options.core}-core, which asks for at "
-            f"least {options.core} interactions of each user and item: add data or lower the option core."
+            f"least {options.core} interactions of each user and item; add data or lower the option core."
         )
     users, user = encode(raw.users[row] for row in keep)
     ids, item = encode(raw.items[row] for row in keep)

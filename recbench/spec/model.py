@@ -337,6 +337,6 @@ class Spec(_Part):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the spec"
-            raise RecbenchError(f"{name} holds a spec that cannot be used: {where}: {first['msg']}.") from error
+            raise RecbenchError(f"{name} holds a spec that cannot be used ({where}: {first['msg']}).") from error
         except (KeyError, TypeError, AttributeError) as error:
-            raise RecbenchError(f"{name} holds a spec that cannot be used: {error!r}.") from error
+            raise RecbenchError(f"{name} holds a spec that cannot be used ({error!r}).") from error

@@ -162,9 +162,9 @@ def test_settings_are_recboles_own() -> None:
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
-        ({"model": "DIN"}, "the bench cannot run DIN: it scores one item at a time"),
+        ({"model": "DIN"}, "the bench cannot run DIN, since it scores one item at a time"),
         ({"model": "GRU4Recc"}, "did you mean 'GRU4Rec'"),
-        ({"model": "narm", "settings": {"hidden": 3}}, "NARM has no setting 'hidden': did you mean 'hidden_size'?"),
+        ({"model": "narm", "settings": {"hidden": 3}}, "NARM has no setting 'hidden'; did you mean 'hidden_size'?"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_reason(said: dict[str, Any], answer: str) -> None:

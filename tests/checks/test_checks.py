@@ -92,7 +92,7 @@ def test_one_that_ends_its_process_is_a_sentence(install) -> None:
         (("mls",), "No plugin is called 'mls': did you mean 'msl'?"),
         (("msl", "--kind", "decoder"), "Unknown decoder 'msl'"),
         (("msl", "--kind", "los"), "--kind los is not valid: did you mean 'loss'?"),
-        (("msl", "--set", "loss.tua=3"), "--set loss.tua does not exist: did you mean 'tau'?"),
+        (("msl", "--set", "loss.tua=3"), "--set loss.tua does not exist; did you mean 'tau'?"),
         (("msl", "--set", "decoder.beams=3"), "this run has no group 'decoder', only 'loss'"),
         (("csv",), "A source is checked with files of yours: --set dataset.file=PATH."),
     ],

@@ -39,8 +39,8 @@ FITS = (
 _FEATURES = "it needs features of the items beyond their titles"
 _GRAPH = "it needs embeddings of a knowledge graph"
 REFUSED = {
-    "SASRec": "it has a name of its own: --model sasrec",
-    "BERT4Rec": "it has a name of its own: --model bert4rec",
+    "SASRec": "it has a name of its own, --model sasrec",
+    "BERT4Rec": "it has a name of its own, --model bert4rec",
     "DIN": "it scores one item at a time from features and labels of clicks",
     "DIEN": "it scores one item at a time from features and labels of clicks",
     "FDSA": _FEATURES,
@@ -58,9 +58,9 @@ def _fitting(value: object) -> object:
     known = {name.lower(): name for name in (*FITS, *REFUSED)}
     name = known.get(str(value).lower())
     if name is None:
-        raise ValueError(f"no sequential model of RecBole: {did_you_mean(str(value), FITS)}")
+        raise ValueError(f"no sequential model of RecBole; {did_you_mean(str(value), FITS)}")
     if name in REFUSED:
-        raise ValueError(f"the bench cannot run {name}: {REFUSED[name]}")
+        raise ValueError(f"the bench cannot run {name}, since {REFUSED[name]}")
     return name
 
 
@@ -88,7 +88,7 @@ class RecBoleOptions(Options):
         own = published(self.model) if self.settings else {}
         for name in self.settings:
             if name not in own:
-                raise ValueError(f"{self.model} has no setting {name!r}: {did_you_mean(name, own)}")
+                raise ValueError(f"{self.model} has no setting {name!r}; {did_you_mean(name, own)}")
         return self
 
 

@@ -82,7 +82,7 @@ def prepared(layout: Layout, paths: list[Path], steps: Steps, reporter: Reporter
     keep = chosen[k_core(_longs(data.user[chosen]), _longs(data.item[chosen]), steps.core)]
     if not len(keep):
         raise DataError(
-            f"{', '.join(map(str, rows))}: none of {len(chosen):,} interactions is left by the {steps.core}-core: add "
+            f"{', '.join(map(str, rows))}: none of {len(chosen):,} interactions is left by the {steps.core}-core; add "
             "data or lower --core."
         )
     users, user = _ordered(data.users, data.user[keep])
