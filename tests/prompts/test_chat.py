@@ -157,7 +157,11 @@ def test_a_token_that_takes_white_space_along(tokenizer: Any) -> None:
         (None, UsageError, "llm.template=chat needs a model with a chat template, which this one does not have"),
         ("{{ raise_exception('no') }}", RecbenchError, "The model's chat template fails with TemplateError: no."),
         ("{% for", RecbenchError, "The model's chat template fails with TemplateSyntaxError"),
-        ("{% for x in range(10**12) %}{% endfor %}", RecbenchError, "The model's chat template fails with OverflowError"),
+        (
+            "{% for x in range(10**12) %}{% endfor %}",
+            RecbenchError,
+            "The model's chat template fails with OverflowError",
+        ),
         ("{{ cycler.__init__.__globals__.os }}", RecbenchError, "The model's chat template fails with SecurityError"),
         ("{{ messages[0].content }}", RecbenchError, "does not show one turn of a user and then one of an assistant"),
         ("{{ messages[1].content }}{{ messages[0].content }}", RecbenchError, "does not show one turn of a user and"),
