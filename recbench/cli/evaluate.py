@@ -26,7 +26,12 @@ from recbench.progress import reporter
 @click.option("--data-dir", metavar="PATH", help="Folder or file of your own data.")
 @click.option("--preset", metavar="cpu|paper", help="Whose test cases: at most 20 a user, or all.  [default: cpu]")
 @click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of dataset or evaluate.")
-@click.option("--llm", default="", metavar="NAME", help="Its language model; without one the row is a traditional one.")
+@click.option(
+    "--llm",
+    default="",
+    metavar="LABEL",
+    help="What tables shall call its language model, in your own words; without one the row is a traditional one.",
+)
 @author_option
 @folder_option("--runs", "runs", "Folder of runs.")
 def evaluate(
