@@ -131,11 +131,11 @@ def policies(dataset: DataSet, evaluate: EvaluateOptions, split: Split) -> dict[
 
 
 def _label(part: Method | None, more: list[str] | None = None) -> str:
-    """A part's name with the options that differ from its defaults, and ``more``."""
+    """A part's name with the options that differ from its defaults or are always named, and ``more``."""
     if part is None:
         return ""
-    defaults = type(part.options)().model_dump(mode="json")
-    changed = [f"{k}={v}" for k, v in part.plain()["options"].items() if defaults.get(k) != v]
+    defaults, always = type(part.options)().model_dump(mode="json"), type(part.options).labelled
+    changed = [f"{k}={v}" for k, v in part.plain()["options"].items() if k in always or defaults.get(k) != v]
     changed += [f"{option} {digest[:8]}" for option, digest in part.files.items()]
     changed += more or []
     return part.name + (f" ({', '.join(changed)})" if changed else "")

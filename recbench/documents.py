@@ -82,7 +82,7 @@ def load_yaml(text: str, name: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise UsageError(f"{name}, line {line}: this is not YAML: {error.problem or error.context}.") from None
+        raise UsageError(f"{name}, line {line}: this is not YAML ({error.problem or error.context}).") from None
 
 
 def yaml_value(text: str, where: str) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from recbench import processes
+from recbench.data.catalog import shows_examples
 from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError
 from recbench.files import digest, read_json, reason, sweep_scratch, sweep_temporaries, write_atomic
@@ -308,5 +309,6 @@ def _assembled(base: Mapping[str, Any], done: Mapping[int, SeedResult], shown: _
     seeds = sorted(done)
     command = f"{base['command']} --seeds {seeds_text(seeds)}"
     results = tuple(done[seed] for seed in seeds)
-    chosen = examples(shown.cases, shown.split.catalog.titles, results)
+    allowed = shows_examples(base["spec"]["dataset"]["name"])
+    chosen = examples(shown.cases, shown.split.catalog.titles, results) if allowed else None
     return RunRecord(**{**base, "command": command}, seeds=results, examples=chosen)

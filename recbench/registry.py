@@ -50,16 +50,16 @@ def _installed() -> _Installed:
         try:
             ours = [entry for entry in dist.entry_points if entry.group.partition(".")[0] == "recbench"]
         except Exception as error:  # a third party's entry_points.txt may hold anything
-            found.broken.append(f"The entry_points.txt of {_called(dist)} cannot be read: {_said(error)}.")
+            found.broken.append(f"The entry_points.txt of {_called(dist)} cannot be read ({_said(error)}).")
             continue
         if not ours or (owner := _called(dist)) in seen:  # an editable install's egg-info shows it again
             continue
         seen.add(owner)
         for entry in ours:
             if entry.group not in kinds:
-                found.broken.append(
-                    f"{entry.name!r} of {owner}: there is no group {entry.group!r}: {did_you_mean(entry.group, kinds)}"
-                )
+                near = did_you_mean(entry.group, kinds)
+                said = f"{entry.name!r} of {owner} is in the group {entry.group!r}, which does not exist: {near}"
+                found.broken.append(said)
                 continue
             found.claims[kinds[entry.group]].setdefault(entry.name, {})[owner] = entry
     return found
@@ -162,7 +162,7 @@ def get(kind: str, name: str) -> Plugin:
     except (KeyboardInterrupt, Stopped):
         raise
     except BaseException as error:  # a third party's module may raise anything, SystemExit included
-        said = f"{_who(kind, name)} cannot be imported from {entry.value}: {_said(error)}."
+        said = f"{_who(kind, name)} cannot be imported from {entry.value} ({_said(error)})."
         raise RecbenchError(said) from error
     if not usable:
         raise RecbenchError(
@@ -200,8 +200,8 @@ def blamed(plugins: Iterable[tuple[str, str]]) -> Iterator[None]:
         if isinstance(error, ImportError):
             extra = get(*culprit).extra
             hint = f" Install it with: pip install {extra!r}." if extra else ""
-            raise RecbenchError(f"{who} needs something that is not installed: {_said(error)}.{hint}") from error
-        raise RecbenchError(f"{who} failed: {_said(error)}. RECBENCH_DEBUG=1 shows where.") from error
+            raise RecbenchError(f"{who} needs something that is not installed ({_said(error)}).{hint}") from error
+        raise RecbenchError(f"{who} failed with {_said(error)}. RECBENCH_DEBUG=1 shows where.") from error
 
 
 def _culprit(error: BaseException, plugins: Iterable[tuple[str, str]]) -> tuple[str, str] | None:

@@ -130,6 +130,11 @@ class Split:
     facts: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Its size alone: the catalogue and the arrays would fill the screen."""
+        windows = ", ".join(f"{len(getattr(self, part)):,} {part}" for part in ("train", "valid", "test"))
+        return f"Split({len(self.users):,} users, {len(self.catalog):,} items; windows: {windows})"
+
     def train_counts(self) -> Longs:
         """[items] how often each item occurs in the training windows' distinct interactions.
 

@@ -243,7 +243,7 @@ def test_metrics_of_lists_are_ranx(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (lambda lists: lists.pop(), "15 lists for 16 cases"),
         (lambda lists: lists[3].append("nothing"), "list 3: 'nothing' is not in the catalogue"),
-        (lambda lists: lists[3].append(24), "list 3: item 24 is out of range: indices go from 0 to 23"),
+        (lambda lists: lists[3].append(24), "list 3: item 24 is out of range; indices go from 0 to 23"),
         (lambda lists: lists[3].append(lists[3][0]), "list 3 recommends an item twice"),
         (lambda lists: [row.clear() for row in lists], "every list is empty"),
         (lambda lists: lists[3].append(None), "list 3: None is not in the catalogue"),

@@ -233,6 +233,15 @@ def test_a_method_without_a_seed_runs_once(tmp_path: Path) -> None:
     assert record.command == "recbench run --seeds 0,"
 
 
+def test_a_backbone_that_declares_no_training_gets_no_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_data(tmp_path / "own.csv")
+    found = planned(tmp_path, model="popularity", loss=None, options={})
+    popularity = found.spec.recommender.backbone.plugin.implementation
+    monkeypatch.setattr(popularity, "fit", lambda self, split, fit: fit.budget)
+    with pytest.raises(RecbenchError, match=r"no budget: .* declares trained=True or a default_loss"):
+        run(found, (3,), tmp_path / "runs", "", SilentReporter())
+
+
 def end_one(line: list[str], folder: Path, environment: dict[str, str], how: signal.Signals) -> str:
     """Begin, send the second process a signal as soon as there is a new checkpoint; what was said to the end."""
     begun = time.time()

@@ -33,8 +33,7 @@ Known differences, and the options that choose:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 
     from recbench.language.textmodel import TextModel
     from recbench.prompts.trie import Trie
+    from recbench.search.beam import Adjust
     from recbench.types import Histories, Ranking
 
 LEAST = 1e-30  # mass of an item that the assistant thinks impossible
@@ -84,33 +84,31 @@ class D3(TextDecoder[D3Options]):
         self, model: TextModel, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
         """See :class:`recbench.interfaces.Decoder`; scores are the mixture's, and equal ones in the trie's order."""
-        import numpy as np
-
-        from recbench.errors import UsageError
-        from recbench.types import PAD, Ranking
+        from recbench.search.beams import rank
 
         options = self.options
-        if objection := options.objection(min(depth, len(model.encoder.catalog))):
-            raise UsageError(objection)
-        items = np.full((len(cases), depth), PAD, np.int32)
-        scores = np.full((len(cases), depth), -np.inf, np.float32)
-        prompts = model.encoder.prompts(cases)
-        order = np.argsort([len(p) for p in prompts], kind="stable")
-        with model.in_fp32() if options.precision == "fp32" else nullcontext():
-            search = _search(model, options)
-            for start in range(0, len(order), options.batch_size):
-                rows = order[start : start + options.batch_size]
-                part = cases.take(rows)
-                if options.alpha:
-                    masses = softmax(model.recommender.scores(part))
-                    search.assistant = log_shares(model.encoder.trie, masses, options.aggregate)
-                forbidden = [set(history) if exclude_history else set() for history in part.history.tolist()]
-                for row, found in zip(rows, search([prompts[r] for r in rows], forbidden), strict=True):
-                    best = found[:depth]
-                    items[row, : len(best)] = [item for _, item in best]
-                    scores[row, : len(best)] = [score for score, _ in best]
-                reporter.advance(min(start + options.batch_size, len(order)), len(order))
-        return Ranking(items, scores)
+
+        def mixed(part: Histories) -> Adjust:
+            masses = softmax(model.recommender.scores(part))
+            return mixture(log_shares(model.encoder.trie, masses, options.aggregate), options.alpha)
+
+        return rank(model, cases, depth, exclude_history, reporter, options, 0.0, mixed if options.alpha else None)
+
+
+def mixture(assistant: npt.NDArray[np.float64], alpha: float) -> Adjust:
+    """What a continuation adds to the score of its prefix, mixed with the assistant's terms.
+
+    Args:
+        assistant: [users, nodes] from :func:`log_shares`.
+        alpha: the assistant's weight.
+    """
+
+    def adjust(
+        user: npt.NDArray[Any], node: npt.NDArray[Any], before: npt.NDArray[Any], after: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        return before + (1 - alpha) * (after - before) + alpha * assistant[user, node]
+
+    return adjust
 
 
 def softmax(scores: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -146,24 +144,6 @@ def log_shares(trie: Trie, masses: npt.NDArray[np.float64], aggregate: str) -> n
     shares = np.zeros_like(mass)
     shares[1:] = np.log(mass[1:]) - np.log(whole)[np.searchsorted(inner, parent[1:])]
     return np.ascontiguousarray(shares.T)
-
-
-def _search(model: TextModel, options: D3Options) -> Any:
-    """The bench's beam search, with the assistant's terms in what a continuation adds to the score of its prefix."""
-    from recbench.search.beam import BeamSearch
-
-    class Mixed(BeamSearch):
-        assistant: npt.NDArray[np.float64] | None = None
-
-        def _expand(self, state: Any, tree: Any, length: int) -> Sequence[npt.NDArray[Any]]:
-            user, slot, child, score = super()._expand(state, tree, length)
-            if self.assistant is not None:
-                before = state.score[user, slot]
-                own, other = score - before, self.assistant[user, child]
-                score = before + (1 - options.alpha) * own + options.alpha * other
-            return user, slot, child, score
-
-    return Mixed(model, options.beams, options.scores == "hf", length_penalty=0.0)
 
 
 plugin = DecoderPlugin(

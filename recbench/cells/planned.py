@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recbench import registry
-from recbench.errors import RecbenchError, UsageError, did_you_mean
+from recbench.errors import RecbenchError, UsageError, did_you_mean, within
 from recbench.planning import Plan, plan
 from recbench.spec.request import Layer, Request, combine
 from recbench.steps.estimate import Estimates, Outlook
@@ -95,7 +95,7 @@ def planned(suite: Suite, cells: Sequence[Cell], over: Sequence[Layer]) -> list[
             one = Planned(cell, request, plan(request))
             found.append(Planned(cell, request, one.trials[0][1]) if cell.grid else one)
         except RecbenchError as error:
-            raise type(error)(f"Cell {cell.name!r}: {error}") from error
+            raise type(error)(within(f"cell {cell.name!r}", error)) from error
     return found
 
 

@@ -32,11 +32,44 @@ def moved(plugin: Plugin, options: Options, device: str = "") -> Check | None:
     if not device and (device := automatic()) == "cpu":
         return Check(WHAT, "skipped", "there is no GPU here: everything was checked on the CPU only")
     try:
-        here, there = (compute(plugin.implementation(options), place) for place in ("cpu", device))
+        here, there = (_computed(compute, plugin.implementation(options), place) for place in ("cpu", device))
     except Exception as error:
         return Check(WHAT, "FAILED", " ".join(f"{type(error).__name__}: {error}".split()))
     far = float(np.abs(here - there).max() / max(np.abs(here).max(), 1e-12))
     return Check(WHAT, "ok" if far <= CLOSE else "FAILED", f"differs from the CPU by {far:.1g} of the largest value")
+
+
+def _computed(compute: Callable[[Any, str], np.ndarray], made: Any, device: str) -> np.ndarray:
+    """What is compared, with the same random numbers on every device: they are drawn on the CPU."""
+    import torch
+
+    with torch.random.fork_rng(), _drawn_on_the_cpu():
+        torch.manual_seed(0)
+        return compute(made, device)
+
+
+def _drawn_on_the_cpu() -> Any:
+    """While it is entered, whatever draws random numbers does so on the CPU, by the global generator."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves, tree_map_only
+
+    class Drawn(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            if torch.Tag.nondeterministic_seeded not in func.tags:
+                return func(*args, **kwargs)
+            given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+            asked = kwargs.get("device") or (given[0].device if given else torch.device("cpu"))
+            other = {"device": torch.device("cpu"), "generator": None}
+            here = {name: other.get(name, value) for name, value in kwargs.items()}
+            moved_args, moved_kwargs = tree_map_only(torch.Tensor, lambda x: x.cpu(), (args, here))
+            found = func(*moved_args, **moved_kwargs)
+            if func._schema.is_mutable:  # in place: the tensor itself gets the numbers
+                return kwargs.get("out", *args[:1]).copy_(found)
+            return tree_map_only(torch.Tensor, lambda x: x.to(asked), found)
+
+    return Drawn()
 
 
 def _answers(loss: Any, device: str) -> np.ndarray:
@@ -51,13 +84,12 @@ def _answers(loss: Any, device: str) -> np.ndarray:
 
 
 def _scores(loss: Any, device: str) -> np.ndarray:
-    """Of a loss that may draw, and no two devices draw alike: only that its gradient is there and finite."""
     from recbench.checks.speed import scores
 
     batch = scores()()
     batch.items, batch.target = batch.items.detach().to(device), batch.target.to(device)
     batch.states = batch.states.detach().to(device).requires_grad_()
-    return np.isfinite(_gradient(lambda: loss(batch)[0], batch.states)).astype(float)
+    return _gradient(lambda: loss(batch)[0], batch.states)
 
 
 def _preferences(loss: Any, device: str) -> np.ndarray:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from recbench.diagnose.valid import ValidTokens
     from recbench.pages.blocks import Block
 
-
+FILES = (".csv", ".tsv", ".parquet", ".inter", ".item", ".gz", ".zip")
+"""How the name of a file of data may end: no data set of datasets.yaml is called so."""
 COMMANDS = {
     "audit": ("recbench.cli.data:audit", "Print the facts of a data set and its leaks; NAME alone means the same."),
     "cases": ("recbench.cli.data_cases:cases", "Write the test cases and the training windows, for your own code."),
@@ -122,7 +123,11 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
     if len(words) > 1:
         raise UsageError(f"recbench data takes one data set, not {', '.join(words)}.")
     (word,) = words
-    if word in datasets() or word in registry.names("source") or not os.path.exists(word):  # never an OSError
+    if word in datasets() or word in registry.names("source"):
+        return word, data_dir
+    if not os.path.exists(word):  # never an OSError
+        if "/" in word or os.sep in word or word.lower().endswith(FILES):
+            raise UsageError(f"There is no file or folder {word!r}.")
         return word, data_dir
     if data_dir is not None:
         raise UsageError(f"Name the data once: {word} is a folder or file, and --data-dir names another.")

@@ -29,7 +29,10 @@ from recbench.progress import reporter
 )
 @click.option("--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="An option of dataset or evaluate.")
 @click.option(
-    "--llm", default="", metavar="NAME", help="Its language model; without one the row counts as traditional."
+    "--llm",
+    default="",
+    metavar="LABEL",
+    help="Its language model, in your own words, as shown in tables; without one the row counts as traditional.",
 )
 @author_option
 @folder_option("--runs", "runs", "Folder of runs.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recbench.cli.group import LazyGroup
-from recbench.cli.options import folder_option
+from recbench.cli.options import folder_option, keeps, no_examples
 from recbench.errors import RecbenchError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def leaderboard() -> None:
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs."
 )
-def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
+@no_examples
+def add(names: tuple[str, ...], records: Path, runs: Path, no_examples: bool) -> None:
     """Copy the records of RUNs into the committed ones; a record of the same run is replaced."""
     from recbench.leaderboard.signature import follow
     from recbench.lookup import find
@@ -70,7 +71,7 @@ def add(names: tuple[str, ...], records: Path, runs: Path) -> None:
                 f"recbench: warning: {path} had {len(read(path).seeds)} seeds, now {len(record.seeds)}.", err=True
             )
     for place in places:
-        target, _ = copy(place, records)
+        target, _ = copy(place, records, keeps(place, no_examples))
         follow(place, target)
         click.echo(f"added: {target}")
     click.echo("next: recbench leaderboard build")

@@ -163,3 +163,16 @@ def request_options(command: _F) -> _F:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+no_examples = click.option(
+    "--no-examples", is_flag=True, help="Leave out the example cases: ten users' histories, with titles."
+)
+
+
+def keeps(path: Path, no_examples: bool) -> bool:
+    """Whether a record keeps its example cases when it is committed; its data set's licence may forbid it."""
+    from recbench.data.catalog import shows_examples
+    from recbench.results import read
+
+    return not no_examples and shows_examples(read(path).spec["dataset"].get("name", ""))

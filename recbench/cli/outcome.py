@@ -35,7 +35,7 @@ def report(record: RunRecord, runs: Path) -> None:
     try:
         pages = build_page(runs, record.dataset.name, records)
     except RecbenchError as error:  # the record is safe: say so before failing
-        raise RecbenchError(f"the run is recorded, but its page could not be built: {error}") from error
+        raise RecbenchError(f"the run is recorded, but its page could not be built, since {error}") from error
     for sentence in broken:
         click.echo(f"recbench: left out of the page: {sentence}", err=True)
     click.echo("page:   " + "  ".join(map(str, pages)))
@@ -70,7 +70,11 @@ def figures(record: RunRecord) -> list[list[str]]:
 
     seeds = [result.seed for result in record.seeds]
     many, named = len(seeds) > 1, len(seeds) > 1 or seeds[0] != 0
-    head = ["metric", *(["mean ± sd"] if many else []), *(f"seed {seed}" if named else "" for seed in seeds[:SHOWN])]
+    head = [
+        "metric",
+        *(["mean ± sd"] if many else []),
+        *(f"seed {seed}" if named else "value" for seed in seeds[:SHOWN]),
+    ]
     rows = [head + ["…"] * (len(seeds) > SHOWN)]
     for name, means in seed_means(record.case_results()).items():
         over = [f"{figure(means.mean())} ± {figure(means.std(ddof=1))}"] if many else []

@@ -128,6 +128,8 @@ def _kind(name: str, kind: str | None) -> str:
         return kind
     found = [one for one in KINDS if name in registry.names(one)]
     if not found:
+        if Path(folder := f"recbench-{name}", "pyproject.toml").is_file():
+            raise UsageError(f"The package in {folder} is not installed: run pip install -e {folder}.")
         known = {other for one in KINDS for other in registry.names(one)}
         raise UsageError(f"No plugin is called {name!r}: {did_you_mean(name, known)}")
     if len(found) > 1:

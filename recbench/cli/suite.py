@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recbench.cli.group import LazyGroup
-from recbench.cli.options import Place, folder_option
+from recbench.cli.options import Place, folder_option, keeps, no_examples
 from recbench.cli.text import columns
 from recbench.errors import DataError, RecbenchError, UsageError
 from recbench.files import read_json
@@ -130,14 +130,15 @@ def _draw(found: Suite, records: Mapping[str, RunRecord], path: Path) -> None:
 @click.option("--dataset", metavar="NAME", help="Data set, if the suite ran on several.")
 @folder_option("--records", "leaderboards/records", "Folder of committed records.")
 @_runs
-def add(name: str, dataset: str | None, records: Path, runs: Path) -> None:
+@no_examples
+def add(name: str, dataset: str | None, records: Path, runs: Path, no_examples: bool) -> None:
     """Copy the records of a suite's cells into the committed ones, with a file that maps cells to records.
 
     A record that is already committed for a data set's page is not copied again.
     """
     from recbench.pages.build import write_page
     from recbench.pages.records import place_of
-    from recbench.results import copy, read
+    from recbench.results import copy, read, taken
     from recbench.suites import load
 
     found = load(name)
@@ -147,10 +148,11 @@ def add(name: str, dataset: str | None, records: Path, runs: Path) -> None:
         if any(seed.environment.get("git_dirty") for seed in record.seeds):
             click.echo(f"recbench: warning: {record.run} was run with uncommitted changes in recbench.", err=True)
         there = place_of(record.run, records)
-        if there.parent != records and there.read_bytes() == place.read_bytes():
+        kept = keeps(place, no_examples)
+        if there.parent != records and there.read_bytes() == taken(place, kept)[0]:
             click.echo(f"already there: {there}")
         else:
-            click.echo(f"added: {copy(place, records)[0]}")
+            click.echo(f"added: {copy(place, records, kept)[0]}")
     write_page(records / FOLDER / path.name, path.read_text(encoding="utf-8"))
     click.echo(
         f"next: recbench suite report {found.source} --records {records} --out FILE.md; recbench leaderboard build"

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from recbench.cli.options import Place, folder_option
-from recbench.cli.text import columns
+from recbench.cli.text import columns, terminal_width
 from recbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from recbench.pages.rows import Section
     from recbench.results import RunRecord
 
-WIDTH = 16  # of a name; the page has whole ones
+WIDTH = 16  # of a name in a terminal too narrow for whole ones
 
 
 @click.command()
@@ -110,7 +110,7 @@ def _print_text(found: Sequence[RunRecord], every: Sequence[RunRecord], runs: Pa
     short = shortened([record.run for record in every])
     for section in sections(found):
         click.echo(f"{dataset}: {section.n_cases:,} test cases of {section.n_users:,} users ({section.label})")
-        click.echo(columns(_lines(section, short)))
+        click.echo(columns(_fitting(_lines(section, short), terminal_width())))
     click.echo(f"▲ ▼ better or worse on {METRIC} (p by Holm, and an interval without 0) than the best row (best) and")
     click.echo("the best row without a language model (trad); = no difference shown")
     if runs is not None:
@@ -135,7 +135,7 @@ def _lines(section: Section, short: dict[str, str]) -> list[list[str]]:
         lines.append(
             [
                 str(row.rank),
-                *(_cut(word) for word in (labels.method, labels.loss, labels.decoder, labels.llm)),
+                *(word or "–" for word in (labels.method, labels.loss, labels.decoder, labels.llm)),
                 str(len(row.record.seeds)),
                 f"{mean:.4f}" if spread is None else f"{mean:.4f} ± {spread:.4f}",
                 *marks(row),
@@ -145,5 +145,12 @@ def _lines(section: Section, short: dict[str, str]) -> list[list[str]]:
     return lines
 
 
+def _fitting(lines: list[list[str]], width: int) -> list[list[str]]:
+    """The lines with long names cut, where some line is wider than a terminal of ``width`` columns (0: none is)."""
+    if not width or max(map(len, columns(lines).splitlines())) <= width:
+        return lines
+    return [[*row[:1], *map(_cut, row[1:5]), *row[5:]] for row in lines]
+
+
 def _cut(word: str) -> str:
-    return "–" if not word else word if len(word) <= WIDTH else word[: WIDTH - 1] + "…"
+    return word if len(word) <= WIDTH else word[: WIDTH - 1] + "…"

@@ -127,7 +127,7 @@ def _search(grids: Sequence[str], spaces: Sequence[str], how: dict[str, Any], se
     if grids and (spaces or said):
         other = "--space" if spaces else f"--{next(iter(said))}"
         raise UsageError(
-            f"--grid tries all combinations and {other} samples: use one (categories: --space loss.tau=1,2,4)."
+            f"--grid tries all combinations and {other} samples: use one (for categories, --space loss.tau=1,2,4)."
         )
     if not spaces:
         if said:

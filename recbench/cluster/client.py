@@ -143,7 +143,7 @@ class Cluster:
         future = self._futures[key]
         if key in self._unseen:
             return RecbenchError(
-                f"{named(self._steps[key])}: a worker has built it, but not in {self.store.root}: every worker must "
+                f"{named(self._steps[key])}: a worker has built it, but not in {self.store.root}; every worker must "
                 "see the same folder of runs, or use --store."
             )
         if future.status == "finished":
@@ -154,7 +154,7 @@ class Cluster:
                 return self.problem(need.folder)
         if future.status != "error":
             return RecbenchError(
-                f"{named(self._steps[key])}: the scheduler is gone or has lost it: run the same command again."
+                f"{named(self._steps[key])}: the scheduler is gone or has lost it; run the same command again."
             )
         error = future.exception()
         if type(error).__name__ == "KilledWorker":
@@ -164,7 +164,9 @@ class Cluster:
             )
         if isinstance(error, RecbenchError):
             return error
-        return RecbenchError(f"{named(self._steps[key])}: {type(error).__name__}: {' '.join(str(error).split())}")
+        return RecbenchError(
+            f"{named(self._steps[key])} failed with {type(error).__name__}: {' '.join(str(error).split())}"
+        )
 
     def stop(self) -> None:
         """Have the workers write checkpoints of what they are at, and wait for that."""

@@ -64,6 +64,7 @@ class Entry:
         raw: those files by name.
         prepare: defaults for the steps of that preparation.
         published: what a paper says of the data of this name; None where none does.
+        examples: whether a record may show some histories with titles; False where the licence forbids redistribution.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Entry:
     raw: Mapping[str, RawFile] = field(default_factory=dict)
     prepare: Mapping[str, Any] = field(default_factory=dict)
     published: Published | None = None
+    examples: bool = True
 
 
 def registry_file() -> Path:
@@ -113,6 +115,8 @@ def datasets() -> dict[str, Entry]:
 def _entry(name: str, values: Mapping[str, Any]) -> Entry:
     raw = {str(file): RawFile(**about) for file, about in (values.get("raw") or {}).items()}
     published = Published(**values["published"]) if values.get("published") else None
+    if not isinstance(values.get("examples", True), bool):
+        raise ValueError(f"examples of {name} must be true or false, not {values['examples']!r}")
     return Entry(name=name, **{**values, "raw": raw, "published": published})
 
 
@@ -125,6 +129,11 @@ def dataset(name: str) -> Entry:
     if name not in datasets():
         raise UsageError(f"Unknown data set {name!r}: {did_you_mean(name, datasets())}")
     return datasets()[name]
+
+
+def shows_examples(name: str) -> bool:
+    """Whether a record of the data set ``name`` may show histories and titles: all but those that its entry forbids."""
+    return name not in datasets() or datasets()[name].examples
 
 
 def entry(name: str) -> Entry:

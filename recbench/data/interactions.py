@@ -57,7 +57,7 @@ def split_interactions(raw: Interactions, titles: Mapping[str, str], options: Pr
     if not keep:
         raise DataError(
             f"{origin}: the {options.core}-core leaves none of {len(rows)} interactions, since it needs at least "
-            f"{options.core} interactions per user and item: add data or lower the option core."
+            f"{options.core} interactions per user and item; add data or lower the option core."
         )
     users, user = encode(raw.users[row] for row in keep)
     ids, item = encode(raw.items[row] for row in keep)

@@ -104,12 +104,12 @@ def catalogue(ids: Sequence[str], raw: Sequence[str], namesakes: Namesakes) -> T
 def _cleaned(name: str, title: str) -> str:
     if len(title) > MAX_CHARACTERS:
         raise DataError(
-            f"the title of item {short(name)} has {len(title):,} characters, more than {MAX_CHARACTERS:,}: shorten it."
+            f"the title of item {short(name)} has {len(title):,} characters, more than {MAX_CHARACTERS:,}; shorten it."
         )
     try:
         return clean(title)
     except DataError as error:
-        raise DataError(f"the title of item {short(name)}: {error}") from None
+        raise DataError(f"the title of item {short(name)} cannot be used, since {error}") from None
 
 
 class _Numbering:

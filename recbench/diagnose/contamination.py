@@ -65,7 +65,7 @@ def contamination(request: Request, runs: Path, out: Path | None, reporter: Repo
     split = executor.value(steps.prepared)
     training = steps.model
     executor.run(training.needs.values())
-    model, _ = bare(found.spec.recommender, training.setting, training.needs, executor)  # type: ignore[attr-defined]
+    model, _ = bare(found.spec.recommender, training.setting, training.needs, executor)
     model.lm.to(found.spec.machine.device).eval()
     answer = {
         "dataset": found.spec.dataset.name,

@@ -105,7 +105,7 @@ class Metric:
         try:
             found = np.asarray(method(*arguments), dtype=np.float64)
         except Exception as error:
-            raise RecbenchError(f"{self._who} failed: {type(error).__name__}: {error}") from error
+            raise RecbenchError(f"{self._who} failed with {type(error).__name__}: {error}") from error
         if found.shape != shape or not np.isfinite(found).all():
             what = "not finite" if found.shape == shape else f"of shape {found.shape} where {shape} is expected"
             raise RecbenchError(f"{self._who} returned values {what}.")

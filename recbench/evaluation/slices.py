@@ -54,7 +54,7 @@ def parts_of(name: str, results: CaseResults) -> dict[str, npt.NDArray[np.bool_]
     try:
         parts = dict(plugin.implementation(plugin.options()).masks(results))
     except Exception as error:
-        raise RecbenchError(f"{_who(name)} failed: {type(error).__name__}: {error}") from error
+        raise RecbenchError(f"{_who(name)} failed with {type(error).__name__}: {error}") from error
     for mask in parts.values():
         if np.asarray(mask).dtype != np.bool_ or np.shape(mask) != results.users.shape:
             raise RecbenchError(_refused(name))

@@ -163,7 +163,7 @@ class BackbonePlugin(Plugin):
 
     Attributes:
         default_loss: the loss if the user names none; empty for a method that is trained without a loss.
-        trained: whether a scoring backbone brings its own loss: it has a budget without a ``default_loss``.
+        trained: whether a scoring backbone brings its own loss: ``fit`` gets a budget without a ``default_loss``.
         default_decoder: the decoder if the user names none.
         validation_decoder: ranks the validation sample, which chooses the epoch; empty for ``default_decoder``.
         requires: other backbones by role. ``{"collaborative": "sasrec"}``: a trained model that scores items, whose

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field
 
+from recbench.errors import RecbenchError
 from recbench.interfaces.options import Options
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ class Fit:
     """What a backbone needs to train itself once.
 
     Attributes:
-        train: the budget.
+        train: the budget; None for a scoring backbone that declares neither ``default_loss`` nor ``trained``, and for
+            what decides its own (``TextBackbone.learn``, ``Identifier.learn``).
         seed: the run's seed; derive generators with ``recbench.seeds``.
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.
@@ -138,7 +140,7 @@ class Fit:
         curves: where the bench's loop sends curves; None for nowhere.
     """
 
-    train: TrainOptions
+    train: TrainOptions | None
     seed: int
     device: str
     threads: int
@@ -149,6 +151,20 @@ class Fit:
     checkpoints: Checkpoints | None = None
     after_epoch: Callable[[Sequence[float]], None] | None = None
     curves: Curves | None = None
+
+    @property
+    def budget(self) -> TrainOptions:
+        """The budget, for a training that needs one.
+
+        Raises:
+            RecbenchError: there is none; says what to declare.
+        """
+        if self.train is None:
+            raise RecbenchError(
+                "This training has no budget: a scoring backbone declares trained=True or a default_loss in its "
+                "BackbonePlugin, and a method that decides its own budget puts it into the Fit's train."
+            )
+        return self.train
 
 
 @dataclass(frozen=True)

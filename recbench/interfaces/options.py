@@ -30,21 +30,25 @@ class Options(BaseModel):
     Class attributes:
         later: options that do not change what a method learns before its training (a teacher's lessons, ``learn``).
             Every other option counts there: forgetting one costs time, but never gives a wrong result.
+        labelled: options that a row's label names even with their default value (which of RecBole's models it is).
 
     Raises:
-        TypeError: ``later`` names an option that the class does not have; when the class is created.
+        TypeError: ``later`` or ``labelled`` names an option that the class does not have; when the class is created.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     later: ClassVar[frozenset[str]] = frozenset()
+    labelled: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        if isinstance(cls.later, str):
-            raise TypeError(f"{cls.__name__}.later must be a frozenset of option names, not the text {cls.later!r}.")
-        if unknown := sorted(cls.later - cls.model_fields.keys()):
-            known = ", ".join(cls.model_fields) or "none"
-            raise TypeError(f"{cls.__name__}.later names {', '.join(unknown)}, but its options are: {known}.")
+        for attribute in ("later", "labelled"):
+            names, who = getattr(cls, attribute), f"{cls.__name__}.{attribute}"
+            if isinstance(names, str):
+                raise TypeError(f"{who} must be a frozenset of option names, not the text {names!r}.")
+            if unknown := sorted(names - cls.model_fields.keys()):
+                known = ", ".join(cls.model_fields) or "none"
+                raise TypeError(f"{who} names {', '.join(unknown)}, but its options are: {known}.")
 
     def objection(self, depth: int) -> str:
         """Why these options cannot give a ranked list of ``depth`` items, as a sentence; empty if they can."""

@@ -93,7 +93,7 @@ def refuse_code(said: str, file: Path) -> None:
     try:
         found = read_json(file)
     except OSError as error:
-        raise UsageError(f"{said}: {file.name} cannot be read: {reason(error)}.") from error
+        raise UsageError(f"{said}: {file.name} cannot be read ({reason(error)}).") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{said}: {file.name} is not JSON ({hub.first_line(error)}).") from error
     if not isinstance(found, dict):

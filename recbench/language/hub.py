@@ -103,11 +103,11 @@ def _local_commit(said: str, name: str, revision: str, error: Exception) -> Comm
     wanted = f" of revision {revision}" if revision else ""
     if not found:
         raise RecbenchError(
-            f"{said}: {why} and there is no local copy{wanted}: check the network, or give a model folder."
+            f"{said}: {why} and there is no local copy{wanted}; check the network, or give a model folder."
         ) from error
     commit = found[0].name
     which = f"the local copy{wanted}" if revision else "the newest local copy"
-    return Commit(commit, True, f"{said}: {why}: using {which}, commit {commit}")
+    return Commit(commit, True, f"{said}: {why}, using {which}, commit {commit}")
 
 
 def complete(snapshot: Path) -> bool:

@@ -222,7 +222,9 @@ def _refuse_unfit(name: str, info: Mapping[str, Collection[Any]]) -> None:
     ):
         if keys:
             first = ", ".join(sorted(keys)[:SHOWN]) + (", ..." if len(keys) > SHOWN else "")
-            raise RecbenchError(f"--llm {name}: its weights do not fit its config.json: {len(keys)} {what} ({first}).")
+            raise RecbenchError(
+                f"--llm {name}: its weights do not fit its config.json, with {len(keys)} {what} ({first})."
+            )
 
 
 def _refuse_not_finite(name: str, model: Any) -> None:

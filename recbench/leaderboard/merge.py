@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recbench.data.catalog import shows_examples
 from recbench.errors import DataError, UsageError
 from recbench.files import canonical
 from recbench.results import Examples, RunRecord, SeedResult, read
@@ -63,7 +64,7 @@ def merged(found: Sequence[Found]) -> RunRecord:
             if known is not result and not _same(known, result):
                 raise DataError(f"{before} and {path} cannot be joined: seed {result.seed} has other lists.")
     if not others:
-        return first.record
+        return first.record.model_copy(update={"examples": _examples([first.record], first.record.seeds)})
     numbers = sorted(seeds)
     authors = dict.fromkeys(one.record.author for one in found if one.record.author)
     return first.record.model_copy(
@@ -79,7 +80,7 @@ def merged(found: Sequence[Found]) -> RunRecord:
 def _examples(records: Sequence[RunRecord], seeds: Sequence[SeedResult]) -> Examples | None:
     """The first record's example cases, but for those whose lists of some seed hold an item that no record titles."""
     first = records[0].examples
-    if first is None:
+    if first is None or not shows_examples(records[0].spec["dataset"].get("name", "")):
         return None
     titles = {item: title for record in records if record.examples for item, title in record.examples.titles.items()}
     target, kept, shown = records[0].cases.target, [], set[int]()

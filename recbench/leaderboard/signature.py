@@ -65,13 +65,13 @@ def _first(said: str) -> str:
 
 
 def follow(source: Path, target: Path) -> None:
-    """Let the signature of a record that is copied byte by byte go with it; an older one at the target is removed.
+    """Let a record's signature go with its copy, if that is the same byte by byte; an older one at the target goes.
 
     Raises:
         RecbenchError: it cannot be written.
     """
     old, new = (path.with_name(path.name + SUFFIX) for path in (source, target))
-    if old.is_file():
+    if old.is_file() and read_regular(source) == read_regular(target):
         write_atomic(new, read_regular(old, LARGEST))
     else:
         new.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 import recbench
 from recbench import registry
+from recbench.data.catalog import shows_examples
 from recbench.description import describe, policies, spec_of
 from recbench.errors import DataError, RecbenchError, UsageError
 from recbench.files import canonical
@@ -78,7 +79,7 @@ class Verifier:
             found.mismatches.append(f"the file is called {path.name} and holds run {record.run}")
         if record.run.rpartition("-")[2] != (begins := record.spec_hash[:8]):
             found.mismatches.append(f"the run is called {record.run}, and its spec_hash begins with {begins}")
-        found.mismatches += _of_validation(record)
+        found.mismatches += [*_of_validation(record), *_of_licence(record)]
         found.notes += _of_code(record)
         self._of_data(record, found)
         return found
@@ -160,6 +161,12 @@ def _of_validation(record: RunRecord) -> Iterator[str]:
         elif seed.best_epoch and scores[seed.best_epoch - 1] < max(scores):
             best = scores.index(max(scores)) + 1
             yield f"seed {seed.seed} calls epoch {seed.best_epoch} its best, and epoch {best} has a higher score"
+
+
+def _of_licence(record: RunRecord) -> Iterator[str]:
+    """Whether it shows what its data set's licence forbids."""
+    if record.examples and not shows_examples(name := record.spec["dataset"].get("name", "")):
+        yield f"it shows histories and titles of {name}, whose licence forbids it: add it with recbench leaderboard add"
 
 
 def _of_code(record: RunRecord) -> Iterator[str]:

@@ -56,11 +56,11 @@ def _cases(rows: Rows, split: Split, cases: Sequences) -> Longs:
     found = rows.whole_numbers("case")
     if (outside := (found < 0) | (found >= len(cases))).any():
         row, all_of_them = int(outside.argmax()), f"whose cases are 0 to {len(cases) - 1}"
-        raise DataError(f"{rows.where(row)}: case {found[row]} is not in the test set, {all_of_them}: {HINT}.")
+        raise DataError(f"{rows.where(row)}: case {found[row]} is not in the test set, {all_of_them}; {HINT}.")
     for row, (number, user) in enumerate(zip(found, users or (), strict=False)):
         if (right := split.users[cases.users[number]]) != user:
             raise DataError(
-                f"{rows.where(row)}: case {number} is of user {right}, not of {short(user)}: {HINT} as this data set "
+                f"{rows.where(row)}: case {number} is of user {right}, not of {short(user)}; {HINT} as this data set "
                 "and protocol have them."
             )
     return found
@@ -72,10 +72,10 @@ def _by_user(rows: Rows, split: Split, cases: Sequences) -> Longs:
     place = {split.users[user]: number for number, user in enumerate(cases.users.tolist())}
     for row, user in enumerate(rows.columns["user"]):
         if user not in place:
-            raise DataError(f"{rows.where(row)}: user {short(user)} has no test case: {HINT}.")
+            raise DataError(f"{rows.where(row)}: user {short(user)} has no test case; {HINT}.")
         if (n := counts[cases.users[place[user]]]) > 1:
             raise DataError(
-                f"{rows.where(row)}: user {short(user)} has {n} test cases, so a column 'case' must say which: {HINT}."
+                f"{rows.where(row)}: user {short(user)} has {n} test cases, so a column 'case' must say which; {HINT}."
             )
     return np.array([place[user] for user in rows.columns["user"]], dtype=np.int64)
 
@@ -89,7 +89,7 @@ def _items(rows: Rows, split: Split) -> Longs:
         if name not in known:
             near = difflib.get_close_matches(name, names[:SUGGEST], n=1, cutoff=0.6)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {len(names):,} items, such as {names[0]!r}."
-            raise DataError(f"{rows.where(row)}: {column} {short(name)} is not in the catalogue: {hint}")
+            raise DataError(f"{rows.where(row)}: {column} {short(name)} is not in the catalogue; {hint}")
     return np.array([known[name] for name in rows.columns[column]], dtype=np.int64)
 
 
@@ -115,13 +115,13 @@ def _order(rows: Rows, lists: Longs, case: Longs) -> Floats:
     place = np.arange(len(order)) - np.repeat(begins, np.diff([*begins, len(order)]))
     if (wrong := (ranks[order] - place != first) | (first < 0) | (first > 1)).any():
         row = int(order[wrong.argmax()])
-        raise DataError(f"{rows.where(row)}: rank {ranks[row]} of case {case[row]}: ranks go 1, 2, 3 without a gap.")
+        raise DataError(f"{rows.where(row)}: rank {ranks[row]} of case {case[row]} leaves a gap; ranks go 1, 2, 3.")
     if "score" in rows.columns:
         scores = rows.finite_numbers("score")[order]
         if (rises := (np.diff(scores) > 0) & (np.diff(lists[order]) == 0)).any():
             row = int(order[rises.argmax() + 1])
             raise DataError(
-                f"{rows.where(row)}: rank {ranks[row]} of case {case[row]} has a higher score than the rank before it: "
+                f"{rows.where(row)}: rank {ranks[row]} of case {case[row]} has a higher score than the rank before it; "
                 "leave out one of the columns."
             )
     return ranks.astype(np.float64)
@@ -142,13 +142,13 @@ def _complete(rows: Rows, lists: Longs, numbers: Longs, cases: Sequences, split:
         which = f" for seed {numbers[seed]}" * ("seed" in rows.columns)
         user, missing = split.users[cases.users[case]], int((counts == 0).sum())
         more = f", nor have {missing - 1:,} others" * (missing > 1)
-        raise DataError(f"{rows.path}: case {case} (user {user}) has no list{which}{more}: every test case needs one.")
+        raise DataError(f"{rows.path}: case {case} (user {user}) has no list{which}{more}; every test case needs one.")
     if (other := counts != counts[0]).any():
         number = int(other.argmax())
         row = int(np.flatnonzero(lists == number)[-1])
         raise DataError(
             f"{rows.where(row)}: the list of case {number % len(cases)} ends after {counts[number]} items, but "
-            f"that of case 0 has {counts[0]}: all must have the same length."
+            f"that of case 0 has {counts[0]}; all must have the same length."
         )
     if counts[0] < (least := min(KEPT, len(split.catalog))):
         raise DataError(f"{rows.path}: its lists have {counts[0]} items, and the metrics need {least}.")

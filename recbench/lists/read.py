@@ -108,7 +108,7 @@ def _trec(path: Path) -> Rows:
     for row, tag in enumerate(columns["tag"]):
         if tag != columns["tag"][0]:
             first = short(columns["tag"][0])
-            raise DataError(f"{rows.where(row)}: tag {short(tag)} after {first}: a file holds one run.")
+            raise DataError(f"{rows.where(row)}: tag {short(tag)} after {first}; a file holds one run.")
     return rows
 
 
@@ -117,7 +117,7 @@ def _parquet(path: Path) -> Rows:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise UsageError(f"--rankings {path}: parquet needs pyarrow: pip install 'recbench-toolkit[data]'.") from error
+        raise UsageError(f"--rankings {path}: parquet needs pyarrow (pip install 'recbench-toolkit[data]').") from error
     try:
         table = pq.read_table(pa.BufferReader(read_bytes(path)))
     except (pa.ArrowException, OSError) as error:
@@ -140,5 +140,5 @@ def _texts(path: Path, name: str, table: pa.Table) -> list[str]:
         if value is None:
             raise DataError(f"{path}, row {row}: the {name} is missing.")
         if isinstance(value, float) and name not in ("rank", "score"):
-            raise DataError(f"{path}, row {row}: {name} {value!r} is a decimal: write whole numbers or text.")
+            raise DataError(f"{path}, row {row}: {name} {value!r} is a decimal; write whole numbers or text.")
     return [str(value) for value in values]

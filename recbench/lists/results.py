@@ -70,10 +70,10 @@ def _indices(rankings: Sequence[Sequence[Any]], data: Split) -> Ints:
 def _index(item: Any, known: Mapping[str, int], items: int, number: int) -> int:
     if isinstance(item, int | np.integer) and not isinstance(item, bool):
         if not 0 <= item < items:
-            raise UsageError(f"list {number}: item {item} is out of range: indices go from 0 to {items - 1}.")
+            raise UsageError(f"list {number}: item {item} is out of range; indices go from 0 to {items - 1}.")
         return int(item)
     if not isinstance(item, str) or item not in known:
         raise UsageError(
-            f"list {number}: {item!r} is not in the catalogue: {did_you_mean(str(item), list(known)[:2000])}"
+            f"list {number}: {item!r} is not in the catalogue; {did_you_mean(str(item), list(known)[:2000])}"
         )
     return known[item]

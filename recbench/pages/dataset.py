@@ -11,7 +11,7 @@ from recbench.pages.code import code_text, unlike
 from recbench.pages.compare import Tested, counted, interval, number, p_text
 from recbench.pages.costs import costs, name_of
 from recbench.pages.records import command_of
-from recbench.pages.rows import METRIC, Row, Section, sections
+from recbench.pages.rows import ALIKE, METRIC, Row, Section, sections
 from recbench.pages.training import footnote, label
 from recbench.results import RunRecord
 from recbench.stats.compare import ALPHA
@@ -86,6 +86,8 @@ def _explanation(section: Section) -> str:
 
 def _order(section: Section) -> str:
     """What the order of the rows is worth."""
+    if section.alike:
+        return ALIKE
     kept = section.stability
     halves = [f"{kept.users:.0%} of random halves of the users"] if kept.users is not None else []
     seeds = [f"{kept.seeds:.0%} of draws of every row's seeds"] if kept.seeds is not None else []

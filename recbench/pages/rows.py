@@ -9,10 +9,14 @@ from recbench import registry
 from recbench.evaluation import available, masks, metric, parts_of, slice_names
 from recbench.pages.compare import Pair, Tested, every_pair
 from recbench.results import RunRecord
-from recbench.stats import Stability, UserSums, places, resolution, stability, user_sums
+from recbench.stats import Stability, UserSums, differing, places, resolution, stability, user_sums
 from recbench.types import Floats
 
 METRIC = "NDCG@10"  # the one declared test, and what ranks the rows
+ALIKE = (
+    f"The rows cannot be told apart: all of them have the same {METRIC} for every user. Their order is no ranking, and "
+    "no resolution can be estimated."
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Section:
         slices: name -> what it is, for every slice with a part in ``parts``.
         rows: the runs.
         pairs: of rows, all tested as one family.
-        resolution: :func:`recbench.stats.resolution`; NaN with one row or one user.
+        resolution: :func:`recbench.stats.resolution`; NaN with one row or one user, and without differences.
         stability: how often the first row stays first.
         sums: of the rows, on NDCG@10.
         tests: (A, B) as positions in ``rows`` -> A minus B, for every A before B and those that a row names.
@@ -74,6 +78,11 @@ class Section:
     stability: Stability
     sums: UserSums
     tests: Mapping[Pair, Tested]
+
+    @property
+    def alike(self) -> bool:
+        """Whether there are several rows, and all have the same values for every user."""
+        return len(self.rows) > 1 and not differing(self.sums)
 
     @property
     def best_traditional(self) -> Row | None:

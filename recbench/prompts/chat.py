@@ -86,7 +86,7 @@ def _rendered(tokenizer: Any, asked: str, answered: str) -> str:
         return str(tokenizer.apply_chat_template(turns, chat_template=source, tokenize=False, date_string=DAY))
     except Exception as error:  # a template can raise anything
         said = " ".join(str(error).split())[:200].rstrip(".")
-        raise RecbenchError(f"The model's chat template fails: {type(error).__name__}: {said}.") from error
+        raise RecbenchError(f"The model's chat template fails with {type(error).__name__}: {said}.") from error
 
 
 def _special(tokenizer: Any) -> dict[str, tuple[int, Any]]:

@@ -3,7 +3,7 @@
 from recbench.results.environment import environment
 from recbench.results.examples import course, examples
 from recbench.results.record import Cases, Dataset, Examples, Labels, PluginCode, RunRecord, SeedResult, StepRecord
-from recbench.results.saved import copy, from_json, read, spec_hash, to_json, write
+from recbench.results.saved import copy, from_json, read, spec_hash, taken, to_json, write
 from recbench.results.verify import EXTERNAL, KEPT, verify
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "from_json",
     "read",
     "spec_hash",
+    "taken",
     "to_json",
     "verify",
     "write",

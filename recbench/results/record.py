@@ -224,7 +224,8 @@ class RunRecord(_Part):
         seeds: one entry for each seed, in the order run.
         author: who made it, as they call themselves; empty where they do not say.
         external: whether the lists were made by other code and only evaluated here, so that nothing can run it again.
-        examples: test cases to show with titles; None in a record of recbench 0.6 or older.
+        examples: test cases to show with titles; None where the data set's licence forbids it, where it
+            was added without them, and in a record of recbench 0.6 or older.
     """
 
     format: Literal[1, 2] = FORMAT

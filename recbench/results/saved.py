@@ -83,7 +83,7 @@ def opened(text: str | bytes, name: str) -> tuple[RunRecord | None, list[str]]:
     try:
         content = _object(text, name)
         if content.pop(_CHECKSUM, None) != digest(content):
-            found.append(f"{name} does not match its checksum: a record is regenerated, never edited")
+            found.append(f"{name} does not match its checksum; a record is regenerated, never edited")
         if (asked := declared_bytes(content)) > MAX_MEMORY:
             raise DataError(
                 f"{name} asks for {asked:,} bytes of memory, but a record may ask for {MAX_MEMORY:,}; it was not read"
@@ -94,13 +94,13 @@ def opened(text: str | bytes, name: str) -> tuple[RunRecord | None, list[str]]:
         return RunRecord.model_validate_json(json.dumps(content)), found
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the record"
+        where = ".".join(str(part) for part in first["loc"])
         problem = " ".join(first["msg"].removeprefix("Value error, ").split())
-        found.append(f"{name} is not a valid record: {where}: {problem}")
+        found.append(f"{name} is not a valid record: " + (f"{where} is wrong ({problem})" if where else problem))
     except DataError as error:
         found.append(str(error))
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        found.append(f"{name} is not a valid record: {type(error).__name__}: {error}")
+        found.append(f"{name} is not a valid record ({type(error).__name__}: {error})")
     return None, found
 
 
@@ -123,8 +123,9 @@ def _parsed(text: str | bytes, name: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse)
     except ValueError as error:  # also a wrong encoding, and numbers of thousands of digits
+        said = f"{error.msg} in line {error.lineno}" if isinstance(error, json.JSONDecodeError) else error
         advice = "restore it, or run its command again with --again"
-        raise DataError(f"{name} is not a complete record ({error}); {advice}") from error
+        raise DataError(f"{name} is not a complete record ({said}); {advice}") from error
     except RecursionError as error:
         raise DataError(f"{name} is not a record of a recbench run: it is nested too deeply") from error
 
@@ -167,16 +168,29 @@ def write(record: RunRecord, path: Path) -> None:
     sweep_temporaries(Path(path).parent)
 
 
-def copy(path: Path, folder: Path) -> tuple[Path, RunRecord]:
-    """Copy a record's file, byte by byte, into ``folder`` under its run's id; returns where, and the record.
+def copy(path: Path, folder: Path, examples: bool = True) -> tuple[Path, RunRecord]:
+    """Copy a record's file, as :func:`taken` says, into ``folder`` under its run's id; returns where, and the record.
 
     Raises:
         DataError: as ``read``.
         RecbenchError: it cannot be written.
     """
-    content = content_of(Path(path))
-    record = from_json(content, str(path))
+    content, record = taken(path, examples)
     target = Path(folder) / f"{record.run}.json"
     write_atomic(target, content)
     sweep_temporaries(Path(folder))
     return target, record
+
+
+def taken(path: Path, examples: bool) -> tuple[bytes, RunRecord]:
+    """The bytes of a record's file, and the record; where it loses its ``examples``, the bytes of what is left.
+
+    Raises:
+        DataError: as ``read``.
+    """
+    content = content_of(Path(path))
+    record = from_json(content, str(path))
+    if examples or record.examples is None:
+        return content, record
+    record = record.model_copy(update={"examples": None})
+    return to_json(record).encode(), record

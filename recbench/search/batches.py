@@ -29,6 +29,7 @@ def rank(
     batch: int | Literal["auto"],
     on_cpu: int,
     fed: int,
+    begin: Callable[[Histories], None] | None = None,
 ) -> Ranking:
     """Rank ``cases`` by ``search``, users of like prompt length together; the order is a function of the cases alone.
 
@@ -39,6 +40,7 @@ def rank(
             the free memory holds on CUDA (where the model is read packed).
         on_cpu: see there.
         fed: tokens that the search keeps behind a user's prompt at most.
+        begin: is told the cases of each batch before they are searched.
     """
     prompts = model.encoder.prompts(cases)
     order = np.argsort([len(p) for p in prompts], kind="stable")
@@ -58,6 +60,8 @@ def rank(
             reporter.message(f"ranking {batch} users at a time")
     for start in range(0, len(order), batch):
         rows = order[start : start + batch]
+        if begin is not None:
+            begin(cases.take(rows))
         forbidden = [set(cases.history[r].tolist()) if exclude_history else set() for r in rows]
         for row, found in zip(rows, search([prompts[r] for r in rows], forbidden), strict=True):
             kept = found[:depth]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,10 @@ from recbench.types import PAD
 
 Found = list[tuple[float, int]]
 """A user's finished items: (score, item), best first."""
+
+Adjust = Callable[[npt.NDArray, npt.NDArray, npt.NDArray, npt.NDArray], npt.NDArray]
+"""What a decoder makes of the scores of a step: for each continuation the user's row in the batch, the trie's node that
+it leads to, its prefix's score, and its own by the language model's log-probability alone; returns its own."""
 
 AHEAD = 16  # forced tokens that are read in the same pass as the choice before them, where they have to be scored
 
@@ -53,7 +57,14 @@ class _Beams:
 
 
 class BeamSearch:
-    """Constrained beam search for one model and catalogue."""
+    """Constrained beam search for one model and catalogue.
+
+    Attributes:
+        adjust: changes the scores of each step; None for the language model's own. A search ends when nothing open can
+            still enter the list, so that a score may fall along a title and never rise.
+    """
+
+    adjust: Adjust | None = None
 
     def __init__(self, model: TextModel, beams: int, over_vocabulary: bool, length_penalty: float) -> None:
         self.model, self.beams = model, beams
@@ -108,7 +119,11 @@ class BeamSearch:
             step[np.repeat(asks, fanout)] = self._ask(state, tree, user[asks], slot[asks], length)
         beam = np.repeat(np.arange(len(node)), fanout)
         child = np.arange(indptr[-1]) + np.repeat(self.trie.first[node] - indptr[:-1], fanout) + 1
-        return user[beam], slot[beam], child, state.score[user, slot][beam] + step
+        before = state.score[user, slot][beam]
+        score = before + step
+        if self.adjust is not None:
+            score = self.adjust(user[beam], child, before, score)
+        return user[beam], slot[beam], child, score
 
     def _ask(
         self, state: _Beams, tree: Tree | Paths, user: npt.NDArray, slot: npt.NDArray, length: int

@@ -55,6 +55,9 @@ class RecBoleModule(nn.Module):
         )
         config = _Config({**settings, **_FIELDS, "MAX_ITEM_LIST_LENGTH": longest})
         self.model: Any = getattr(models, name)(config, data)
+        for table in USERS:
+            if hasattr(self.model, table):
+                getattr(self.model, table).register_forward_hook(_mean_of_the_known)
         self.items = items
         self.register_buffer("known", users)
 
@@ -92,16 +95,6 @@ class RecBoleModule(nn.Module):
             if isinstance(getattr(part, "device", None), str | torch.device):
                 part.device = torch.device(device)
 
-    def average(self) -> None:
-        """Give a user without training windows, RecBole's user 0, the mean of the others.
-
-        Training looks no such user up; Caser's penalty on its whole table does see the row.
-        """
-        with torch.no_grad():
-            for name in USERS:
-                if (table := getattr(self.model, name, None)) is not None:
-                    table.weight[0] = table.weight[1:].mean(0)
-
     def _columns(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A batch under RecBole's names: items from 1, and users from 1, 0 being an unknown one."""
         user, items, lengths = batch["user"], batch["items"], batch["lengths"]
@@ -110,6 +103,17 @@ class RecBoleModule(nn.Module):
         width = items.shape[1]
         shift = (torch.arange(width, device=items.device) - (width - lengths)[:, None]) % width
         return {"user": user, "item_list": items, "length": lengths, "right_aligned": items.gather(1, shift)}
+
+
+def _mean_of_the_known(table: nn.Embedding, given: tuple[Tensor], found: Tensor) -> Tensor | None:
+    """Give a user without training windows, RecBole's user 0, the mean of the others.
+
+    Nothing is written into the table: Caser's penalty on all of it would then depend on when validation happens.
+    """
+    unknown = given[0] == 0
+    if table.training or not unknown.any():
+        return None
+    return torch.where(unknown[..., None], table.weight[1:].mean(0), found)
 
 
 class _Config(dict[str, Any]):

@@ -11,7 +11,10 @@ SAID = (
     "Up to five hits and five misses of the first seed, the hits from the best rank to the worst: chosen to show both, "
     "not in proportion."
 )
-UNTITLED = "This record holds no titles (recbench 0.6 or older), nor the histories: items are shown by their numbers."
+UNTITLED = (
+    "This record holds neither histories nor titles, as where a licence forbids them or recbench 0.6 or older made it: "
+    "items are shown by their numbers."
+)
 
 
 def cases(record: RunRecord) -> Html | None:

@@ -13,7 +13,7 @@ from recbench.pages.blocks import figure
 from recbench.pages.compare import counted
 from recbench.pages.costs import name_of
 from recbench.pages.dataset import READING
-from recbench.pages.rows import METRIC, Row, Section
+from recbench.pages.rows import ALIKE, METRIC, Row, Section
 from recbench.pages.training import footnote
 from recbench.results import RunRecord
 from recbench.site import board
@@ -113,6 +113,8 @@ def verdict(section: Section) -> Html:
     first = [row for row in section.rows if row.place == 1]
     if len(section.rows) == 1:
         return el("p", named(name_of(first[0])), " is the only row here yet.", class_="verdict")
+    if section.alike:
+        return el("p", ALIKE, class_="verdict")
     if len(first) == 1:
         said: list[Child] = ["Row 1, ", named(name_of(first[0])), ", is alone in first place."]
     else:

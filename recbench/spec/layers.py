@@ -47,7 +47,7 @@ class Layers:
                 if option not in model.model_fields:
                     known = model.model_fields
                     hint = did_you_mean(option, known) if known else f"the {group} of this run has no options"
-                    raise UsageError(f"{_begin(origin)}{group}.{option} does not exist: {hint}")
+                    raise UsageError(f"{_begin(origin)}{group}.{option} does not exist; {hint}")
                 values[option], origins[option] = value, origin
         try:
             found = model.model_validate(values)
@@ -73,7 +73,8 @@ class Layers:
                 option = next(iter(values), "")
                 groups = ", ".join(map(repr, sorted(self.known)))
                 raise UsageError(
-                    f"{self._origin(group, option)} {group}.{option}: this run has no group {group!r}, only {groups}."
+                    f"{self._origin(group, option)} {group}.{option} does not apply, since this run has no group "
+                    f"{group!r}, only {groups}."
                 )
 
     def _origin(self, group: str, option: str) -> str:
@@ -93,4 +94,4 @@ def _refused(group: str, values: Mapping[str, Any], origins: Mapping[str, str], 
     option = str(first["loc"][0])
     where = origins.get(option, "default")
     message = message[:1].lower() + message[1:]
-    return UsageError(f"{_begin(where)}{group}.{option}={values.get(option)!r} is not valid: {message}")
+    return UsageError(f"{_begin(where)}{group}.{option}={values.get(option)!r} is not valid; {message}")

@@ -13,7 +13,7 @@ from recbench import registry
 from recbench.errors import RecbenchError
 from recbench.files import digest, sha256_path
 from recbench.interfaces import Options, Signal
-from recbench.interfaces.identifiers import TITLE, Shows
+from recbench.interfaces.identifiers import TITLE, IdentifierOptions, Shows
 from recbench.spec.llm import TINY, PretrainedOptions, TinyOptions, options_of
 from recbench.spec.options import EvaluateOptions, MachineOptions, Search, TrainBudget, Tuning
 
@@ -146,13 +146,14 @@ class Identifier(Method):
     @property
     def shows(self) -> Shows:
         """What stands for an item in a prompt's history."""
-        shows: Shows = "titles" if self.plugin.titles else self.options.shows  # type: ignore[attr-defined]
-        return shows
+        options = self.options
+        return options.shows if isinstance(options, IdentifierOptions) and not self.plugin.titles else "titles"
 
     @property
     def alignment(self) -> float:
         """Questions about items in training, as a share of the windows."""
-        return 0.0 if self.plugin.titles else float(self.options.alignment)  # type: ignore[attr-defined]
+        options = self.options
+        return options.alignment if isinstance(options, IdentifierOptions) and not self.plugin.titles else 0.0
 
 
 class DataSet(Method):
@@ -337,6 +338,6 @@ class Spec(_Part):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the spec"
-            raise RecbenchError(f"{name} holds a spec that cannot be used: {where}: {first['msg']}.") from error
+            raise RecbenchError(f"{name} holds a spec that cannot be used ({where}: {first['msg']}).") from error
         except (KeyError, TypeError, AttributeError) as error:
-            raise RecbenchError(f"{name} holds a spec that cannot be used: {error!r}.") from error
+            raise RecbenchError(f"{name} holds a spec that cannot be used ({error!r}).") from error

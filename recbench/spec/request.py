@@ -101,7 +101,7 @@ class Request(BaseModel):
             if name == DECODER:
                 if not isinstance(value, str) or not value:
                     raise UsageError(
-                        f"{origin} {name}={value!r} is not valid: name a decoder (recbench list decoders)."
+                        f"{origin} {name}={value!r} is not valid; name a decoder (recbench list decoders)."
                     )
                 changed[name], origins[name] = value, origin
                 continue
@@ -146,7 +146,7 @@ def combine(layers: Iterable[Layer]) -> Request:
                 continue
             if name not in FLAGS:
                 raise UsageError(
-                    f"{layer.origin(str(key))}: unknown key {short(str(key))}: {did_you_mean(str(key), (*FLAGS, SET))}"
+                    f"{layer.origin(str(key))}: unknown key {short(str(key))}; {did_you_mean(str(key), (*FLAGS, SET))}"
                 )
             if value is None:
                 values.pop(name, None)
@@ -167,7 +167,7 @@ def combine(layers: Iterable[Layer]) -> Request:
         problem = problem[:1].lower() + problem[1:]
         origin, value = origins.get(name, name), values.get(name)
         said = f"{origin} {value}" if origin.startswith("--") else f"{origin}: {name}={value!r}"
-        raise UsageError(f"{said} is not valid: {problem}.") from None
+        raise UsageError(f"{said} is not valid; {problem}.") from None
 
 
 def _merge(layer: Layer, options: dict[str, dict[str, Any]], origins: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recbench import registry
-from recbench.errors import UsageError, did_you_mean
+from recbench.errors import UsageError, did_you_mean, within
 from recbench.interfaces import BackbonePlugin, Options
 from recbench.interfaces.identifiers import TITLE
 from recbench.spec.fitting import check_identifier, check_parts
@@ -238,7 +238,7 @@ class _Resolver:
             if objection := teacher.decoder.options.objection(student.options.teacher_depth()):
                 raise UsageError(objection)
         except UsageError as error:
-            raise UsageError(f"The teacher: {error}") from error
+            raise UsageError(within("the teacher", error)) from error
         self.layers.origins |= {(TEACHER, f"{group}.{option}"): who for (group, option), who in inner.origins.items()}
         for word in WORDS:
             if word in request.origins:

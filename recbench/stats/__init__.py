@@ -4,7 +4,7 @@ from recbench.stats.compare import Comparison, compare, compare_all
 from recbench.stats.correction import holm
 from recbench.stats.deviation import DeviationRatio, deviation_ratio, seeds_for_ratio
 from recbench.stats.means import mean_intervals
-from recbench.stats.ranking import Stability, places, resolution, stability
+from recbench.stats.ranking import Stability, differing, places, resolution, stability
 from recbench.stats.sums import UserSums, user_sums
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "compare",
     "compare_all",
     "deviation_ratio",
+    "differing",
     "holm",
     "mean_intervals",
     "places",

@@ -16,14 +16,15 @@ from recbench.types import Floats
 
 SEEDS = 5  # of the two typical systems whose difference a resolution is about
 DRAWS = 2_000
+_SAME = 1e-12  # far below what a page shows, and above the rounding of sums
 
 
 class Stability(NamedTuple):
     """How often the first run stays first.
 
     Attributes:
-        users: share of random halves of the users in which it is; None with one user.
-        seeds: share of draws of every run's seeds in which it is; None where no run has two seeds.
+        users: share of random halves of the users in which it is; None with one user, and where no two runs differ.
+        seeds: share of draws of every run's seeds in which it is; None where no run has two seeds or no two differ.
     """
 
     users: float | None
@@ -53,12 +54,18 @@ def places(runs: int, differs: Callable[[int, int], bool]) -> list[int]:
     return found
 
 
+def differing(sums: UserSums) -> bool:
+    """Whether any two runs differ for any user; False for runs that are all 0, and for one run."""
+    return bool((np.ptp(sums.averaged, axis=1) > _SAME).any())
+
+
 def resolution(sums: UserSums, seeds: int = SEEDS) -> float:
     """The smallest true difference that the test set shows for two typical systems, 80 % power at two-sided alpha .05.
 
     From the median over pairs of the standard error over users and seeds, with the seeds' variance brought from the
     runs' own number of seeds to ``seeds`` each. Uncorrected: one comparison, planned beforehand. NaN with one user or
-    one run. Runs with one seed have no seed part; they count only where fewer than two runs have more.
+    one run, and where typical runs do not differ at all. Runs with one seed have no seed part; they count only where
+    fewer than two runs have more.
 
     Args:
         sums: the runs.
@@ -71,7 +78,8 @@ def resolution(sums: UserSums, seeds: int = SEEDS) -> float:
     # of one seed, without the users' own scatter; negative estimates stay, or their mean would be too large
     own = [(s.variance - s.interaction) * len(run) for s, run in zip(sums.spreads, sums.sums, strict=True)]
     variances = [sums.levels(a, b).users + max(own[a] + own[b], 0.0) / seeds for a, b in pairs]
-    return POWER_FACTOR * math.sqrt(float(np.median(variances)))
+    variance = float(np.median(variances))
+    return POWER_FACTOR * math.sqrt(variance) if variance > 0 else math.nan
 
 
 def stability(sums: UserSums, draws: int = DRAWS, seed: int = SEED) -> Stability:
@@ -82,6 +90,8 @@ def stability(sums: UserSums, draws: int = DRAWS, seed: int = SEED) -> Stability
         draws: halves of users (each split gives two), and draws of seeds.
         seed: of the draws.
     """
+    if len(sums.sums) > 1 and not differing(sums):
+        return Stability(None, None)
     means = np.array([run.mean() for run in sums.seed_means])
     first = int(means.argmax())
     rng = np.random.default_rng([seed, 4])
@@ -108,4 +118,4 @@ def _halves(sums: UserSums, splits: int, rng: np.random.Generator) -> Floats:
 
 def _first_again(means: Floats, first: int) -> float:
     """The share of [R, m] means in which no run is above the first."""
-    return float((means[:, first] >= means.max(axis=1) - 1e-12).mean())
+    return float((means[:, first] >= means.max(axis=1) - _SAME).mean())

@@ -11,7 +11,7 @@ from recbench.steps.preferred import PreferredModel
 from recbench.steps.prepared import Prepared
 from recbench.steps.ranking import Ranked
 from recbench.steps.scoring import ScoringModel
-from recbench.steps.setting import Setting
+from recbench.steps.setting import RecommenderStep, Setting
 from recbench.steps.step import Step
 from recbench.steps.tuned import TunedModel
 
@@ -40,9 +40,11 @@ class Graph:
         return step
 
     @property
-    def model(self) -> Step:
+    def model(self) -> RecommenderStep:
         """The experiment's own trained model."""
-        return self.steps["model"]
+        step = self.steps["model"]
+        assert isinstance(step, RecommenderStep)
+        return step
 
     @property
     def ranked(self) -> Ranked:

@@ -12,7 +12,7 @@ from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.naming import early, sources_of
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import ScoringModel
-from recbench.steps.setting import NOTHING, RecommenderStep, Setting
+from recbench.steps.setting import RecommenderStep, Setting
 from recbench.steps.step import Step, Work
 from recbench.steps.textvectors import TextVectors
 
@@ -67,7 +67,7 @@ class LearnedIdentifier(RecommenderStep):
         if "collaborative" in self.needs:
             vectors["collaborative"] = work.value(self.needs["collaborative"]).item_vectors()
         made = self.recommender.naming.make()
-        report = made.learn(split, vectors, self.setting.fit(NOTHING, None, work, self))
+        report = made.learn(split, vectors, self.setting.fit(None, None, work, self))
         save_model(folder, made.state(), report, self.setting.machine.device)
 
     def load(self, folder: Path, work: Work, made: Any = None) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.identified import identifier_need
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import ScoringModel
-from recbench.steps.setting import NOTHING, RecommenderStep, Setting
+from recbench.steps.setting import RecommenderStep, Setting
 from recbench.steps.step import Step, Work
 from recbench.steps.trie import NameTrie, model_needs
 
@@ -80,9 +80,7 @@ class Learned(RecommenderStep):
         model, backbone = bare(self.recommender, self.setting, self.needs, work)
         model.lm.to(self.setting.machine.device).eval()
         split = work.value(self.needs["prepare"])
-        own = self.recommender.first_budget
-        kept = {name: getattr(own, name) for name in ("checkpoint_minutes", "report_to")}
-        fit = self.setting.fit(NOTHING.model_copy(update=kept), None, work, self)
+        fit = replace(self.setting.fit(self.recommender.first_budget, None, work, self), train=None)
         report = backbone.learn(split, lambda texts: text_means(model, texts), fit)
         save_model(folder, backbone.state(), report, self.setting.machine.device)
 

@@ -14,7 +14,7 @@ from recbench.interfaces import FitReport
 from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import mixed_need
-from recbench.steps.setting import NOTHING, RecommenderStep, checkpoint_minutes, training_windows
+from recbench.steps.setting import RecommenderStep, minutes_of, training_windows, windows_of
 from recbench.steps.step import Step, Work
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class LessonsTaken(RecommenderStep):
     @cached_property
     def facts(self) -> Mapping[str, Any]:
         """The backbone without its later options, the windows that it asks about, and how the teacher ranks."""
-        backbone, budget = self.recommender.backbone, self.recommender.train or NOTHING
+        backbone = self.recommender.backbone
         return {
             "backbone": {"name": backbone.name, "options": backbone.early_options(), "files": backbone.files},
-            "windows": {"samples": budget.samples, "stride": budget.stride},
+            "windows": windows_of(self.recommender.train),
             "decoder": self._decoder.plain(),
             "history": self.setting.evaluate.history,
             "seed": self.setting.seed,
@@ -75,7 +75,7 @@ class LessonsTaken(RecommenderStep):
     def build(self, folder: Path, work: Work) -> None:
         """Ask."""
         split = work.value(self.needs["prepare"])
-        chosen = replace(split, train=training_windows(split, self.recommender.train or NOTHING))
+        chosen = replace(split, train=training_windows(split, self.recommender.train))
         model: ScoringBackbone[Any] = self.recommender.backbone.make()
         teacher = _Teacher(self, work, chosen.train, self._taught(split))
         found = model.lessons(chosen, teacher, self.setting.seed, work.reporter)
@@ -107,7 +107,7 @@ class _Teacher:
         self, step: LessonsTaken, work: Work, windows: Sequences, taught: list[tuple[Sequences, bool]]
     ) -> None:
         self._step, self._work, self._windows, self._taught = step, work, windows, taught
-        self._place = work.checkpoints(step, checkpoint_minutes(step.recommender))
+        self._place = work.checkpoints(step, minutes_of(step.recommender.train))
 
     @property
     def model(self) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from recbench.steps.artefacts import REPORT, load_ranking, save_ranking
 from recbench.steps.prepared import Prepared
 from recbench.steps.scoring import mixed_need
-from recbench.steps.setting import RecommenderStep, checkpoint_minutes
+from recbench.steps.setting import RecommenderStep, minutes_of
 from recbench.steps.step import Step, Work
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Ranked(RecommenderStep):
         cases = self.cases(split)
         depth = self.setting.evaluate.depth if self.part == "test" else 10
         work.reporter.begin(self.title, len(cases))
-        place, items = work.checkpoints(self, checkpoint_minutes(self.recommender)), len(split.catalog)
+        place, items = work.checkpoints(self, minutes_of(self.recommender.train)), len(split.catalog)
         found = self.setting.rank(
             self.decoder, model, cases.histories(), depth, work.reporter, items, place, shared=True
         )

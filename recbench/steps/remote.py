@@ -146,4 +146,4 @@ def _refusals(what: str) -> Iterator[None]:
     except RecbenchError:
         raise
     except Exception as error:
-        raise RecbenchError(f"{what} failed: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise RecbenchError(f"{what} failed with {type(error).__name__}: {' '.join(str(error).split())}") from error

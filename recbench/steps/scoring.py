@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recbench.steps.artefacts import load_model, save_model
 from recbench.steps.prepared import Prepared
-from recbench.steps.setting import NOTHING, RecommenderStep, Setting, training_windows, validation_decoder, work_of
+from recbench.steps.setting import RecommenderStep, Setting, training_windows, validation_decoder, work_of
 from recbench.steps.step import Step, Work
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class ScoringModel(RecommenderStep):
         recommender, setting = self.recommender, self.setting
         split = work.value(self.needs["prepare"])
         model: ScoringBackbone[Any] = recommender.backbone.make()
-        budget = recommender.train or NOTHING
+        budget = recommender.train
         lessons = {} if self.lessons is None else work.value(self.lessons)
         loss = None if recommender.loss is None else recommender.loss.make()
         validate = setting.validation(recommender, model, split, work)

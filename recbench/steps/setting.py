@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from recbench.types import Histories, Ranking, Sequences, Split
 
 MANY = 70_000  # training windows of a data set that is not prepared yet, for estimates
-NOTHING = TrainBudget(epochs=1, batch_size=1, learning_rate=1.0)
-"""The budget handed to what decides its own, or trains nothing."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +108,14 @@ class Setting:
         return validate
 
     def fit(
-        self, budget: TrainBudget, validate: Callable[[], Score] | None, work: Work, step: Step, **more: Any
+        self, budget: TrainBudget | None, validate: Callable[[], Score] | None, work: Work, step: Step, **more: Any
     ) -> Fit:
-        """What the training of a step is given."""
-        options = TrainOptions(
-            **budget.model_dump(exclude=set(TrainBudget.model_fields) - set(TrainOptions.model_fields))
-        )
-        machine, more["checkpoints"] = self.machine, work.checkpoints(step, budget.checkpoint_minutes)
+        """What the training of a step is given; without a budget, what decides its own or trains nothing is."""
+        own = set(TrainOptions.model_fields)
+        options = None if budget is None else TrainOptions(**budget.model_dump(include=own))
+        machine, more["checkpoints"] = self.machine, work.checkpoints(step, minutes_of(budget))
         more["after_epoch"] = partial(work.after_epoch, step)
-        more["curves"] = Curves(budget.report_to, work.curves(step)) if budget.report_to else None
+        more["curves"] = Curves(budget.report_to, work.curves(step)) if budget and budget.report_to else None
         return replace(Fit(options, self.seed, machine.device, machine.threads, validate, work.reporter), **more)
 
 
@@ -140,14 +137,21 @@ def validation_decoder(recommender: Recommender) -> Decoder:
     return Decoder.model_validate({"name": recommender.backbone.plugin.selects})
 
 
-def training_windows(split: Split, budget: TrainBudget) -> Sequences:
-    """The windows that a budget is spent on."""
-    return training_sample(split, budget.samples, budget.stride)
+def training_windows(split: Split, budget: TrainBudget | None) -> Sequences:
+    """The windows that a budget is spent on; without one, all of them."""
+    return training_sample(split, *windows_of(budget).values())
 
 
-def checkpoint_minutes(recommender: Recommender) -> float:
-    """Minutes between two checkpoints of a recommender's ranking: those of its training, or the default."""
-    return (recommender.train or NOTHING).checkpoint_minutes
+def windows_of(budget: TrainBudget | None) -> dict[str, int]:
+    """How many windows a budget takes and with which stride, as facts of a step."""
+    if budget is None:
+        return {"samples": 0, "stride": 1}
+    return {"samples": budget.samples, "stride": budget.stride}
+
+
+def minutes_of(budget: TrainBudget | None) -> float:
+    """Minutes between two checkpoints of what is trained or ranked with a budget; without one, the default."""
+    return TrainBudget.model_fields["checkpoint_minutes"].default if budget is None else budget.checkpoint_minutes
 
 
 def work_of(budget: TrainBudget | None) -> float:

@@ -106,7 +106,7 @@ def _validated(file: Document) -> _File:
         if first["type"] == "extra_forbidden":
             known = PARTS.get(first["loc"][0], _File)
             name = str(first["loc"][-1])
-            raise UsageError(f"{where}: unknown key {short(name)}: {did_you_mean(name, known.model_fields)}") from None
+            raise UsageError(f"{where}: unknown key {short(name)}; {did_you_mean(name, known.model_fields)}") from None
         problem = first["msg"].removeprefix("Input ").replace("valid dictionary", "mapping").replace("valid ", "")
         problem = problem.replace("Field required", "is missing")
         raise UsageError(f"{where}: {key} {problem}.") from None
@@ -161,7 +161,7 @@ class _Reading:
             for key in given:
                 if key.replace("-", "_") not in (*FLAGS, SET):
                     hint = did_you_mean(key, (*FLAGS, SET, *_Cells.model_fields))
-                    raise UsageError(f"{self.at(*place, key)}: unknown key {short(key)}: {hint}")
+                    raise UsageError(f"{self.at(*place, key)}: unknown key {short(key)}; {hint}")
         if own.get(SET, {}) is None:
             defaults.pop(SET, None)
         said = {**defaults, **own}
@@ -222,7 +222,7 @@ class _Reading:
                 pieces.append(words[field])
         except ValueError as error:
             where = self.at("cells", number, "name")
-            raise UsageError(f"{where}: the name {short(pattern)} cannot be filled in: {error}.") from None
+            raise UsageError(f"{where}: the name {short(pattern)} cannot be filled in ({error}).") from None
         return "".join(pieces)
 
     def comparisons(self, cells: list[str]) -> tuple[Comparison, ...]:
@@ -250,4 +250,4 @@ class _Reading:
     def _known(self, named: tuple[str, ...], cells: list[str], *place: Any) -> None:
         for name in named:
             if name not in cells:
-                raise UsageError(f"{self.at(*place)}: {name!r} is not a cell: {did_you_mean(name, cells)}")
+                raise UsageError(f"{self.at(*place)}: {name!r} is not a cell; {did_you_mean(name, cells)}")

@@ -34,7 +34,7 @@ def read_published(path: Path, where: str) -> dict[str, dict[str, dict[str, floa
                     raise ValueError(f"line {rows.line_num} repeats {short(row['method'])}")
                 found[row["method"]][row["dataset"]] = numbers
     except OSError as error:
-        raise UsageError(f"{where}: {path.name}: {reason(error)}.") from error
+        raise UsageError(f"{where}: {path.name} cannot be read ({reason(error)}).") from error
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise UsageError(f"{where}: {path.name} is not a table of method,dataset,METRIC,... ({error}).") from error
     return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -23,6 +26,12 @@ class Contract:
     options: ClassVar[Mapping[str, Any]] = {}
     """Option values to test with."""
 
+    @pytest.fixture(autouse=True, scope="class")
+    def installed(self, request: pytest.FixtureRequest) -> None:
+        """Without its package installed no test can say anything, so each says that."""
+        if self.name not in registry.names(self.kind):
+            pytest.fail(_missing(self.kind, self.name, request.path), pytrace=False)
+
     @property
     def plugin(self) -> Plugin:
         """The descriptor."""
@@ -34,7 +43,6 @@ class Contract:
 
     def test_is_registered(self) -> None:
         """The entry point names a descriptor, and its implementation has the right base class."""
-        assert self.name in registry.names(self.kind), f"no installed distribution registers {self.kind} {self.name!r}"
         assert self.signal in (None, self.plugin.signal), f"{self.name} is for {self.plugin.signal}"
 
     def test_descriptor_is_light(self) -> None:
@@ -60,3 +68,10 @@ class Contract:
         assert not silent, f"options without a description: {', '.join(silent)}"
         required = [name for name, field in fields.items() if field.is_required()]
         assert not required, f"options without a default: {', '.join(required)}"
+
+
+def _missing(kind: str, name: str, test: Path) -> str:
+    """What to do where no installed package registers a plugin; ``test`` lies somewhere in its project."""
+    project = next((folder for folder in test.parents if (folder / "pyproject.toml").is_file()), None)
+    place = "FOLDER" if project is None else shlex.quote(os.path.relpath(project))
+    return f"No installed package registers the {kind} {name!r}: run pip install -e {place}"

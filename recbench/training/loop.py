@@ -58,6 +58,7 @@ def fit(
         parts: what training changes next to ``module``, by name, such as the loss; without it there are no checkpoints.
 
     Raises:
+        RecbenchError: the plan has no budget.
         Diverged: the loss, a gradient or a weight became infinite or not a number; names the step.
         Stopped: SIGTERM or SIGUSR1; where checkpoints are kept, one is written first.
     """
@@ -120,7 +121,7 @@ def _train(trainer: Any, keeper: Keeper | None, scratch: Path) -> int:
 
 
 def _check_processes(examples: int, plan: Fit) -> None:
-    size, number = plan.train.batch_size, processes()
+    size, number = plan.budget.batch_size, processes()
     if number > 1 and examples < size:
         raise RecbenchError(f"{number} processes need at least one whole batch of {size} windows.")
     if size % number:
@@ -136,7 +137,7 @@ def _tell(trainer: Any, values: dict[str, float]) -> None:
 
 def _ordered(plan: Fit, purpose: str, lengths: Sequence[int], keeper: Keeper | None, watch: Watch) -> type:
     """What any trainer must inherit first: our order of examples, our learning rate, checkpoints and curves."""
-    budget = plan.train
+    budget = plan.budget
 
     class Ordered:
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -172,7 +173,7 @@ def _ordered(plan: Fit, purpose: str, lengths: Sequence[int], keeper: Keeper | N
 
 def _settings(plan: Fit, purpose: str, precision: str, examples: int, folder: Path) -> dict[str, Any]:
     """TrainingArguments by name."""
-    budget = plan.train
+    budget = plan.budget
     steps = budget.epochs * max(examples // budget.batch_size, 1)
     return {
         "output_dir": str(folder),

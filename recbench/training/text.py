@@ -177,14 +177,14 @@ def tune(
 
     def before(step: int, steps: int) -> None:
         if embedding is not None:
-            shown = _curriculum(backbone, plan.train, step, steps, curriculum.draws)
+            shown = _curriculum(backbone, plan.budget, step, steps, curriculum.draws)
             embedding.hybrid = bool(shown.any())
             module.concealed = None if shown.all() or not shown.any() else ~shown
         if probe is not None:
             probe(step, steps, module)
 
     examples = Examples(model, windows, loss.positions == "choices", model.encoder.apart, asked)
-    with kept_below(model, examples.lengths, plan.train.epochs, plan.reporter) as module.below:
+    with kept_below(model, examples.lengths, plan.budget.epochs, plan.reporter) as module.below:
         report = fit(
             module,
             examples,

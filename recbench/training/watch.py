@@ -74,7 +74,7 @@ class Watch(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Say so where the warm-up never ends."""
-        if said := late_warmup(self.plan.train, state.max_steps):
+        if said := late_warmup(self.plan.budget, state.max_steps):
             self.plan.reporter.message(said)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -122,7 +122,7 @@ class Watch(TrainerCallback):
         self._line(state, validation=score, validation_error=score.error)
         told = {"eval_ndcg@10": float(score), "eval_ndcg@10_error": score.error}
         self.tell({name: value for name, value in told.items() if math.isfinite(value)})
-        done, budget = len(self.scores), self.plan.train
+        done, budget = len(self.scores), self.plan.budget
         self.plan.reporter.message(
             f"epoch {done} of {budget.epochs}: step {state.global_step}, "
             f"validation NDCG@10 {score:.4f}" + (f" ± {score.error:.4f}" if math.isfinite(score.error) else "")

@@ -16,7 +16,7 @@ from typing import Any
 
 from recbench import processes
 from recbench.description import run_id
-from recbench.errors import Diverged, Pruned, RecbenchError, UsageError
+from recbench.errors import Diverged, Pruned, RecbenchError, UsageError, within
 from recbench.experiment import want
 from recbench.files import digest
 from recbench.interfaces import Reporter
@@ -123,7 +123,7 @@ class _Search:
         try:
             found = plan(self.request.with_options(values, ORIGIN))
         except UsageError as error:
-            raise UsageError(f"{place}, {words}: {error}") from error
+            raise UsageError(within(f"{place}, {words}", error)) from error
         self.reporter.message(f"{place}: {words}")
         steps = steps_of(found, seeds_of(found.spec, [self.search.seed])[0])
         one = Sampled(values, steps.model.folder)

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from recbench.description import describe
 from recbench.errors import UsageError
+from recbench.planning import Plan
 from recbench.spec.layers import Layers
 from recbench.spec.request import Request
 from recbench.spec.resolve import resolve
@@ -20,6 +22,7 @@ from recbench.types import PAD
 from recbench_plugins.backbones.recbole import FITS, REFUSED, RecBole, RecBoleOptions, published
 
 pytest.importorskip("recbole", reason="RecBole is not installed")
+USERS = ("user_embedding", "user_lambda", "UI_emb")
 SMALL = {"embedding_size": 8, "hidden_size": 8, "n_layers": 1, "n_heads": 1, "inner_size": 8, "num_layers": 1}
 SMALL |= {"block_num": 1, "dropout_prob": 0.2, "reranker_CAN_NUM": "5"}
 
@@ -54,7 +57,6 @@ def test_loss_and_scores_equal_those_of_recboles_own_class(model: str) -> None:
     mine = RecBole(RecBoleOptions(**small(model)))
     torch.manual_seed(0)
     mine.build(split)
-    mine.module.average()
     numbers = {user: number for number, user in enumerate(np.unique(split.train.users).tolist(), start=1)}
     sizes = {"u": len(numbers) + 1, "i": len(split.catalog) + 1}
     names = {"USER_ID_FIELD": "u", "ITEM_ID_FIELD": "i", "LIST_SUFFIX": "_s", "ITEM_LIST_LENGTH_FIELD": "n"}
@@ -63,6 +65,8 @@ def test_loss_and_scores_equal_those_of_recboles_own_class(model: str) -> None:
     data = SimpleNamespace(num=sizes.__getitem__, user_num=sizes["u"])
     theirs = getattr(models, model)({**published(model), **small(model)["settings"], **names, **more}, data)
     theirs.load_state_dict(mine.module.model.state_dict())
+    if hasattr(theirs, "user_embedding"):
+        theirs.user_embedding.weight.data[0] = theirs.user_embedding.weight[1:].mean(0)
     rows = [[int(i) + 1 for i in row if i != PAD] for row in split.test.history]
     batch = {
         "u": torch.tensor([numbers.get(int(user), 0) for user in split.test.users]),
@@ -85,19 +89,32 @@ def test_loss_and_scores_equal_those_of_recboles_own_class(model: str) -> None:
     assert float(loss) == pytest.approx(float(theirs.calculate_loss(batch | {"not_i": negative + 1})), rel=1e-6)
 
 
-def test_a_user_without_training_windows_has_the_mean_of_the_others() -> None:
+@pytest.mark.parametrize("name", ["HGN", "FOSSIL", "FPMC"])  # each names its table of users in its own way
+def test_a_user_without_training_windows_has_the_mean_of_the_others(name: str) -> None:
     split = tiny_split()
-    model = RecBole(RecBoleOptions(**small("HGN")))
+    model = RecBole(RecBoleOptions(**small(name)))
     torch.manual_seed(0)
     model.build(split)
+    table = next(getattr(model.module.model, users) for users in USERS if hasattr(model.module.model, users)).weight
+    table.data.normal_()
     cases = split.test.histories()
     strangers = type(cases)(np.full_like(cases.users, 10_000), cases.history, cases.time)
-    before = model.module.model.user_embedding.weight[1:].clone()
     scores = model.scores(strangers)
-    table = model.module.model.user_embedding.weight
-    assert torch.equal(table[1:], before)
-    assert torch.allclose(table[0], before.mean(0))
     assert not np.allclose(scores, model.scores(cases))
+    table.data[1:] = table[1:].mean(0)  # now every user is the mean
+    assert np.allclose(scores, model.scores(cases), atol=1e-6)
+
+
+def test_scoring_changes_no_weight_that_a_penalty_sees() -> None:
+    """Caser's penalty is on its whole table of users, row 0 included."""
+    split = tiny_split()
+    model = RecBole(RecBoleOptions(**small("Caser")))
+    torch.manual_seed(0)
+    model.build(split)
+    before = {name: value.copy() for name, value in model.state().items()}
+    cases = split.test.histories()
+    model.scores(type(cases)(np.full_like(cases.users, 10_000), cases.history, cases.time))
+    assert all(np.array_equal(value, before[name]) for name, value in model.state().items())
 
 
 @pytest.mark.parametrize("model", ["GRU4Rec", "HGN"])
@@ -126,6 +143,16 @@ def test_it_has_a_budget_though_no_loss_applies(what: str) -> None:
     assert (found.train.epochs, found.train.batch_size, found.train.learning_rate) == (3 if own else 30, 512, 2e-3)
 
 
+@pytest.mark.parametrize("said", [{}, {"model": "GRU4Rec"}, {"model": "narm"}])
+def test_a_row_names_the_model_the_default_one_too(said: dict[str, Any]) -> None:
+    spec = resolve(
+        Request.model_validate({"model": "recbole", "set": {"backbone": said}}), "cpu", 1, "ml-100k", {}
+    ).spec
+    split = tiny_split()
+    found = describe(Plan(spec, {}, "cpu"), split, split.test, "")["labels"]
+    assert found.method == f"recbole (model={'NARM' if said.get('model') == 'narm' else 'GRU4Rec'})"
+
+
 def test_settings_are_recboles_own() -> None:
     settings = published("SASRecCPR")
     assert settings["layer_norm_eps"] == 1e-12  # PyYAML alone reads a text
@@ -135,9 +162,9 @@ def test_settings_are_recboles_own() -> None:
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
-        ({"model": "DIN"}, "the bench cannot run DIN: it scores one item at a time"),
+        ({"model": "DIN"}, "the bench cannot run DIN, since it scores one item at a time"),
         ({"model": "GRU4Recc"}, "did you mean 'GRU4Rec'"),
-        ({"model": "narm", "settings": {"hidden": 3}}, "NARM has no setting 'hidden': did you mean 'hidden_size'?"),
+        ({"model": "narm", "settings": {"hidden": 3}}, "NARM has no setting 'hidden'; did you mean 'hidden_size'?"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_reason(said: dict[str, Any], answer: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from recbench import checks as package
 from recbench import registry
-from recbench.checks.moves import moved
+from recbench.checks.moves import _drawn_on_the_cpu, moved
 from recbench.checks.speed import _allocated, answers, measured
 from recbench.cli import cli
 from recbench.errors import RecbenchError
@@ -92,7 +95,7 @@ def test_one_that_ends_its_process_is_a_sentence(install) -> None:
         (("mls",), "No plugin is called 'mls': did you mean 'msl'?"),
         (("msl", "--kind", "decoder"), "Unknown decoder 'msl'"),
         (("msl", "--kind", "los"), "--kind los is not valid: did you mean 'loss'?"),
-        (("msl", "--set", "loss.tua=3"), "--set loss.tua does not exist: did you mean 'tau'?"),
+        (("msl", "--set", "loss.tua=3"), "--set loss.tua does not exist; did you mean 'tau'?"),
         (("msl", "--set", "decoder.beams=3"), "this run has no group 'decoder', only 'loss'"),
         (("csv",), "A source is checked with your own files: --set dataset.file=PATH."),
     ],
@@ -153,6 +156,67 @@ def test_devices_are_compared(kind: str, name: str) -> None:
     assert other.result == "FAILED"
 
 
+@pytest.mark.parametrize(("kind", "name"), [("loss", "ce"), ("loss", "msl")])
+def test_a_loss_of_another_value_elsewhere_fails(kind: str, name: str) -> None:
+    """The second device is the CPU too, and the second instance stands for a kernel of its own that is wrong."""
+    plugin = registry.get(kind, name)
+    made = []
+
+    class Wrong(plugin.implementation):  # type: ignore[misc, name-defined]
+        def __init__(self, options: object) -> None:
+            super().__init__(options)
+            self.factor = 1.0 + 0.1 * len(made)
+            made.append(self)
+
+        def __call__(self, batch: object) -> object:
+            total, count = super().__call__(batch)
+            return self.factor * total, count
+
+    found = moved(replace(plugin, implementation=Wrong), plugin.options(), "cpu")
+    assert found is not None
+    assert (found.result, found.found) == ("FAILED", "differs from the CPU by 0.1 of the largest value")
+
+
+def test_a_loss_draws_the_same_on_every_device() -> None:
+    """Meta, which computes nothing, shows that what is drawn gets to where it was asked for."""
+    import torch
+
+    def draws(device: str) -> list[torch.Tensor]:
+        torch.manual_seed(3)
+        zeros = torch.zeros(4, device=device)
+        weights = torch.ones(4, device=device)
+        return [
+            torch.rand(4, device=device), torch.randint(9, (4,), device=device), torch.randperm(4, device=device),
+            zeros.uniform_(), torch.multinomial(weights, 2), torch.nn.functional.dropout(weights),
+            torch.rand(4, generator=torch.Generator().manual_seed(8), device=device),
+        ]  # fmt: skip
+
+    plain = draws("cpu")[:-1]
+    with _drawn_on_the_cpu():
+        here, again = draws("cpu"), draws("cpu")
+        meta = [torch.rand(3, device="meta"), torch.randint(9, (3,), device="meta")]
+    assert all(torch.equal(a, b) for a, b in zip(plain, here, strict=False))
+    assert all(torch.equal(a, b) for a, b in zip(here, again, strict=True))
+    assert {tensor.device.type for tensor in meta} == {"meta"}
+
+
 def test_a_kind_that_uses_no_device_is_not_moved() -> None:
     plugin = registry.get("slice", "head")
     assert moved(plugin, plugin.options()) is None
+
+
+def test_a_package_that_is_not_installed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own tests, and the command."""
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli, ["plugin", "new", "loss", "unheard"]).exit_code == 0
+    asked = called("unheard")
+    assert "recbench: The package in recbench-unheard is not installed: run pip install -e recbench-unheard." in (
+        asked.stderr
+    )
+    assert asked.exit_code == 2
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "recbench-unheard", "-k", "TestUnheard"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    said = "No installed package registers the loss 'unheard': run pip install -e recbench-unheard"
+    assert said in done.stdout
+    assert "Unknown loss" not in done.stdout

@@ -31,6 +31,7 @@ def assert_one_sentence(result: Result, *culprits: str, code: int | None = None)
     assert result.stderr.splitlines()[-1] == lines[0]
     assert "Traceback" not in result.output
     assert "unexpected" not in lines[0]
+    assert lines[0].removeprefix("recbench: ").count(": ") < 2, "one sentence has one colon at most"
     for culprit in culprits:
         assert culprit in lines[0]
     assert result.exit_code in ((1, 2) if code is None else (code,))
@@ -46,6 +47,8 @@ def inputs(call, tmp_path: Path) -> None:
     (tmp_path / "kind.yaml").write_text("model: bigrec\nepochs: many\n")
     (tmp_path / "seeds.yaml").write_text("model: bigrec\nseeds: [1, two]\n")
     (tmp_path / "option.yaml").write_text("model: bigrec\nset: {loss: {tua: 2}}\n")
+    (tmp_path / "suite.yaml").write_text("cells: [{modle: bigrec}]\n")
+    (tmp_path / "lists.csv").write_text("case,item\n0,nothing\n")
     (tmp_path / "column.csv").write_text(text.replace("timestamp", "time"))
     (tmp_path / "time.csv").write_text(text.replace(",1000,", ",noon,"))
     (tmp_path / "titles.csv").write_text("item,title\ni1,One\n")
@@ -125,6 +128,9 @@ CASES = {
     "no llm": ([*RUN, "bigrec", "--llm", "./none"], "--llm", "./none"),
     "llm without config": ([*RUN, "bigrec", "--llm", "./model"], "./model", "config.json"),
     "no gguf": ([*RUN, "bigrec", "--llm", "none.gguf"], "none.gguf"),
+    "data of no file": (["data", "audit", "nothere.csv"], "There is no file or folder 'nothere.csv'"),
+    "data of no atomic file": (["data", "nothere.INTER"], "There is no file or folder 'nothere.INTER'"),
+    "data of no folder": (["data", "audit", "not/here"], "There is no file or folder 'not/here'"),
     "data of no set": (["data", "ml-10k"], "'ml-10k'"),
     "data option": (
         ["data", "csv", "--data-dir", "own.csv", "--set", "dataset.cor=3"],
@@ -141,6 +147,16 @@ CASES = {
     "no records": (["leaderboard", "build"], "leaderboards/records"),
     "no records to rerun": (["leaderboard", "rerun"], "leaderboards/records"),
     "rerun form": (["leaderboard", "rerun", "--data-dir", "book"], "'book'"),
+    "table of nothing": (["table", "own"], "No run of data set 'own'"),
+    "suite name": (["suite", "plan", "tabel3"], "'tabel3'", "'table3'"),
+    "suite of no YAML": (["suite", "run", "broken.yaml"], "broken.yaml, line 2"),
+    "suite key": (["suite", "plan", "suite.yaml"], "suite.yaml, line 1", "'modle'", "'model'"),
+    "teacher": ([*RUN, "dllm2rec", "--set", "teacher.loss=mls"], "teacher", "'mls'"),
+    "no lists": (["evaluate", "--rankings", "none.csv", "--name", "X", *OWN, "own.csv"], "none.csv"),
+    "lists of nothing known": (["evaluate", "--rankings", "lists.csv", "--name", "X", *OWN, "own.csv"], "lists.csv"),
+    "plugin kind": (["plugin", "new", "los", "mine"], "'los'", "'loss'"),
+    "plugin name": (["plugin", "check", "mls"], "'mls'", "'ms"),
+    "prepare": (["data", "prepare", "boook", "--out", "x"], "'boook'", "'book'"),
     "compare with nothing": (["compare", "x"], "'x'"),
 }
 
@@ -242,8 +258,11 @@ def test_an_error_names_who_said_the_value(call, tmp_path: Path) -> None:
     )
     (tmp_path / "x.yaml").write_text("model: bigrec\nepochs: 0\n")
     for words, begin in (
-        (["suite", "plan", "s.yaml"], "recbench: Cell 'two': suite s.yaml, line 5: loss.tua does not exist"),
-        (["suite", "plan", "s.yaml", "--set", "los.tau=1"], "recbench: Cell 'one': --set los.tau: this run has no"),
+        (["suite", "plan", "s.yaml"], "recbench: Within cell 'two', suite s.yaml, line 5: loss.tua does not exist"),
+        (
+            ["suite", "plan", "s.yaml", "--set", "los.tau=1"],
+            "recbench: Within cell 'one', --set los.tau does not apply, since this run has no",
+        ),
         (["run", "--config", "x.yaml"], "recbench: x.yaml, line 2: epochs=0 is not valid"),
         (["run", "--config", "x.yaml", "--epochs", "2", "--seeds", "0"], "recbench: --seeds 0 is not valid"),
     ):

@@ -11,7 +11,7 @@ import pytest
 
 from recbench.evaluation import seed_means
 from recbench.pages import load_records
-from recbench.results import read, write
+from recbench.results import Labels, read, write
 from recbench.spec.options import PRESETS
 
 
@@ -190,6 +190,18 @@ def test_compare_refuses_another_test_set_and_metrics_that_are_not_there(done) -
         assert refused.exit_code == 2
         assert sentence in refused.stderr
         assert refused.stdout == ""
+
+
+def test_table_cuts_labels_for_a_narrow_terminal_alone(done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    label = "recbole (model=GRU4Rec, settings={'hidden_size': 128})"
+    record = read(done.folder / "runs" / done.ids["few"] / "record.json")
+    write(record.model_copy(update={"labels": Labels(method=label)}), tmp_path / f"{record.run}.json")
+    words = ("table", "own", "--records", str(tmp_path))
+    assert label in done.call(*words).stdout  # into a pipe or a file
+    for width, whole in ((80, False), (200, True)):
+        monkeypatch.setattr("recbench.cli.table.terminal_width", lambda width=width: width)
+        assert (label in done.call(*words).stdout) == whole
+    assert "recbole (model=…" not in done.call(*words).stdout
 
 
 def test_table_is_narrow_and_its_runs_can_be_named(done) -> None:

@@ -117,5 +117,5 @@ def test_known_checksums_are_checked(call, raw, monkeypatch, tmp_path):
     monkeypatch.setattr("recbench.cli.data_prepare.datasets", lambda: {"toy": entry})
     result = call("data", "prepare", "toy", *(str(raw / name) for name in FILES), "--out", "o")
     assert result.exit_code == 1
-    assert f"{FILES[0]} is not the file that datasets.yaml describes: its sha256 is" in result.stderr
+    assert f"{FILES[0]} is not the file that datasets.yaml describes (its sha256 is" in result.stderr
     assert not (tmp_path / "o").exists()

@@ -55,4 +55,4 @@ def test_validation_of_each_seed_and_many_seeds(done: SimpleNamespace) -> None:
     assert head == ["metric", "mean ± sd", "seed 1", "seed 2", "seed 3", "seed 4", "seed 5", "…"]
     assert len(first) == len(head)
     assert "validation" not in dict(facts(record_of(done, "popularity"), []))
-    assert figures(record_of(done, "popularity"))[0] == ["metric", ""]
+    assert figures(record_of(done, "popularity"))[0] == ["metric", "value"]

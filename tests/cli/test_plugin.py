@@ -81,8 +81,11 @@ def test_options_claims_and_faults_are_told(install, tmp_path: Path) -> None:
     assert three[0] == "metric gone BROKEN no module no_such_package.mine"
     notes = "\n".join(lines)
     assert notes.count("The metric name 'twin' is claimed by one and two: uninstall one of them.") == 1
-    assert "cannot be imported from theirs_package.broken:plugin: RuntimeError: no GPU" in notes
-    assert "'x' of three: there is no group 'recbench.metric': did you mean 'recbench.metrics'?" in notes
+    assert "cannot be imported from theirs_package.broken:plugin (RuntimeError: no GPU)" in notes
+    assert (
+        "'x' of three is in the group 'recbench.metric', which does not exist: did you mean 'recbench.metrics'?"
+        in notes
+    )
     assert not any(line.startswith("loss ") for line in lines)
 
 

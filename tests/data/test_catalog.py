@@ -33,6 +33,13 @@ def test_every_entry_says_what_it_is():
     assert set(catalog.dataset("ml-100k").sha256) == {"ml-100k.inter", "ml-100k.item"}
 
 
+def test_records_of_grouplens_data_show_no_examples():
+    """Its licence forbids redistribution."""
+    shown = {name: catalog.shows_examples(name) for name in catalog.datasets()}
+    assert {name for name, may in shown.items() if not may} == {"ml-100k", "ml-1m", "ml-20m", "ml-32m"}
+    assert catalog.shows_examples("a source of a third party")
+
+
 @pytest.mark.parametrize("name", RAW)
 def test_every_release_can_be_prepared(name):
     entry = catalog.dataset(name)
@@ -66,6 +73,10 @@ def test_the_copy_in_the_package_wins(elsewhere):
         ("- a\n", "must map a data set's name"),
         ("a: {source: b}\n", "missing 3 required"),
         ("a: {sauce: b}\n", "unexpected keyword argument 'sauce'"),
+        (
+            "a: {title: b, source: b, licence: b, preparation: b, examples: some}\n",
+            "examples of a must be true or false",
+        ),
         ("a: [\n", "cannot be used"),
         ("a: {source: b}\na: {source: c}\n", "line 2: the key 'a' occurs twice"),
     ],

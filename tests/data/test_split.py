@@ -28,6 +28,13 @@ def windows(users: list[int]) -> Sequences:
     return Sequences(np.array(users, dtype=np.int32), np.zeros((n, 2), dtype=np.int32), rows, rows.astype(np.int64))
 
 
+def test_a_split_prints_its_size_alone():
+    rows = windows([0, 0, 1])
+    catalog = Catalog(("A", "B", "C"), ("a", "b", "c"))
+    split = Split(catalog, ("x", "y"), train=rows, valid=rows.take(np.array([0])), test=rows.take(np.array([1, 2])))
+    assert repr(split) == "Split(2 users, 3 items; windows: 3 train, 1 valid, 2 test)"
+
+
 def test_the_counts_of_ml_100k():
     assert [len(part) for part in chronological(windows([0] * 89_857))] == [71_885, 8_986, 8_986]
 

@@ -9,9 +9,11 @@ from transformers import GenerationConfig
 
 from recbench.errors import UsageError
 from recbench.interfaces import SilentReporter
+from recbench.search.beams import rank
 from recbench.testing import tiny_split, tiny_text_model
 from recbench.types import PAD
 from recbench_plugins.decoders.constrained_beam import BeamOptions, ConstrainedBeam
+from title_scores import brute_force, steps
 
 
 @pytest.fixture(scope="module")
@@ -22,24 +24,6 @@ def setup():
     with torch.no_grad():
         model.head.weight.mul_(8.0)
     return split, model
-
-
-def brute_force(model, prompt: list[int], over_vocabulary: bool) -> np.ndarray:
-    """[items] log-probability of each title after the prompt, one plain forward pass a title."""
-    scores = []
-    for answer in model.encoder.answers:
-        ids = torch.tensor([[*prompt, *answer]])
-        with torch.inference_mode():
-            logits = model.causal(input_ids=ids).logits[0].double()
-        total = 0.0
-        for i, token in enumerate(answer):
-            row = logits[len(prompt) + i - 1]
-            prefix = answer[:i]
-            valid = sorted({a[i] for a in model.encoder.answers if a[:i] == prefix})
-            norm = row.logsumexp(0) if over_vocabulary else row[valid].logsumexp(0)
-            total += float(row[token] - norm)
-        scores.append(total)
-    return np.array(scores)
 
 
 @pytest.mark.parametrize("scores", ["renormalised", "hf"])
@@ -127,3 +111,36 @@ def test_fewer_beams_than_places_are_refused(setup) -> None:
     split, model = setup
     with pytest.raises(UsageError, match="beams=3 cannot fill a list of 10"):
         ConstrainedBeam(BeamOptions(beams=3)).rank(model, split.test.histories(), 10, False, SilentReporter())
+
+
+def test_a_decoder_adjusts_the_scores_of_each_step(setup) -> None:
+    """Against every title by itself: a title's score is its log-probability and what its nodes cost this user."""
+    split, model = setup
+    trie, cases, n = model.encoder.trie, split.test.histories().take(np.arange(5)), len(split.catalog)
+    cost = np.random.default_rng(2).uniform(0, 9, size=(len(cases), len(trie)))
+
+    def adjust(part):
+        own = cost[[int(np.flatnonzero((cases.users == user) & (cases.time == time))[0]) for user, time in zip(
+            part.users, part.time, strict=True)]]  # fmt: skip
+        return lambda user, node, before, after: before + 0.5 * (after - before) - own[user, node]
+
+    found = rank(model, cases, n, False, SilentReporter(), BeamOptions(beams=n, batch_size=2), 0.0, adjust)
+    for row, prompt in enumerate(model.encoder.prompts(cases)):
+        own = 0.5 * np.array([sum(each) for each in steps(model, prompt, False)])
+        paid = [sum(cost[row, [*trie.path(answer)[1:], trie_end(trie, answer)]]) for answer in model.encoder.answers]
+        expected = own - paid
+        assert found.items[row].tolist() == np.argsort(-expected, kind="stable").tolist()
+        assert found.scores[row] == pytest.approx(np.sort(expected)[::-1], abs=1e-4)
+
+
+def trie_end(trie, answer) -> int:
+    """The node of a whole answer."""
+    return trie.step(trie.path(answer)[-1], answer[-1])
+
+
+def test_adjusting_nothing_changes_no_bit(setup) -> None:
+    split, model = setup
+    asked = (model, split.test.histories(), 10, True, SilentReporter(), BeamOptions(scores="hf"), 1.0)
+    plain, same = rank(*asked), rank(*asked, lambda part: lambda user, node, before, after: after)
+    assert np.array_equal(plain.items, same.items)
+    assert np.array_equal(plain.scores, same.scores)

@@ -22,6 +22,7 @@ from recbench.testing import tiny_split, tiny_text_model
 from recbench.types import PAD, Catalog, Histories
 from recbench_plugins.decoders.constrained_beam import BeamOptions, ConstrainedBeam
 from recbench_plugins.decoders.exact import Exact, ExactOptions
+from title_scores import brute_force
 
 titles = st.lists(st.lists(st.integers(2, 6), min_size=1, max_size=5), min_size=1, max_size=14, unique_by=tuple)
 texts = st.lists(st.lists(st.integers(2, 60), min_size=1, max_size=7), min_size=1, max_size=5)
@@ -46,21 +47,6 @@ def with_titles(model: TextModel, rows: list[list[int]]) -> TextModel:
     names = tuple(str(i) for i in range(len(rows)))
     encoder = replace(model.encoder, catalog=Catalog(names, names), answers=answers, trie=Trie.build(answers))
     return TextModel(model.lm, encoder, "cpu")
-
-
-def brute_force(model: TextModel, prompt: list[int], over_vocabulary: bool) -> np.ndarray:
-    """[items] log-probability of each title after the prompt."""
-    answers, scores = model.encoder.answers, []
-    for answer in answers:
-        with torch.inference_mode():
-            logits = model.causal(input_ids=torch.tensor([[*prompt, *answer]])).logits[0].double()
-        total = 0.0
-        for i, token in enumerate(answer):
-            row = logits[len(prompt) + i - 1]
-            valid = sorted({a[i] for a in answers if a[:i] == answer[:i]})
-            total += float(row[token] - (row if over_vocabulary else row[valid]).logsumexp(0))
-        scores.append(total)
-    return np.array(scores)
 
 
 def agrees(found: list[tuple[float, int]], expected: np.ndarray, depth: int, forbidden: set[int]) -> None:

@@ -300,7 +300,7 @@ def test_a_third_partys_metric_and_slice_appear_by_their_entry_points(install: A
     ("plugin", "message"),
     [
         ("wrong", r"metric 'wrong' of third-party 1.0 returned values of shape \(1,\) where \(12,\) is expected"),
-        ("raising", "metric 'raising' of third-party 1.0 failed: ValueError: no idea"),
+        ("raising", "metric 'raising' of third-party 1.0 failed with ValueError: no idea"),
         ("strange", "Metric 'strange' of third-party 1.0: .* must name a MetricPlugin"),
     ],
 )

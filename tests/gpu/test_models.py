@@ -11,6 +11,7 @@ import torch
 import transformers
 
 import recbench
+from interactions import write_random
 from recbench.language import tiny
 from recbench.language.known import placed
 from recbench.language.load import attach_lora, load_pretrained
@@ -23,11 +24,7 @@ SEVERAL = [("cpu", "bf16"), *(pytest.param("cuda", p, marks=pytest.mark.gpu) for
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some data, and a Llama with random weights on disk."""
     folder = tmp_path_factory.mktemp("gpu")
-    random, rows = np.random.default_rng(0), []
-    for user in range(30):
-        for step, item in enumerate(random.integers(20, size=9)):
-            rows.append(f"{user},i{item},{60 * step + user},Film {item} of {item % 3}")
-    (folder / "own.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
+    write_random(folder / "own.csv", 30, 20, 9, "Film {item} of {third}")
     tiny.train_tokenizer([f"Film {n} of {n % 3}" for n in range(20)], 300, folder / "llm")
     torch.manual_seed(0)
     shape = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import recbench
+from interactions import write_random
 from recbench.cli.show import show
 from recbench.errors import UsageError
 from recbench.planning import plan
@@ -26,11 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("identifiers")
-    random, rows = np.random.default_rng(0), []
-    for user in range(40):
-        for step, item in enumerate(random.integers(40, size=14)):
-            rows.append(f"{user},i{item},{60 * step + user},The {item}th Film")
-    (folder / "own.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
+    write_random(folder / "own.csv", 40, 40, 14, "The {item}th Film")
     return folder
 
 

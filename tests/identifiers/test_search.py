@@ -21,6 +21,7 @@ from recbench.testing import tiny_split, tiny_text_model
 from recbench.training.answers import AnswerModel
 from recbench.training.text import Examples, collate
 from recbench.types import PAD
+from title_scores import brute_force
 
 SPLIT = tiny_split()
 CASES = SPLIT.test.histories()
@@ -44,21 +45,6 @@ def model_of(name: str, shows: str = "identifiers", apart: bool = False) -> Text
     with torch.no_grad():
         model.head.weight.mul_(8)  # logits with an opinion
     return model
-
-
-def brute_force(model: TextModel, prompt: list[int], over_vocabulary: bool) -> np.ndarray:
-    """[items] log-probability of each name, by one plain forward pass each."""
-    answers, scores = model.encoder.answers, []
-    for answer in answers:
-        with torch.inference_mode():
-            logits = model.causal(input_ids=torch.tensor([[*prompt, *answer]])).logits[0].double()
-        total = 0.0
-        for i, token in enumerate(answer):
-            row = logits[len(prompt) + i - 1]
-            valid = sorted({a[i] for a in answers if a[:i] == answer[:i]})
-            total += float(row[token] - (row if over_vocabulary else row[valid]).logsumexp(0))
-        scores.append(total)
-    return np.array(scores)
 
 
 @pytest.mark.parametrize("over_vocabulary", [False, True])

@@ -117,5 +117,5 @@ def test_a_model_without_a_chat_template_is_one_sentence(place: Path) -> None:
     with pytest.raises(UsageError, match=r"^llm\.template=chat needs a model with a chat template") as refusal:
         start(place, "plain")
     assert "\n" not in str(refusal.value)
-    with pytest.raises(UsageError, match=r"llm\.template='chat' is not valid: input should be 'titles' or 'paper'"):
+    with pytest.raises(UsageError, match=r"llm\.template='chat' is not valid; input should be 'titles' or 'paper'"):
         recbench.run("bigrec", loss="msl", set={"llm": {"template": "chat"}}, progress=False)

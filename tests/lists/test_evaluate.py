@@ -126,7 +126,7 @@ WRONG = {
     "foreign case": ({"case": 12}, "line 14: case 12 is not in the test set, whose cases are 0 to 11"),
     "no number": ({"case": "one"}, "line 14: case 'one' is not a whole number"),
     "rank twice": ({"rank": 2}, "line 14: case 1 has rank 2 twice"),
-    "gap": ({"rank": 13}, "line 15: rank 4 of case 1: ranks go 1, 2, 3 without a gap"),
+    "gap": ({"rank": 13}, "line 15: rank 4 of case 1 leaves a gap; ranks go 1, 2, 3"),
     "seed": ({"seed": -1}, "line 14: a seed must lie between"),
 }
 
@@ -168,7 +168,7 @@ def test_scores_must_be_numbers_that_agree_with_ranks(desk) -> None:
     rises = "up.run, line 2: rank 2 of case 0 has a higher score than the rank before it"
     assert rises in desk.evaluate("up.run").stderr
     (desk.folder / "two.run").write_text("".join([*lines[:-1], lines[-1].replace("tag", "other")]))
-    assert "two.run, line 120: tag 'other' after 'tag': a file holds one run" in desk.evaluate("two.run").stderr
+    assert "two.run, line 120: tag 'other' after 'tag'; a file holds one run" in desk.evaluate("two.run").stderr
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
+from made_records import ITEMS, record_of, results
 from recbench.errors import DataError, UsageError
 from recbench.evaluation import metric
 from recbench.pages import build, check, compare_records, family, html_page, load_records, markdown_page, rows_of
@@ -21,19 +22,13 @@ from recbench.pages.readme import BEGIN, END, summary, with_results
 from recbench.pages.records import command_of
 from recbench.pages.rows import sections
 from recbench.results import (
-    Cases,
     Dataset,
     Labels,
     PluginCode,
     RunRecord,
-    SeedResult,
-    StepRecord,
-    spec_hash,
     write,
 )
 from recbench.stats import holm
-
-ITEMS = 50
 
 
 def make(
@@ -48,64 +43,37 @@ def make(
     code: str = "ab12cd34ef",
 ) -> RunRecord:
     """A run whose lists hold the target as often as ``hits`` says."""
-    rng = np.random.default_rng([sum(map(ord, method)), seeds])
     who = np.sort(np.random.default_rng(0).integers(users, size=400))[:limit]
-    n = len(who)
-    popularity = np.arange(ITEMS)
-    target = np.arange(n) % ITEMS
-    results = []
-    for seed in range(1, seeds + 1):
-        ranks = np.where(rng.random(n) < hits, rng.integers(1, 11, size=n), 0)
-        # a list of other items, the target put where its rank says
-        top = (target[:, None] + 1 + np.argsort(rng.random((n, ITEMS - 1)), axis=1)[:, :10]) % ITEMS
-        rows = np.flatnonzero(ranks)
-        top[rows, ranks[rows] - 1] = target[rows]
-        results.append(
-            SeedResult(
-                seed=seed,
-                ranks=ranks,
-                top=top,
-                invalid_share=0.125 if llm else None,
-                steps=tuple(
-                    StepRecord(role=role, kind="step", phase=phase, seconds=seconds)
-                    for role, phase, seconds in (
-                        ("read the files", "data", 9.0),
-                        ("a helper", "training", 20.0),
-                        ("the model", "training", 100.0),
-                        ("lists", "decoding", 7.0),
-                    )
-                ),
-                peak_memory_bytes=3 * 2**29,
-                environment={"device": "cpu", "recbench": "0.1.0", "git_commit": "0123456789ab", "git_dirty": False},
-            )
-        )
+    target = np.arange(len(who)) % ITEMS
+    found = results(
+        [sum(map(ord, method)), seeds],
+        target,
+        hits,
+        seeds,
+        (
+            ("read the files", "data", 9.0),
+            ("a helper", "training", 20.0),
+            ("the model", "training", 100.0),
+            ("lists", "decoding", 7.0),
+        ),
+        invalid_share=0.125 if llm else None,
+        environment={"device": "cpu", "recbench": "0.1.0", "git_commit": "0123456789ab", "git_dirty": False},
+    )
     language_model = {"llm": {"name": llm, "options": {}}} if llm else {}
-    spec = {
-        "dataset": {"name": dataset, "options": {"protocol": "sliding"}},
-        "recommender": {"backbone": {"name": method, "options": {}}, **language_model},
-        "evaluate": {"depth": depth},
-    }
-    return RunRecord(
-        run=f"{dataset}-{method}-{limit}",
-        spec=spec,
-        spec_hash=spec_hash(spec),
-        command=f"recbench run --model {method} --seeds {seeds}",
-        dataset=Dataset(name=dataset, label="MovieLens 100K", sources={"ml-100k.inter": "ab" * 32}),
+    return record_of(
+        f"{dataset}-{method}-{limit}",
+        dataset,
+        {"backbone": {"name": method, "options": {}}, **language_model},
+        who,
+        target,
+        found,
+        depth=depth,
+        code=code,
+        plugin="beam",
+        dataset_label="MovieLens 100K",
         labels=Labels(method=method, loss="msl" if llm else "", decoder="constrained_beam", llm=llm),
         budget={"training windows": "10,000", "epochs": "3"},
         policies={"namesakes": "numbered", "history items": "may be recommended" if llm else "removed | kept"},
-        cases=Cases(
-            digest=f"{limit:064d}",
-            label="at most 20 windows a user",
-            users=who,
-            cold=(target == 0).astype(int),
-            history_length=np.full(n, 10),
-            popularity=popularity[target],
-            target=target,
-            item_popularity=popularity,
-        ),
-        plugins=(PluginCode(kind="decoder", name="beam", distribution="dist", version="1.2", code=code),),
-        seeds=tuple(results),
     )
 
 
@@ -351,6 +319,20 @@ def test_the_page_says_what_code_made_each_row(records: list[RunRecord]) -> None
     assert "was not the same code" not in same
     assert "decoder beam was not the same code: dist 1.2, code ab12cd34 made row 1, row 2, row 3" in other
     assert "dist 1.2, code 99999999 made row" in other
+
+
+@pytest.mark.parametrize("hits", [0.0, 0.5])
+def test_rows_that_cannot_be_told_apart_are_not_ranked(hits: float) -> None:
+    """All 0, or one run under two names."""
+    one = make("a", hits, seeds=2)
+    same = [one.model_copy(update={"run": name, "labels": Labels(method=name)}) for name in ("b", "c")]
+    for text in (markdown_page([one, *same]), plain(summary([one, *same])[0].text)):
+        assert "The rows cannot be told apart" in text
+        assert "stays first" not in text
+        assert ", resolution" not in text
+        assert "nan" not in text
+    others = [one, make("other", 0.3, seeds=2), make("third", 0.6, seeds=2)]
+    assert "cannot be told apart" not in markdown_page(others)
 
 
 def test_one_user_prints_no_nan(records: list[RunRecord]) -> None:

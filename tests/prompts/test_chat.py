@@ -155,10 +155,14 @@ def test_a_token_that_takes_white_space_along(tokenizer: Any) -> None:
     ("source", "error", "says"),
     [
         (None, UsageError, "llm.template=chat needs a model with a chat template, which this one does not have"),
-        ("{{ raise_exception('no') }}", RecbenchError, "The model's chat template fails: TemplateError: no."),
-        ("{% for", RecbenchError, "The model's chat template fails: TemplateSyntaxError"),
-        ("{% for x in range(10**12) %}{% endfor %}", RecbenchError, "The model's chat template fails: OverflowError"),
-        ("{{ cycler.__init__.__globals__.os }}", RecbenchError, "The model's chat template fails: SecurityError"),
+        ("{{ raise_exception('no') }}", RecbenchError, "The model's chat template fails with TemplateError: no."),
+        ("{% for", RecbenchError, "The model's chat template fails with TemplateSyntaxError"),
+        (
+            "{% for x in range(10**12) %}{% endfor %}",
+            RecbenchError,
+            "The model's chat template fails with OverflowError",
+        ),
+        ("{{ cycler.__init__.__globals__.os }}", RecbenchError, "The model's chat template fails with SecurityError"),
         ("{{ messages[0].content }}", RecbenchError, "does not show one turn of a user and then one of an assistant"),
         ("{{ messages[1].content }}{{ messages[0].content }}", RecbenchError, "does not show one turn of a user and"),
         (CHATML.replace("m.content", "m.content ~ m.content"), RecbenchError, "does not show one turn of a user and"),

@@ -221,9 +221,19 @@ def test_a_record_without_titles_shows_numbers_and_says_so(
     old = records[0].model_copy(update={"examples": None})
     build(keep("old", [old]), tmp_path)
     page = of(old, tmp_path)
-    assert "holds no titles" in page
+    assert "holds neither histories nor titles" in page
     assert "item 0</bdi>" in page
     assert "Film" not in page
+
+
+def test_rows_that_cannot_be_told_apart_are_not_ranked(records: list[RunRecord], keep: Keep, tmp_path: Path) -> None:
+    same = [records[4], records[4].model_copy(update={"run": "the-same-again"})]
+    build(keep("same", same), tmp_path)
+    text = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
+    assert "The rows cannot be told apart" in text
+    assert "stays first" not in text
+    assert "Resolution:" not in text
+    assert "resolution 0" not in text
 
 
 def test_hostile_text_is_text(hostile: list[RunRecord], keep: Keep, tmp_path: Path) -> None:

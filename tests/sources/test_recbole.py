@@ -37,7 +37,7 @@ def test_low_ratings_are_left_out_and_counted(tmp_path):
     rows = [*ROWS, *((f"u{u}", "5", "0.5", "999") for u in range(8))]
     assert run(tmp_path, rows=rows, minimum_rating=1).facts["rows_with_a_lower_rating"] == 8
     assert run(tmp_path, rows=rows, minimum_rating=1).test.digest() == run(tmp_path).test.digest()
-    with pytest.raises(DataError, match=r"ml\.inter: no rating reaches 9: lower minimum_rating"):
+    with pytest.raises(DataError, match=r"ml\.inter: no rating reaches 9; lower minimum_rating"):
         run(tmp_path, minimum_rating=9)
 
 

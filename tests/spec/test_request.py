@@ -121,5 +121,5 @@ def test_a_grid_may_name_the_decoder_and_nothing_else_without_a_group() -> None:
     assert (found.decoder, found.options) == ("grounding", {"loss": {"tau": 3}})
     assert (found.origin("decoder"), found.origin("set.loss.tau")) == ("--grid", "--grid")
     assert (request.decoder, request.options) == (None, {"loss": {"tau": 2}})
-    with pytest.raises(UsageError, match="--grid decoder=3 is not valid: name a decoder"):
+    with pytest.raises(UsageError, match="--grid decoder=3 is not valid; name a decoder"):
         request.with_options({"decoder": 3}, "--grid")

@@ -156,7 +156,7 @@ def test_every_value_has_an_origin(own: SimpleNamespace) -> None:
 @pytest.mark.parametrize(
     ("model", "options", "flags", "culprit"),
     [
-        ("bigrec", ("loss.tua=2",), {"loss": "msl"}, "--set loss.tua does not exist: did you mean 'tau'"),
+        ("bigrec", ("loss.tua=2",), {"loss": "msl"}, "--set loss.tua does not exist; did you mean 'tau'"),
         ("bigrek", (), {}, "did you mean 'bigrec'"),
         ("bigrec", (), {"loss": "mls"}, "Unknown loss 'mls'"),
         ("bigrec", (), {"decoder": "beam"}, "Unknown decoder 'beam'"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbench.stats import places, resolution, stability
+from recbench.stats import differing, places, resolution, stability
 from recbench.stats.sums import UserSums
 
 
@@ -55,6 +55,14 @@ def test_resolution_of_two_runs_with_one_seed_is_that_of_a_paired_t_test() -> No
     error = (a - b).std(ddof=1) / 50**0.5
     assert resolution(runs(a, b)) == pytest.approx(2.8016 * error, rel=1e-4)
     assert math.isnan(resolution(runs(a)))
+
+
+def test_runs_without_a_difference_have_neither_resolution_nor_stability() -> None:
+    zeros = np.zeros((2, 50))
+    assert not differing(runs(zeros, zeros))
+    assert math.isnan(resolution(runs(zeros, zeros)))
+    assert stability(runs(zeros, zeros)) == (None, None)
+    assert differing(runs(zeros, np.eye(2, 50)))
 
 
 def test_resolution_brings_the_seeds_to_their_number() -> None:

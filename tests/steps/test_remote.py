@@ -111,7 +111,7 @@ def test_what_the_file_system_refuses_is_one_sentence(
         raise ConnectionError("the server\nis gone")
 
     monkeypatch.setattr(store._files, "put_file", refuse)
-    with pytest.raises(RecbenchError, match="writing memory://bucket/steps failed: ConnectionError: the server"):
+    with pytest.raises(RecbenchError, match="writing memory://bucket/steps failed with ConnectionError: the server"):
         Serial(store, SilentReporter()).run([plain({"name": "x"})])
 
 

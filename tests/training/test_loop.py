@@ -44,6 +44,12 @@ def train(scores: list[float], **budget: Any) -> tuple[Line, list[float], Any]:
     return module, values, fit(module, data, lambda rows: {"x": torch.stack(rows)}, plan, purpose="test")
 
 
+def test_a_training_without_a_budget_says_what_to_declare() -> None:
+    plan = Fit(None, 3, "cpu", 1, None, SilentReporter())
+    with pytest.raises(RecbenchError, match=r"no budget: .* declares trained=True or a default_loss"):
+        fit(Line(), [torch.tensor(1.0)], lambda rows: {"x": torch.stack(rows)}, plan, purpose="test")
+
+
 def test_the_best_epoch_is_kept() -> None:
     module, values, report = train([0.1, 0.3, 0.2])
     assert report.best_epoch == 2

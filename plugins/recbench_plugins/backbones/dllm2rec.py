@@ -74,7 +74,7 @@ class DLLM2RecOptions(DROSOptions):
     @model_validator(mode="after")
     def _weighted(self) -> DLLM2RecOptions:
         if self.position == self.confidence == self.consistency == 0:
-            raise ValueError("position, confidence and consistency are all 0: one of them must weigh the items")
+            raise ValueError("position, confidence and consistency are all 0; one of them must weigh the items")
         return self
 
     def teacher_depth(self) -> int:

@@ -58,9 +58,9 @@ def _fitting(value: object) -> object:
     known = {name.lower(): name for name in (*FITS, *REFUSED)}
     name = known.get(str(value).lower())
     if name is None:
-        raise ValueError(f"not a sequential model of RecBole: {did_you_mean(str(value), FITS)}")
+        raise ValueError(f"not a sequential model of RecBole; {did_you_mean(str(value), FITS)}")
     if name in REFUSED:
-        raise ValueError(f"the bench cannot run {name}: {REFUSED[name]}")
+        raise ValueError(f"the bench cannot run {name}, since {REFUSED[name]}")
     return name
 
 
@@ -73,6 +73,8 @@ def published(model: str) -> dict[str, Any]:
 
 class RecBoleOptions(Options):
     """Options of ``--model recbole``."""
+
+    labelled = frozenset({"model"})
 
     model: Annotated[str, BeforeValidator(_fitting)] = Field(
         "GRU4Rec", description=f"which of RecBole's models: {', '.join(FITS)}"
@@ -88,7 +90,7 @@ class RecBoleOptions(Options):
         own = published(self.model) if self.settings else {}
         for name in self.settings:
             if name not in own:
-                raise ValueError(f"{self.model} has no setting {name!r}: {did_you_mean(name, own)}")
+                raise ValueError(f"{self.model} has no setting {name!r}; {did_you_mean(name, own)}")
         return self
 
 
@@ -138,7 +140,6 @@ class RecBole(SequenceModel[RecBoleOptions]):
 
     def scores(self, cases: Histories) -> npt.NDArray[np.float32]:
         """[N, items] the model's scores."""
-        self.module.average()
         return self._encoded(cases).float().cpu().numpy()
 
     def item_vectors(self) -> npt.NDArray[np.float32]:

@@ -21,7 +21,6 @@ continuations, as in transformers.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -58,18 +57,9 @@ class ConstrainedBeam(TextDecoder[BeamOptions]):
         self, model: TextModel, cases: Histories, depth: int, exclude_history: bool, reporter: Reporter
     ) -> Ranking:
         """See :class:`recbench.interfaces.Decoder`; equal scores in the trie's order (by token ids)."""
-        from recbench.errors import UsageError
-        from recbench.search.batches import rank
-        from recbench.search.beam import BeamSearch
+        from recbench.search.beams import rank
 
-        options = self.options
-        if objection := options.objection(min(depth, len(model.encoder.catalog))):
-            raise UsageError(objection)
-        with model.in_fp32() if options.precision == "fp32" else nullcontext():
-            search = BeamSearch(model, options.beams, options.scores == "hf", options.length_penalty)
-            beams = options.beams + (cases.history.shape[1] if exclude_history else 0)
-            batch, fed = options.batch_size, beams * max(map(len, model.encoder.answers))
-            return rank(model, cases, depth, exclude_history, reporter, search, batch, 64, fed)
+        return rank(model, cases, depth, exclude_history, reporter, self.options, self.options.length_penalty)
 
 
 plugin = DecoderPlugin(

@@ -190,7 +190,7 @@ def read_titles(path: Path, seen: dict[str, str]) -> dict[str, str]:
     try:
         titles = json.loads(as_text(path, read_bytes(path, seen)), object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}.") from None
+        raise DataError(f"{path} is not valid JSON ({error}).") from None
     if not isinstance(titles, dict) or not titles:
         raise DataError(f"{path} must hold an object that maps item ids to titles, with at least one item.")
     for name, title in titles.items():

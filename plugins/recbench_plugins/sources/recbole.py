@@ -87,7 +87,7 @@ class Recbole(DataSource[RecboleOptions]):
         if options.minimum_rating is not None:
             rows = [r for r in rows if _number(table, options.rating, r) >= options.minimum_rating]
             if not rows:
-                raise DataError(f"{inter}: no rating reaches {options.minimum_rating:g}: lower minimum_rating.")
+                raise DataError(f"{inter}: no rating reaches {options.minimum_rating:g}; lower minimum_rating.")
         raw = Interactions([users[r] for r in rows], [items[r] for r in rows], times[rows])
         split = split_interactions(raw, titles, options, origin=str(inter))
         low = {"rows_with_a_lower_rating": len(table) - len(rows)} if options.minimum_rating is not None else {}

@@ -80,8 +80,8 @@ def check(path: Path, file: RawFile, name: str) -> None:
         raise DataError(f"{path} has {path.stat().st_size:,} bytes, but {name} has {file.size:,}: remove it.")
     if file.sha256 and (found := sha256_file(path)) != file.sha256:
         raise DataError(
-            f"{path} is not the file that datasets.yaml describes: its sha256 is {found[:12]}…, expected "
-            f"{file.sha256[:12]}…: remove it and fetch it again."
+            f"{path} is not the file that datasets.yaml describes (its sha256 is {found[:12]}…, expected "
+            f"{file.sha256[:12]}…): remove it and fetch it again."
         )
 
 

@@ -66,7 +66,7 @@ def expanded(paths: list[Path], patterns: tuple[str, ...]) -> list[Raw]:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
         except (*_DAMAGED, OSError) as error:
-            raise DataError(f"{path} is not a zip archive, or is damaged ({_said(error)}): fetch it again.") from error
+            raise DataError(f"{path} is not a zip archive, or is damaged ({_said(error)}); fetch it again.") from error
         members = [Raw(path, name) for name in names]
         found += [raw for raw in members if any(fnmatch.fnmatch(raw.name, pattern) for pattern in patterns)]
     return found
@@ -88,9 +88,9 @@ def lines(raw: Raw) -> Iterator[tuple[int, bytes]]:
                 if line := line.rstrip(b"\r\n"):
                     yield number, line
     except EOFError as error:
-        raise DataError(f"{raw.where(number + 1)}: the compressed file ends here: fetch it again.") from error
+        raise DataError(f"{raw.where(number + 1)}: the compressed file ends here; fetch it again.") from error
     except _DAMAGED as error:
-        raise DataError(f"{raw.where(number + 1)}: the file is damaged ({_said(error)}): fetch it again.") from error
+        raise DataError(f"{raw.where(number + 1)}: the file is damaged ({_said(error)}); fetch it again.") from error
     except OSError as error:
         raise DataError(f"{raw} cannot be read: {reason(error)}.") from error
     if not number:

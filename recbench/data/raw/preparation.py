@@ -82,7 +82,7 @@ def prepared(layout: Layout, paths: list[Path], steps: Steps, reporter: Reporter
     keep = chosen[k_core(_longs(data.user[chosen]), _longs(data.item[chosen]), steps.core)]
     if not len(keep):
         raise DataError(
-            f"{', '.join(map(str, rows))}: the {steps.core}-core leaves none of {len(chosen):,} interactions: add data "
+            f"{', '.join(map(str, rows))}: the {steps.core}-core leaves none of {len(chosen):,} interactions; add data "
             "or lower --core."
         )
     users, user = _ordered(data.users, data.user[keep])

@@ -183,7 +183,7 @@ def test_files_that_do_not_fit(raw, tmp_path):
     os.mkfifo(tmp_path / "reviews_pipe")
     with pytest.raises(DataError, match="reviews_pipe is not a regular file"):
         raw.run("amazon-2014", [tmp_path / "reviews_pipe", meta])
-    with pytest.raises(DataError, match=r"the 9-core leaves none of 48 interactions: add data or lower --core"):
+    with pytest.raises(DataError, match=r"the 9-core leaves none of 48 interactions; add data or lower --core"):
         raw.run("amazon-2014", [reviews, meta], core=9)
     raw.write(meta, [repr({"asin": "1"})])
     with pytest.raises(DataError, match=r"meta_Toys\.json\.gz: no item of the interactions has a title there"):

@@ -85,7 +85,7 @@ class LLMCFOptions(SequenceOptions):
     @model_validator(mode="after")
     def _even(self) -> LLMCFOptions:
         if self.hidden % 4:
-            raise ValueError(f"hidden={self.hidden} does not split into two heads of even width: take a multiple of 4")
+            raise ValueError(f"hidden={self.hidden} does not split into two heads of even width; take a multiple of 4")
         return self
 
 
