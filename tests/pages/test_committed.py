@@ -14,17 +14,23 @@ from recbench.pages.blocks import Table
 from recbench.pages.build import render
 from recbench.pages.suite import MARKERS, mismatches, suite_content
 from recbench.results import RunRecord, read
-from recbench.suites import load
+from recbench.suites import Suite, load
 
 BOARDS = Path(__file__).parents[2] / "leaderboards"
-SUFFIX = "-ml-100k"
-TABLES = sorted(path.stem.removesuffix(SUFFIX) for path in (BOARDS / "tables/suites").glob(f"*{SUFFIX}.json"))
+TABLES = sorted(BOARDS.glob("*/suites/*.json"))
 
 
-def cells_of(name: str) -> dict[str, RunRecord]:
+def suite_of(table: Path) -> tuple[Suite, str]:
+    """The suite of a file that maps cells to records, and the data set that its name ends with."""
+    name = json.loads(table.read_text())["suite"]
+    own = BOARDS / f"{name}.yaml"
+    return load(str(own) if own.is_file() else name), table.stem.removeprefix(f"{name}-")
+
+
+def cells_of(table: Path) -> dict[str, RunRecord]:
     """The committed records of a suite, by cell."""
-    cells = json.loads((BOARDS / f"tables/suites/{name}{SUFFIX}.json").read_text())["cells"]
-    return {cell: read(place_of(run, BOARDS / "tables")) for cell, run in cells.items()}
+    cells = json.loads(table.read_text())["cells"]
+    return {cell: read(place_of(run, table.parents[1])) for cell, run in cells.items()}
 
 
 def test_pages_are_generated_from_the_records() -> None:
@@ -38,12 +44,13 @@ def test_popularity_over_all_test_windows() -> None:
     assert evaluate(whole[0].case_results())["NDCG@10"] == pytest.approx(0.0161, abs=0.00015)
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_tables_are_generated_from_the_records(name: str) -> None:
-    suite, records = load(name), cells_of(name)
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.stem)
+def test_tables_are_generated_from_the_records(table: Path) -> None:
+    (suite, dataset), records = suite_of(table), cells_of(table)
     assert not mismatches(suite, records)
     assert set(records) <= {cell.name for cell in suite.cells}  # the page names those that have not run
-    page = BOARDS / f"{name}.md"
+    assert len({seed.environment["recbench"] for record in records.values() for seed in record.seeds}) == 1
+    page = BOARDS / f"{suite.name}.md" if dataset == "ml-100k" else BOARDS / f"{suite.name}-{dataset}.md"
     assert render(suite_content(suite, records), page, MARKERS) == page.read_text(encoding="utf-8")
 
 
@@ -53,6 +60,7 @@ def test_the_rows_of_a_page_are_of_one_version() -> None:
 
 
 def test_a_record_is_committed_once() -> None:
+    """Those of ``plugins`` belong to a page of another version."""
     seen = [path.name for name in ("records", "tables") for path in (BOARDS / name).glob("*.json")]
     assert len(seen) == len(set(seen))
 
@@ -66,9 +74,9 @@ def test_a_tables_record_is_found_next_to_it_or_among_the_rows(tmp_path: Path) -
     assert places == {"both": "tables", "row": "records", "own": "tables", "none": "tables"}
 
 
-@pytest.mark.parametrize("name", TABLES[:1])
-def test_a_report_is_markdown_or_html_by_its_suffix(name: str) -> None:
-    blocks = suite_content(load(name), cells_of(name))
+@pytest.mark.parametrize("table", TABLES[:1])
+def test_a_report_is_markdown_or_html_by_its_suffix(table: Path) -> None:
+    blocks = suite_content(suite_of(table)[0], cells_of(table))
     html = render(blocks, Path("x.html"), MARKERS)
     text = render(blocks, Path("x.md"), MARKERS)
     assert html.startswith("<!doctype html>")
