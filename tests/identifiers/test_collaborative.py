@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from recbench.types import PAD, Sequences
+from recbench_plugins.identifiers import collaborative
 from recbench_plugins.identifiers.collaborative import divided, together
 
 
@@ -25,8 +27,11 @@ def test_counts_against_a_loop() -> None:
     assert np.array_equal(together(windows, 6).toarray(), expected)
 
 
-def test_communities_are_found() -> None:
-    random, size = np.random.default_rng(1), 12
+@pytest.mark.parametrize("factorised", [10_000, 0])
+def test_communities_are_found(monkeypatch: pytest.MonkeyPatch, factorised: int) -> None:
+    """By ARPACK, and by what takes its place in a large catalogue."""
+    monkeypatch.setattr(collaborative, "FACTORISED", factorised)
+    random, size = np.random.default_rng(1), 40
     label = np.repeat(np.arange(4), size)
     shuffled = random.permutation(label)
     weight = np.where(shuffled[:, None] == shuffled[None], 20.0, 0.2) * random.random((len(label), len(label)))
