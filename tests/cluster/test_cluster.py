@@ -131,7 +131,7 @@ def test_a_step_may_fail_once(own: Any, tmp_path: Path) -> None:
     ("error", "said"),
     [
         (None, "bad of .* failed"),
-        (ZeroDivisionError("in a plugin"), r"make bad of .* \[.{6}\]: ZeroDivisionError: in a plugin"),
+        (ZeroDivisionError("in a plugin"), r"make bad of .* \[.{6}\] failed with ZeroDivisionError: in a plugin"),
         (SystemExit(3), "called sys.exit"),
     ],
 )

@@ -93,7 +93,7 @@ def test_the_release_sample_comes_first():
 
 
 def test_an_empty_selection_is_a_usage_error():
-    with pytest.raises(UsageError, match="At most 0 windows a user"):
+    with pytest.raises(UsageError, match="At most 0 windows per user"):
         cap_per_user(windows([0]), 0)
     with pytest.raises(UsageError, match="A sample of 0 windows is empty"):
         sample_rows(3, 0)

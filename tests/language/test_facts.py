@@ -151,7 +151,7 @@ def snapshot(commit: str, age: float, **files: str) -> Path:
 @pytest.mark.parametrize("error", [OSError("no route"), ValueError("not JSON"), TimeoutError()])
 def test_no_hub_and_no_copy(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     out_of_reach(monkeypatch, error)
-    with pytest.raises(RecbenchError, match=r"^--llm owner/name: the hub cannot be reached \(.*no local copy:"):
+    with pytest.raises(RecbenchError, match=r"^--llm owner/name: the hub cannot be reached \(.*no local copy;"):
         describe_llm("owner/name")
 
 

