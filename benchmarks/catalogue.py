@@ -35,8 +35,8 @@ GROUP = 50
 
 
 def write(file: Path, items: int, users: int) -> None:
-    """Interactions in the columns user, item, timestamp and title: each item occurs twice or more, most of a
-    user's items are of two groups."""
+    """Interactions in the columns user, item, timestamp and title: each item occurs twice or more, half of a
+    user's items are of two groups of items."""
     draw = np.random.default_rng(0)
     titles = made_titles(items, draw)
     liked = draw.integers(items // GROUP, size=(users, 2))
@@ -87,7 +87,8 @@ def page(rows: dict[str, dict[str, Any]], items: int, windows: int, cases: int, 
     lines = [
         f"# Identifiers on a catalogue of {items:,} items",
         "",
-        f"Made by `python benchmarks/catalogue.py --items {items}`: seconds of each step with the tiny language "
+        f"Made by `python benchmarks/catalogue.py --items {items} --windows {windows} --cases {cases} "
+        f"--threads {threads}`: seconds of each step with the tiny language "
         f"model on {platform.machine()}, {threads} thread{'s' * (threads > 1)}: {windows:,} training windows "
         f"once, every item a target, then {cases:,} test cases by the constrained beam of 10. "
         "Data and titles are made up.",
@@ -104,11 +105,11 @@ def page(rows: dict[str, dict[str, Any]], items: int, windows: int, cases: int, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--items", type=int, default=100_000, choices=range(GROUP, 10**7), metavar="N")
     parser.add_argument("--windows", type=int, default=1_000)
     parser.add_argument("--cases", type=int, default=1_000)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", action="append", choices=list(IDENTIFIERS), help="an identifier; repeatable")
+    parser.add_argument("--only", action="append", choices=list(IDENTIFIERS), help="an identifier; repeatable; no page")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "made.csv")
@@ -117,7 +118,9 @@ def main() -> None:
         for name in args.only or IDENTIFIERS:
             rows[name] = measured(data, IDENTIFIERS[name], args.windows, args.cases, args.threads)
             print(name, rows[name], flush=True)
-    Path(__file__).with_name("CATALOGUE.md").write_text(page(rows, args.items, args.windows, args.cases, args.threads))
+    if not args.only:
+        page_file = Path(__file__).with_name("CATALOGUE.md")
+        page_file.write_text(page(rows, args.items, args.windows, args.cases, args.threads))
 
 
 if __name__ == "__main__":

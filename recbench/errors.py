@@ -48,13 +48,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"known are {', '.join(known)}" if known else "none is installed"
+    return f"choose from {', '.join(known)}" if known else "none is installed"
 
 
 def within(place: str, error: object) -> str:
     """An error's sentence with what it happened in before it: ``Within cell 'a', unknown loss 'mls': ...``."""
     text = str(error)
-    begins = text[:1].lower() + text[1:] if text[1:2].islower() else text
+    word = text.partition(" ")[0]  # not a file's or a class's name
+    begins = text[:1].lower() + text[1:] if word.isalpha() and word[1:].islower() else text
     return f"Within {place}, {begins}"
 
 

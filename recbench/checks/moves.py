@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 WHAT = "same on a GPU"
 CLOSE = 1e-3  # of the largest value: what two devices may differ by
+KERNELS = ("attention", "sdp", "rnn")
+"""Operators of these names are tagged as random for their dropout; a GPU's have no counterpart on the CPU."""
 
 
 def moved(plugin: Plugin, options: Options, device: str = "") -> Check | None:
@@ -41,11 +43,15 @@ def moved(plugin: Plugin, options: Options, device: str = "") -> Check | None:
 
 def _computed(compute: Callable[[Any, str], np.ndarray], made: Any, device: str) -> np.ndarray:
     """What is compared, with the same random numbers on every device: they are drawn on the CPU."""
-    import torch
+    from recbench.seeds.everything import generators, restore_generators, seed_everything
 
-    with torch.random.fork_rng(), _drawn_on_the_cpu():
-        torch.manual_seed(0)
-        return compute(made, device)
+    before = generators()
+    try:
+        seed_everything(0, "plugin check")
+        with _drawn_on_the_cpu():
+            return compute(made, device)
+    finally:
+        restore_generators(before)
 
 
 def _drawn_on_the_cpu() -> Any:
@@ -57,7 +63,8 @@ def _drawn_on_the_cpu() -> Any:
     class Drawn(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
-            if torch.Tag.nondeterministic_seeded not in func.tags:
+            draws = torch.Tag.nondeterministic_seeded in func.tags
+            if not draws or any(word in func.name() for word in KERNELS):
                 return func(*args, **kwargs)
             given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
             asked = kwargs.get("device") or (given[0].device if given else torch.device("cpu"))

@@ -57,6 +57,8 @@ def repeat(record: RunRecord, path: Path, places: Places, runs: Path, update: bo
     verdict = _compared(record, new)
     if not update:
         return verdict
+    if record.examples is None:  # left out when it was committed
+        new = new.model_copy(update={"examples": None})
     new_path = path.with_name(f"{new.run}.json")
     write(new, new_path)
     if new_path != path:

@@ -72,8 +72,10 @@ def add(names: tuple[str, ...], records: Path, runs: Path, no_examples: bool) ->
             )
     for place in places:
         target, _ = copy(place, records, keeps(place, no_examples))
-        follow(place, target)
+        lost = follow(place, target)
         click.echo(f"added: {target}")
+        if lost:
+            click.echo("Its signature was not copied, since the record no longer holds examples: sign the copy.")
     click.echo("next: recbench leaderboard build")
 
 

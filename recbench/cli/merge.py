@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from recbench.cli.options import Place, folder_option
+from recbench.cli.options import Place, folder_option, no_examples
 from recbench.errors import UsageError
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=Place(), metavar="FOLDER...")
 @folder_option("--out", "leaderboards/records", "Folder of records to write to.")
-def merge(folders: tuple[Path, ...], out: Path) -> None:
+@no_examples
+def merge(folders: tuple[Path, ...], out: Path, no_examples: bool) -> None:
     """Join the records in FOLDERS (of records, or of runs): a run that several of them hold becomes one record.
 
     Spec, data, test cases, plugin code and versions must agree, and a seed that occurs twice must have the same lists;
@@ -29,6 +30,8 @@ def merge(folders: tuple[Path, ...], out: Path) -> None:
             raise UsageError(f"{out} already holds a record of {run}: add it to the folders to join it too.")
     records = {run: merged(found) for run, found in by_run.items()}
     for run, record in sorted(records.items()):
+        if no_examples:
+            record = record.model_copy(update={"examples": None})
         path = out / f"{run}.json"
         write(record, path)
         path.with_name(f"{path.name}.sig").unlink(missing_ok=True)

@@ -148,11 +148,11 @@ def add(name: str, dataset: str | None, records: Path, runs: Path, no_examples: 
         if any(seed.environment.get("git_dirty") for seed in record.seeds):
             click.echo(f"recbench: warning: {record.run} was run with uncommitted changes in recbench.", err=True)
         there = place_of(record.run, records)
-        kept = keeps(place, no_examples)
-        if there.parent != records and there.read_bytes() == taken(place, kept)[0]:
+        # whether it shows examples was decided when it was committed
+        if there.parent != records and taken(there, False)[0] == taken(place, False)[0]:
             click.echo(f"already there: {there}")
         else:
-            click.echo(f"added: {copy(place, records, kept)[0]}")
+            click.echo(f"added: {copy(place, records, keeps(place, no_examples))[0]}")
     write_page(records / FOLDER / path.name, path.read_text(encoding="utf-8"))
     click.echo(
         f"next: recbench suite report {found.source} --records {records} --out FILE.md; recbench leaderboard build"

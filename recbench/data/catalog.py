@@ -131,9 +131,12 @@ def dataset(name: str) -> Entry:
     return datasets()[name]
 
 
-def shows_examples(name: str) -> bool:
-    """Whether a record of the data set ``name`` may show histories and titles: all but those that its entry forbids."""
-    return name not in datasets() or datasets()[name].examples
+def shows_examples(name: object) -> bool:
+    """Whether a record of the data set ``name`` may show histories and titles: all but those that its entry forbids.
+
+    A name that is not text, as in a forged record, is that of no data set.
+    """
+    return not isinstance(name, str) or name not in datasets() or datasets()[name].examples
 
 
 def entry(name: str) -> Entry:

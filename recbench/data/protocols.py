@@ -41,7 +41,7 @@ def protocol(name: str) -> Protocol:
         DataError: there is none.
     """
     if name not in PROTOCOLS:
-        raise DataError(f"The split names the protocol {name!r}: known are {', '.join(PROTOCOLS)}.")
+        raise DataError(f"The split names the protocol {name!r}: choose from {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]
 
 

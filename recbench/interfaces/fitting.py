@@ -123,8 +123,9 @@ class Fit:
     """What a backbone needs to train itself once.
 
     Attributes:
-        train: the budget; None for a scoring backbone that declares neither ``default_loss`` nor ``trained``, and for
-            what decides its own (``TextBackbone.learn``, ``Identifier.learn``).
+        train: the options of training. None, where :attr:`budget` says what to declare, for a scoring backbone that
+            declares neither ``default_loss`` nor ``trained``, and for what decides its own budget
+            (``TextBackbone.learn``, ``Identifier.learn``).
         seed: the run's seed; derive generators with ``recbench.seeds``.
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.

@@ -78,9 +78,12 @@ def merged(found: Sequence[Found]) -> RunRecord:
 
 
 def _examples(records: Sequence[RunRecord], seeds: Sequence[SeedResult]) -> Examples | None:
-    """The first record's example cases, but for those whose lists of some seed hold an item that no record titles."""
-    first = records[0].examples
-    if first is None or not shows_examples(records[0].spec["dataset"].get("name", "")):
+    """The first record's example cases, but for those whose lists of some seed hold an item that no record titles.
+
+    None where a record has none: its author left them out.
+    """
+    first, dataset = records[0].examples, records[0].spec["dataset"].get("name", "")
+    if first is None or any(record.examples is None for record in records) or not shows_examples(dataset):
         return None
     titles = {item: title for record in records if record.examples for item, title in record.examples.titles.items()}
     target, kept, shown = records[0].cases.target, [], set[int]()

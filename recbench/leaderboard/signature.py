@@ -64,8 +64,11 @@ def _first(said: str) -> str:
     return said.strip().splitlines()[0] if said.strip() else ""
 
 
-def follow(source: Path, target: Path) -> None:
-    """Let a record's signature go with its copy, if that is the same byte by byte; an older one at the target goes.
+def follow(source: Path, target: Path) -> bool:
+    """Copy a record's signature if the record was copied byte for byte; otherwise remove any signature at the target.
+
+    Returns:
+        whether there was a signature that does not fit the copy.
 
     Raises:
         RecbenchError: it cannot be written.
@@ -73,5 +76,6 @@ def follow(source: Path, target: Path) -> None:
     old, new = (path.with_name(path.name + SUFFIX) for path in (source, target))
     if old.is_file() and read_regular(source) == read_regular(target):
         write_atomic(new, read_regular(old, LARGEST))
-    else:
-        new.unlink(missing_ok=True)
+        return False
+    new.unlink(missing_ok=True)
+    return old.is_file()

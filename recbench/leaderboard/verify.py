@@ -166,7 +166,10 @@ def _of_validation(record: RunRecord) -> Iterator[str]:
 def _of_licence(record: RunRecord) -> Iterator[str]:
     """Whether it shows what its data set's licence forbids."""
     if record.examples and not shows_examples(name := record.spec["dataset"].get("name", "")):
-        yield f"it shows histories and titles of {name}, whose licence forbids it: add it with recbench leaderboard add"
+        yield (
+            f"it shows histories and titles of {name}, whose licence forbids it; "
+            "recbench leaderboard add leaves them out"
+        )
 
 
 def _of_code(record: RunRecord) -> Iterator[str]:

@@ -196,6 +196,10 @@ class _Recommender(BaseModel):
     teacher: _Recommender | None = None
 
 
+class _Data(BaseModel):
+    name: str = ""
+
+
 class _Depth(BaseModel):
     depth: Annotated[int, Field(ge=1, strict=True)]
 
@@ -203,7 +207,7 @@ class _Depth(BaseModel):
 class _Outline(BaseModel):
     """What records and pages themselves read of a spec; ``recbench.spec`` knows the rest."""
 
-    dataset: dict[str, Any]
+    dataset: _Data
     recommender: _Recommender
     evaluate: _Depth
 

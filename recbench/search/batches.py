@@ -51,7 +51,7 @@ def rank(
     if model.hidden_states.packs and not packs:
         reporter.message(
             f"prompt and title need up to {longest} tokens, more than the model's sliding window of "
-            f"{model.hidden_states.window}: every prefix is read anew, which is slow (llm.max_tokens shortens prompts)"
+            f"{model.hidden_states.window}: every prefix is read again, which is slow (llm.max_tokens shortens prompts)"
         )
     if batch == "auto":
         on_cuda = packs and model.head.weight.device.type == "cuda"

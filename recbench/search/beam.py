@@ -19,8 +19,8 @@ Found = list[tuple[float, int]]
 """A user's finished items: (score, item), best first."""
 
 Adjust = Callable[[npt.NDArray, npt.NDArray, npt.NDArray, npt.NDArray], npt.NDArray]
-"""What a decoder makes of the scores of a step: for each continuation the user's row in the batch, the trie's node that
-it leads to, its prefix's score, and its own by the language model's log-probability alone; returns its own."""
+"""Changes the scores of a step. Arguments, one value for each continuation: the user's row in the batch, the trie node
+that it leads to, the score of its prefix, and its score by the language model. Returns the new scores."""
 
 AHEAD = 16  # forced tokens that are read in the same pass as the choice before them, where they have to be scored
 

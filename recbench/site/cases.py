@@ -12,8 +12,8 @@ SAID = (
     "not in proportion."
 )
 UNTITLED = (
-    "This record holds neither histories nor titles, as where a licence forbids them or recbench 0.6 or older made it: "
-    "items are shown by their numbers."
+    "This record holds no histories and titles: a licence forbids them, they were left out, or recbench 0.6 or older "
+    "made it. Items are shown by their numbers."
 )
 
 

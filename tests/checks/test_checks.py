@@ -200,6 +200,16 @@ def test_a_loss_draws_the_same_on_every_device() -> None:
     assert {tensor.device.type for tensor in meta} == {"meta"}
 
 
+def test_attention_stays_on_its_device() -> None:
+    """Its operators are tagged as random for their dropout, and a GPU's have no kernel on the CPU."""
+    import torch
+
+    query = torch.empty(1, 1, 4, 8, device="meta")
+    with _drawn_on_the_cpu():
+        found = torch.ops.aten._scaled_dot_product_efficient_attention(query, query, query, None, False)
+    assert found[0].device.type == "meta"
+
+
 def test_a_kind_that_uses_no_device_is_not_moved() -> None:
     plugin = registry.get("slice", "head")
     assert moved(plugin, plugin.options()) is None

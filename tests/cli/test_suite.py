@@ -106,6 +106,11 @@ def test_report_from_committed_records(small) -> None:
     assert "| BIGRec+S-DPO † | 2 |" in printed.stdout
     assert "+50.0%" in printed.stdout  # published .03 over .02
     assert small.call("suite", "add", "small.yaml", "--records", "board").exit_code == 0
+    (first,) = (small.folder / "board").glob("*bigrec-sdpo*.json")
+    small.call("leaderboard", "add", first.stem, "--records", "rows/records", "--no-examples")
+    said = small.call("suite", "add", "small.yaml", "--records", "rows/tables").stdout
+    assert f"already there: rows/records/{first.name}" in said  # without the examples that were left out
+    assert not (small.folder / "rows/tables" / first.name).exists()
     out = ["--records", "board", "--out", "page.md"]
     assert small.call("suite", "report", "small.yaml", *out).exit_code == 0
     assert (small.folder / "page.md").read_text().rstrip() == printed.stdout.rstrip()

@@ -115,7 +115,7 @@ def test_the_rule_about_time_is_the_protocols():
     audit(split)
     with pytest.raises(DataError, match="each part must come after"):
         audit(replace(split, facts={"protocol": "sliding"}))
-    with pytest.raises(DataError, match="names the protocol 'other': known are sliding, leave_one_out, released"):
+    with pytest.raises(DataError, match="names the protocol 'other': choose from sliding, leave_one_out, released"):
         audit(replace(split, facts={"protocol": "other"}))
     later = replace(split.train, time=split.train.time + 9)
     with pytest.raises(DataError, match="User 'a' has a validation window before the end of an earlier part"):

@@ -54,7 +54,10 @@ def test_what_is_too_long_or_too_nested_is_refused_quickly():
     for title, message in (
         (chain, "the title of item '7' has 80,005 characters, more than 1,000; shorten it"),
         ("word " * 5000, "the title of item '7' has 25,000 characters"),
-        (chain[:200], "the title of item '7' cannot be used, since its HTML entities are encoded more than 8 times over"),
+        (
+            chain[:200],
+            "the title of item '7' cannot be used, since its HTML entities are encoded more than 8 times over",
+        ),
     ):
         with pytest.raises(DataError, match=message):
             catalogue(["6", "7"], ["A", title], "distinct")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
+from sklearn.cluster import SpectralClustering
 
 from recbench.types import PAD, Sequences
 from recbench_plugins.identifiers import collaborative
@@ -39,6 +42,22 @@ def test_communities_are_found(monkeypatch: pytest.MonkeyPatch, factorised: int)
     parts = divided(csr_array(weight + weight.T), np.arange(len(label)), 4, seed=1)
     found = {frozenset(part.tolist()) for part in parts}
     assert found == {frozenset(np.flatnonzero(shuffled == n).tolist()) for n in range(4)}
+
+
+def test_eigenvectors_that_are_not_exact_are_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SciPy's sentence is spread over lines."""
+
+    def fit_predict(self: SpectralClustering, graph: object) -> np.ndarray:
+        warnings.warn(
+            "Exited at iteration 3 with accuracies \n[0.1 0.2]\nnot reaching the requested tolerance", stacklevel=2
+        )
+        return np.arange(6) % 2
+
+    monkeypatch.setattr(SpectralClustering, "fit_predict", fit_predict)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parts = collaborative.spectral(csr_array(np.ones((6, 6))), 2, seed=1)
+    assert [part.tolist() for part in parts] == [[0, 2, 4], [1, 3, 5]]
 
 
 @settings(max_examples=60, deadline=None)

@@ -36,7 +36,7 @@ def test_a_record_that_shows_them_is_named_and_loses_them_when_it_is_added(board
     )
     assert board.call("site", "build", "--records", "boards/records", "--out", "site").exit_code == 0
     page = next((board.folder / "site").rglob(f"{board.ours.stem}*.html")).read_text()
-    assert "holds neither histories nor titles" in page
+    assert "holds no histories and titles" in page
     assert "Film 3" not in page
 
 
@@ -55,3 +55,16 @@ def test_the_user_may_leave_them_out(board) -> None:
     assert board.call(*words, "--no-examples").exit_code == 0
     assert read(board.ours).examples is None
     assert board.verify(str(board.ours)).exit_code == 0
+    again = board.call("leaderboard", "merge", "runs", "boards/records", "--out", "boards/records")
+    assert again.exit_code == 0, again.output
+    assert read(board.ours).examples is None
+    assert board.call("leaderboard", "merge", "runs", "--out", "other", "--no-examples").exit_code == 0
+    assert read(next((board.folder / "other").glob("own-pop*.json"))).examples is None
+
+
+def test_a_rerun_does_not_bring_them_back(board) -> None:
+    assert board.call("leaderboard", "add", "own-pop", "--records", "boards/records", "--no-examples").exit_code == 0
+    words = ("leaderboard", "rerun", "--records", "boards/records", "--data-dir", "own=own.csv", "--update")
+    done = board.call(*words)
+    assert "updated" in done.output, done.output
+    assert read(board.ours).examples is None

@@ -59,8 +59,9 @@ def test_lists_of_other_seeds_leave_a_record_that_can_be_read(board) -> None:
         content["examples"] = {"cases": cases, "histories": histories, "titles": titles}
 
     def other_lists(content: dict[str, Any]) -> None:
-        """The first example's list holds an item without a title."""
-        del content["examples"]
+        """The first example's list holds an item without a title: only the second is an example here."""
+        own = {item: title for item, title in titles.items() if int(item) in needed[1]}
+        content["examples"] = {"cases": cases[1:], "histories": histories[1:], "titles": own}
         row, ranks = cases[0], unpack(ours["seeds"][0]["ranks"])
         top[row] = [foreign, *[item for item in range(40) if item not in (target[row], foreign)][:9]]
         ranks[row] = 0
@@ -73,7 +74,8 @@ def test_lists_of_other_seeds_leave_a_record_that_can_be_read(board) -> None:
     assert shown is not None
     assert shown.cases == (cases[1],)
     assert {int(item) for item in shown.titles} == needed[1]
-    assert board.call("leaderboard", "merge", second, first, "--out", "other").exit_code == 0
+    third = part(board, "c", [3], lambda content: content.pop("examples"))
+    assert board.call("leaderboard", "merge", first, third, "--out", "other").exit_code == 0
     assert read(next((board.folder / "other").glob("*.json"))).examples is None
 
 

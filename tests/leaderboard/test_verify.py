@@ -93,7 +93,12 @@ def outline(content: dict[str, Any]) -> None:
     content["spec"]["recommender"]["loss"] = "msl"
 
 
+def nameless(content: dict[str, Any]) -> None:
+    content["spec"]["dataset"]["name"] = []
+
+
 FORGERIES = {
+    "data set of no name": (nameless, True, "is not a valid record: spec.*name"),
     "outline": (outline, True, "is not a valid record: spec.*loss"),
     "rank": (rank, False, r"seed 0 has rank \d+ for case 3, whose target stands"),
     "foreign case": (foreign, False, r"case 3 \(user u\d+, target Film \d+\) is not a test case of own by the"),
@@ -115,7 +120,7 @@ def test_a_forgery_is_named(board, what: str) -> None:
     edit, rename, sentence = FORGERIES[what]
     path = board.forge(board.ours, edit, rename)
     done = board.verify(str(path.relative_to(board.folder)))
-    assert done.exit_code == 1
+    assert done.exit_code == 1, done.output
     assert re.search(f"mismatch: .*{sentence}", done.stdout), done.stdout
     assert "0 of 1 records agree" in done.stdout
 

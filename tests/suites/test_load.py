@@ -178,7 +178,7 @@ def test_null_takes_a_default_back(suite, own, left):
         ("cells:\n- model: bigrec\n  epochs: 1:30\n", "line 3: epochs='1:30' is not valid"),
         (
             "cells: [{model: bigrec}]\ncomparisons:\n- {of: bigrec, over: [x]}",
-            "line 3: 'x' is not a cell; known are bigrec",
+            "line 3: 'x' is not a cell; choose from bigrec",
         ),
         ("cells: [{model: bigrec}]\ncomparisons: 3", "line 2: comparisons should be a list"),
         (
@@ -187,7 +187,7 @@ def test_null_takes_a_default_back(suite, own, left):
         ),
         (
             "cells: [{model: bigrec}]\ncontrols:\n- {of: bigrec, cell: xx, without: text}",
-            "line 3: 'xx' is not a cell; known are bigrec",
+            "line 3: 'xx' is not a cell; choose from bigrec",
         ),
         ("cells: [{model: bigrec}]\ncontrols:\n- {of: bigrec, cell: bigrec, without: x}", "line 3: .* its own control"),
         ("cells: [{model: bigrec}]\ncontrols:\n- {of: bigrec, cell: bigrec}", "line 3: controls.0.without is missing"),

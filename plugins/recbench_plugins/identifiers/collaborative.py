@@ -161,7 +161,7 @@ def spectral(graph: Any, clusters: int, seed: int) -> list[Rows]:
     )
     with warnings.catch_warnings():
         # LOBPCG stops after a number of iterations; clusters need no exact eigenvectors
-        warnings.filterwarnings("ignore", ".*not reaching the requested tolerance", UserWarning)
+        warnings.filterwarnings("ignore", "(?s).*not reaching the requested", UserWarning)
         labels = made.fit_predict(graph)
     parts = [np.flatnonzero(labels == label) for label in range(clusters)]
     return sorted((part for part in parts if len(part)), key=lambda part: int(part[0]))
