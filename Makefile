@@ -2,7 +2,7 @@
 # make test         ruff, import-linter, mypy, pytest
 # make docs         the documentation, in build/docs/
 # make torture      hostile inputs and KILLS=100 kills at random moments; takes an hour
-# make leaderboard  rerun every committed row and rebuild the pages
+# make leaderboard  rerun every committed row and rebuild the pages (DATA='--data-dir book=PATH': where you have data)
 # make smoke        every method once, at a budget of seconds
 # make bench        decoding, training and tries against other implementations, with SmolLM2 from a wheel (LLM=path or name: another)
 # make bench-full   every row and the growth curves, about an hour; continues where it stopped
@@ -23,6 +23,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==2.13.0
 PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LLM ?= smollm2-135m
+DATA ?=
 KILLS ?= 100
 
 help:
@@ -52,7 +53,7 @@ torture: $(VENV)/.installed-dev
 
 leaderboard: $(VENV)/.installed
 	rm -rf runs/rerun
-	$(BIN)/recbench leaderboard rerun --update
+	$(BIN)/recbench leaderboard rerun --update $(DATA)
 	$(BIN)/recbench leaderboard build
 
 smoke: $(VENV)/.installed

@@ -221,7 +221,7 @@ def test_a_record_without_titles_shows_numbers_and_says_so(
     old = records[0].model_copy(update={"examples": None})
     build(keep("old", [old]), tmp_path)
     page = of(old, tmp_path)
-    assert "holds neither histories nor titles" in page
+    assert "holds no histories and titles" in page
     assert "item 0</bdi>" in page
     assert "Film" not in page
 
