@@ -152,8 +152,13 @@ def started(workers: Workers | None, runs: Path, reporter: Reporter) -> Iterator
         yield None
         return
     from recbench.cluster.client import cluster
+    from recbench.files import reason
     from recbench.steps.remote import store_of
 
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--runs {runs}: {reason(error)}.") from error
     with cluster(workers, store_of(runs), reporter) as found:
         yield found
 

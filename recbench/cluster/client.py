@@ -231,11 +231,19 @@ def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Clus
 
     _silence()
     with dask.config.set(_CONFIG), _scheduler(workers) as address:
+        if workers.scheduler is not None:
+            _check_address(workers.scheduler)
         try:
             client = Client(address, timeout=10, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
-            raise UsageError(f"--scheduler {workers.scheduler}: no scheduler answers there.") from error
+            raise UsageError(
+                f"--scheduler {workers.scheduler}: no scheduler answers there; `dask scheduler` starts one."
+            ) from error
         with client:
+            if workers.scheduler is not None and not client.scheduler_info(-1)["workers"]:
+                reporter.message(
+                    f"waiting {ARRIVAL:.0f} seconds for a first worker: dask worker {workers.scheduler} --nthreads 1"
+                )
             try:
                 client.wait_for_workers(1, timeout=ARRIVAL)
             except TimeoutError:
@@ -247,6 +255,31 @@ def cluster(workers: Workers, store: Store, reporter: Reporter) -> Iterator[Clus
             except (Stopped, KeyboardInterrupt):
                 found.stop()
                 raise
+
+
+def _check_address(address: str) -> None:
+    """Dask tries an address without a port for 20 seconds, and then prints a traceback.
+
+    Raises:
+        UsageError: it is not an address.
+    """
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    try:
+        parse_host_port(parse_address(address)[1])
+    except ValueError as error:
+        raise UsageError(f"--scheduler {address} is not an address such as tcp://HOST:8786.") from error
+
+
+def _check_gpus(workers: Workers) -> None:
+    """Refuse more GPUs than there are: a worker without its GPU would compute on the CPU."""
+    import torch
+
+    if (needed := workers.count * workers.gpus) > (there := torch.cuda.device_count()):
+        raise UsageError(
+            f"--workers {workers.count} --gpus-per-worker {workers.gpus} needs {needed} GPUs, and this machine has "
+            f"{there}."
+        )
 
 
 def _silence() -> None:
@@ -264,6 +297,8 @@ def _scheduler(workers: Workers) -> Iterator[Any]:
         return
     from distributed import Nanny, Scheduler, SpecCluster
 
+    if workers.gpus:
+        _check_gpus(workers)
     bokeh = importlib.util.find_spec("bokeh") is not None
     board = {"dashboard_address": ":0" if bokeh else None, "dashboard": bokeh}
     with scratch() as folder:

@@ -24,6 +24,8 @@ def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]
             continue
         said = {**_own(cell), **{f"tuning of {option}": values for option, values in cell.grid.items()}}
         for name, value in said.items():
+            if name.startswith("train.") and "train" not in record.spec["recommender"]:
+                continue  # a method that is not trained has no budget
             made = _made(record, name)
             if made != value and not (isinstance(made, float) and made == value):
                 found[cell.name] = f"its record has {name} {made!r} and the suite {value!r}"

@@ -140,6 +140,8 @@ def test_a_killed_worker_and_a_stopped_client_lose_no_more_than_since_the_last_c
         (["run", "--model", "sasrec", "--workers", "2", "--scheduler", "tcp://x:1"], "choose one"),
         (["run", "--model", "sasrec", "--gpus-per-worker", "1"], "--gpus-per-worker goes with --workers"),
         (["run", "--model", "sasrec", "--workers", "0"], "--workers"),
+        (["run", "--model", "sasrec", "--scheduler", "nonsense", "--runs", "."], "nonsense is not an address such as"),
+        (["run", "--model", "sasrec", "--workers", "1", "--runs", "/dev/null/x"], "--runs /dev/null/x: "),
         (["run", "--model", "sasrec", "--workers", "1", "--again"], "--again computes seeds in this process"),
         (["suite", "run", "smoke", "--workers", "1", "--step", "x"], "--step builds in this process"),
         (["tune", "--model", "sasrec", "--workers", "1", "--space", "train.epochs=1..9"], "--space samples one trial"),
@@ -150,4 +152,15 @@ def test_flags_that_contradict_each_other(words: list[str], said: str, tmp_path:
     result = tools.invoke(tmp_path, *words)
     assert result.exit_code == 2
     assert said in result.stderr
+    assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_gpus_that_are_not_there_are_refused(
+    tmp_path: Path, tools: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    words = ["run", "--model", "sasrec", "--workers", "2", "--gpus-per-worker", "2", "--runs", "."]
+    result = tools.invoke(tmp_path, *words)
+    assert result.exit_code == 2
+    assert "--workers 2 --gpus-per-worker 2 needs 4 GPUs, and this machine has 3" in result.stderr

@@ -158,7 +158,7 @@ def test_the_other_commands_name_what_exists() -> None:
         elif program == "python":
             assert (ROOT / rest[0]).is_file(), (page, words)
         else:
-            assert program in {"recbench", "torchrun", "source", "bash", "python3.11"}, (page, words)
+            assert program in {"recbench", "torchrun", "source", "bash", "python3.11", "dask"}, (page, words)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -251,3 +252,11 @@ def test_a_record_of_another_identifier_is_not_the_cell() -> None:
     found = mismatches(suite, {"good": index, "named": titles})
     assert found["good"] == "its record has identifier 'index' and the suite 'title'"
     assert found["named"] == "its record has identifier 'title' and the suite 'index'"
+
+
+def test_a_budget_is_nothing_to_a_method_that_is_not_trained(tmp_path: Path) -> None:
+    """The suite's default number of windows does not apply to popularity."""
+    (tmp_path / "own.yaml").write_text(
+        "defaults: {train_samples: 64}\ncells:\n- {model: popularity, name: popularity}\n"
+    )
+    assert mismatches(load(str(tmp_path / "own.yaml")), {"popularity": make("popularity", 0.1, llm=False)}) == {}
