@@ -59,6 +59,7 @@ def test_wheel_holds_both_packages_and_the_data_registry(wheel: zipfile.ZipFile)
     names = wheel.namelist()
     assert {"recbench/datasets.yaml", "recbench/language/models.yaml"} <= set(names)
     assert "recbench/site/assets/site.css" in names
+    assert {"recbench/py.typed", "recbench_plugins/py.typed"} <= set(names)  # type checkers read its annotations
     assert wheel.read("recbench/datasets.yaml") == (ROOT / "datasets.yaml").read_bytes()
     assert any(name.endswith("licenses/LICENSE") for name in names)
     tops = {name.split("/")[0] for name in names}
