@@ -187,9 +187,20 @@ class Keeper(TrainerCallback):
         if (found["step"], found["purpose"]) != (self.place.folder.name, self.purpose):
             return "it belongs to another step"
         shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in _trained(self.module).items()}
-        if {name: (tensor.shape, tensor.dtype) for name, tensor in found["trained"].items()} != shapes:
-            return "it is another model's"
-        return "" if len(found["own"]) == processes() else "it is of another number of processes"
+        now = generators()
+        try:
+            if {name: (tensor.shape, tensor.dtype) for name, tensor in found["trained"].items()} != shapes:
+                return "it is another model's"
+            if len(found["own"]) != processes():
+                return "it is of another number of processes"
+            state = json.loads(found["state"])
+            float(found["seconds"]), f"{state['global_step']:,} {state['max_steps']:,}"
+            restore_generators(found["own"][process()]["draws"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            return f"its content is not what its labels say ({type(error).__name__})"
+        finally:
+            restore_generators(now)
+        return ""
 
     def prepare(self, scratch: Path) -> str | None:
         """The folder that Trainer resumes from, which holds how far it was; None for a training that begins."""
