@@ -194,7 +194,10 @@ class Keeper(TrainerCallback):
             if len(found["own"]) != processes():
                 return "it is of another number of processes"
             state = json.loads(found["state"])
-            float(found["seconds"]), f"{state['global_step']:,} {state['max_steps']:,}"
+            if not all(
+                isinstance(n, int | float) for n in (found["seconds"], state["global_step"], state["max_steps"])
+            ):
+                raise TypeError("a number is something else")
             restore_generators(found["own"][process()]["draws"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             return f"its content is not what its labels say ({type(error).__name__})"
@@ -253,6 +256,8 @@ def read(path: Path) -> Any:
     Raises:
         Exception: it is missing or damaged, or holds something that is not a plain value.
     """
+    if path.exists() and not path.is_file():  # opening a pipe would wait for a writer
+        raise ValueError("it is not a regular file")
     with zipfile.ZipFile(path) as archive:
         if (name := archive.testzip()) is not None:
             raise ValueError(f"{name} is damaged")

@@ -224,6 +224,13 @@ def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, undisturbed: Any) -> No
         begins_again(tmp_path, "it is damaged", undisturbed)
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path, undisturbed: Any) -> None:
+    path = stopped(tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    begins_again(tmp_path, "it is damaged", undisturbed)
+
+
 def _flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
@@ -253,6 +260,10 @@ def test_no_flipped_bit_of_the_weights_is_read(tmp_path: Path) -> None:
         ({"format": 0}, "another version of recbench"),
         ({"trained": {"x": torch.zeros(1)}}, "it is another model's"),
         ({"own": []}, "it is of another number of processes"),
+        ({"seconds": "long"}, "its content is not what its labels say"),
+        ({"state": "{}"}, "its content is not what its labels say"),
+        ({"own": [{"draws": {}}]}, "its content is not what its labels say"),
+        ({"trained": [1]}, "its content is not what its labels say"),
     ],
 )
 def test_another_trainings_checkpoint_is_ignored(change: Any, why: str, tmp_path: Path, undisturbed: Any) -> None:
