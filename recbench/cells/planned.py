@@ -117,12 +117,14 @@ class SuitePlan:
         plans: an experiment that each step belongs to, by folder name.
         uses: the cells that ask for each step, by folder name.
         open: cells whose last steps are known only once their options are chosen.
+        settings: the options of a grid that only this step and some others have, by folder name: "tau 2".
     """
 
     steps: list[Outlook]
     plans: Mapping[str, Plan]
     uses: Mapping[str, list[str]]
     open: list[str]
+    settings: Mapping[str, str]
 
 
 def suite_plan(cells: Sequence[Planned], runs: Path) -> SuitePlan:
@@ -130,8 +132,10 @@ def suite_plan(cells: Sequence[Planned], runs: Path) -> SuitePlan:
     store = store_of(runs)
     plans: dict[str, Plan] = {}
     uses: dict[str, list[str]] = {}
+    settings: dict[str, str] = {}
     later, targets = [], []
     for one in cells:
+        settings |= _settings(one)
         last, more = one.targets(store)
         later += [one.cell.name] if more else []
         for found, target in last:
@@ -140,4 +144,18 @@ def suite_plan(cells: Sequence[Planned], runs: Path) -> SuitePlan:
                 plans.setdefault(step.folder, found)
                 if one.cell.name not in uses.setdefault(step.folder, []):
                     uses[step.folder].append(one.cell.name)
-    return SuitePlan(Estimates(store).outlook(targets), plans, uses, later)
+    return SuitePlan(Estimates(store).outlook(targets), plans, uses, later, settings)
+
+
+def _settings(cell: Planned) -> dict[str, str]:
+    """What tells the steps of a cell's trials apart, by folder name; nothing for a step that all trials share."""
+    using: dict[str, list[Mapping[str, Any]]] = {}
+    for values, setting in cell.trials:
+        for step in validated(setting, cell.cell.tune_seed).closure():
+            using.setdefault(step.folder, []).append(values)
+    found = {}
+    for folder, trials in using.items():
+        common = {name: value for name, value in trials[0].items() if all(one[name] == value for one in trials)}
+        if common and len(trials) < len(cell.trials):
+            found[folder] = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in common.items())
+    return found

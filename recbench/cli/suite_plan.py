@@ -80,11 +80,15 @@ def _print_script(
 def _print_plan(found: SuitePlan, rows: Sequence[Mapping[str, Any]], cells: int) -> None:
     left = [look for look in found.steps if look.state in LEFT]
     times = {look.step.folder: duration(look.seconds) for look in left}
-    table = [[r["step"], r["state"], times.get(r["step"], ""), r["title"], _few(r["cells"])] for r in rows]
+    table = [[r["step"], r["state"], times.get(r["step"], ""), _what(r), _few(r["cells"])] for r in rows]
     click.echo(columns([["step", "state", "estimate", "what", "cells"], *table]))
     counts = f"{counted(len(rows), 'distinct step')} of {counted(cells, 'cell')}"
     total = f"{len(left)} to build, in about {duration(sum(look.seconds for look in left))}"
     click.echo(f"\n{counts}; {total if left else 'all of them are there'}")
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    return f"{row['title']}, {row['setting']}" if row["setting"] else str(row["title"])
 
 
 def _few(names: list[str]) -> str:
@@ -99,6 +103,7 @@ def _row(look: Any, found: SuitePlan, command: str) -> dict[str, Any]:
         "step": step.folder,
         "kind": step.kind,
         "title": step.title,
+        "setting": found.settings.get(step.folder),
         "needs": sorted({need.folder for need in step.needs.values()}),
         "state": look.state,
         "seconds": round(look.seconds, 1),

@@ -75,7 +75,7 @@ class Kept:
         self._written = set(found)
         if found:
             done, total = (sum(len(self.rows[n]) for n in some) for some in (found, range(len(self.rows))))
-            self.reporter.message(f"going on after {done:,} of {total:,} cases were ranked")
+            self.reporter.message(f"continuing after {done:,} of {total:,} cases were ranked")
         return found
 
     def _read(self, path: Path, number: int) -> Chunk:

@@ -107,7 +107,7 @@ def test_an_interrupted_ranking_goes_on(number: int, ranking: Path) -> None:
         (entry,) = [one for one in inventory(ranking / runs) if one.path.parent.name == CHECKPOINTS]
         assert (entry.title, entry.wanted) == ("checkpoint of an unfinished ranking", True)
     again = finished(ranking, runs, *TEXT)
-    assert re.search(r"going on after (256|512|768) of \d+ cases were ranked", again.stderr), again.stderr
+    assert re.search(r"continuing after (256|512|768) of \d+ cases were ranked", again.stderr), again.stderr
     assert not list((ranking / runs / "steps" / CHECKPOINTS).glob("*"))
     assert result(ranking, runs) == result(ranking, "undisturbed")
 

@@ -47,11 +47,14 @@ def test_each_command_builds_its_step_and_what_it_needs(own, tmp_path: Path) -> 
     assert len(steps) == len(rows)
     for number, row in enumerate(rows):
         assert set(row) == {
-            "step", "kind", "title", "needs", "state", "seconds", "measured", "cells", "command",
+            "step", "kind", "title", "setting", "needs", "state", "seconds", "measured", "cells", "command",
         }  # fmt: skip
         assert (row["state"], row["measured"]) == ("to do", False)
         assert row["seconds"] >= 0
         assert set(row["needs"]) <= {before["step"] for before in rows[:number]}
+    told = {(row["kind"], row["setting"]) for row in rows if row["cells"] == ["tuned"]}
+    assert told == {(kind, f"hidden {width}") for kind in ("scoring", "ranking") for width in (8, 16)}
+    assert {row["setting"] for row in rows if row["cells"] != ["tuned"]} == {None}
     (prepare,) = (row for row in rows if row["kind"] == "prepare")
     assert prepare["cells"] == ["sasrec", "popularity", "tuned"]
 

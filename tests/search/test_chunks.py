@@ -131,7 +131,7 @@ def test_a_signal_keeps_what_is_finished(at: int, minutes: float, tmp_path: Path
     log, again = Log(), place(tmp_path, minutes)
     same(ranked(task(calls), log, again), WHOLE)
     assert calls == [22, 18, 14, 10, 6, 2][at - 1 :]
-    assert (f"going on after {SIZE * (at - 1)} of 23 cases were ranked" in log.said) == (at > 1)
+    assert (f"continuing after {SIZE * (at - 1)} of 23 cases were ranked" in log.said) == (at > 1)
     assert (again.seconds > 0) == (at > 1)
 
 
