@@ -63,5 +63,5 @@ def percentile(a: Floats, b: Floats, rng: np.random.Generator, resamples: int = 
     drawn = [x[rng.integers(len(x), size=(resamples, len(x)))].std(axis=1, ddof=1) for x in (a, b)]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = drawn[0] / drawn[1]
-    low, high = np.nanquantile(ratios, [0.025, 0.975])
+    low, high = np.nanquantile(ratios, [0.025, 0.975], method="inverted_cdf")  # some ratios are infinite
     return float(low), float(high)

@@ -53,8 +53,8 @@ class TestSet:
 
     Attributes:
         rows: for each user the rows of their cases.
-        systems: by run, best first.
-        sums: of the same runs, as recorded.
+        systems: by backbone and loss ("bigrec + msl"), best first.
+        sums: of the same systems, as recorded.
     """
 
     rows: list[list[int]]
@@ -83,19 +83,24 @@ class TestSet:
 
 def test_sets() -> dict[str, TestSet]:
     """The committed test sets, by name; systems with one seed are left out."""
-    groups: dict[int, list[RunRecord]] = {}
+    groups: dict[tuple[str, int], list[RunRecord]] = {}
     for record in load_records(RECORDS):
         if len(record.seeds) > 1:
-            groups.setdefault(len(record.cases.users), []).append(record)
+            groups.setdefault((record.dataset.name, len(record.cases.users)), []).append(record)
     found = {}
-    for size, records in sorted(groups.items()):
+    for (dataset, size), records in sorted(groups.items()):
         ordered = sorted(records, key=lambda record: -METRIC.by_seed(record.case_results()).mean())
         results = [record.case_results() for record in ordered]
-        systems = {record.run: _system(result) for record, result in zip(ordered, results, strict=True)}
+        systems = {_called(record): _system(result) for record, result in zip(ordered, results, strict=True)}
         _, index = np.unique(results[0].users, return_inverse=True)
         rows = [np.flatnonzero(index == user).tolist() for user in range(index.max() + 1)]
-        found[f"{size:,} cases"] = TestSet(rows, systems, user_sums(results, METRIC.values))
+        found[f"{dataset}, {size:,} cases"] = TestSet(rows, systems, user_sums(results, METRIC.values))
     return found
+
+
+def _called(record: RunRecord) -> str:
+    recommender = record.spec["recommender"]
+    return " + ".join(recommender[part]["name"] for part in ("backbone", "loss") if recommender.get(part))
 
 
 def _system(results: CaseResults) -> System:
