@@ -11,6 +11,9 @@ from transformers import get_scheduler
 
 from recbench.interfaces import TrainOptions
 
+FEW = 300
+"""Steps after which a model that still learns may not have a better validation score yet: BERT4Rec on Book."""
+
 
 def warmup_steps(budget: TrainOptions, steps: int) -> int:
     """Steps in which the learning rate rises, of ``steps`` in all; LLaRA's schedule has its own and ignores it."""
@@ -26,6 +29,17 @@ def late_warmup(budget: TrainOptions, steps: int) -> str:
     return (
         f"the warm-up of {_counted(warmup)} is {compared} the training ({_counted(steps)}): the learning rate never "
         "reaches its largest value"
+    )
+
+
+def early_stop(budget: TrainOptions, steps: int) -> str:
+    """What to say of a patience that waits for few steps, as on small data; empty where it waits long enough."""
+    waits = budget.patience * steps // budget.epochs
+    if not budget.patience or budget.patience >= budget.epochs or waits >= FEW:
+        return ""
+    return (
+        f"training stops after {budget.patience} epoch{'s' * (budget.patience != 1)} without a better validation "
+        f"score, which is only {_counted(waits)} here: on small data, raise train.patience and epochs"
     )
 
 

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from recbench.errors import Diverged
 from recbench.interfaces import Fit, Score
 from recbench.training.devices import same_everywhere
-from recbench.training.schedule import late_warmup
+from recbench.training.schedule import early_stop, late_warmup
 
 
 class Watch(TrainerCallback):
@@ -73,8 +73,10 @@ class Watch(TrainerCallback):
     # ---- events -----------------------------------------------------------------------------------------------
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Say so where the warm-up never ends."""
-        if said := late_warmup(self.plan.budget, state.max_steps):
+        """Say so where the warm-up never ends, or where the training may end too soon."""
+        notes = [late_warmup(self.plan.budget, state.max_steps)]
+        notes += [early_stop(self.plan.budget, state.max_steps)] if self.plan.validate is not None else []
+        for said in filter(None, notes):
             self.plan.reporter.message(said)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -130,6 +130,24 @@ def test_a_warm_up_that_never_ends_is_told(warmup: int, said: str) -> None:
     ] * bool(said)
 
 
+@pytest.mark.parametrize(
+    ("patience", "examples", "told"), [(1, 8, True), (1, 1200, False), (0, 8, False), (2, 8, False)]
+)
+def test_a_patience_of_few_steps_is_told(patience: int, examples: int, told: bool) -> None:
+    """An epoch of a small data set is a few steps: models on Toy and Book were stopped while they learned."""
+    log: list[str] = []
+
+    class Log(SilentReporter):
+        def message(self, text: str) -> None:
+            log.append(text)
+
+    options = TrainOptions(epochs=2, batch_size=4, learning_rate=0.1, patience=patience)
+    plan = Fit(options, 3, "cpu", 1, lambda: 0.5, Log())
+    fit(Line(), [torch.tensor(1.0)] * examples, lambda rows: {"x": torch.stack(rows)}, plan, purpose="test")
+    assert [text for text in log if "only 2 steps here" in text] == [text for text in log if "patience" in text]
+    assert any("train.patience" in text for text in log) == told
+
+
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=300), st.integers(1, 16), st.integers(0, 9))
 @settings(max_examples=40)
 def test_each_epoch_is_a_permutation_and_the_same_again(lengths: list[int], batch: int, seed: int) -> None:
