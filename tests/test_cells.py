@@ -95,6 +95,11 @@ def test_a_cell_with_a_grid_is_planned_to_its_end_once_it_has_chosen(place: Path
     assert before.open == ["tuned"]
     assert len(before.steps) == 5  # data, two models, two validation rankings
     build_steps(before, [look.step.folder for look in before.steps], runs, SilentReporter())
+    (data,) = (runs / "steps").glob("prepare-*")
+    data.rename(tmp_path / "away")
+    assert suite_plan(one, runs).open == ["tuned"]  # the choice needs it, and planning builds nothing
+    assert not data.exists()
+    (tmp_path / "away").rename(data)
     after = suite_plan(one, runs)
     assert after.open == []
     assert folders(after, "there") == folders(before)

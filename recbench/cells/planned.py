@@ -53,9 +53,9 @@ class Planned:
         if not self.cell.grid:
             return [(self.plan, step) for step in _ranked(self.plan, self.request.seeds)], False
         last = [(setting, validated(setting, self.cell.tune_seed)) for _, setting in self.trials]
-        if any(store.find(step) is None for _, step in last):
-            return last, True
         best = chosen(self.request, self.cell.grid, self.cell.tune_seed, store)
+        if best is None:
+            return last, True
         found = plan(best)
         return [*last, *((found, step) for step in _ranked(found, self.request.seeds))], False
 

@@ -19,6 +19,8 @@ import recbole.model.sequential_recommender as models  # isort: skip
 
 USERS = ("user_embedding", "user_lambda", "UI_emb")
 """The names that RecBole's models give to a table with a row for each user."""
+SHIFTED = ("SHAN",)
+"""Models that learn from right-aligned histories, while their ``full_sort_predict`` reads left-aligned ones."""
 _CELLS = 2**21  # scores at a time
 _FIELDS = {
     "USER_ID_FIELD": "user",
@@ -58,7 +60,7 @@ class RecBoleModule(nn.Module):
         for table in USERS:
             if hasattr(self.model, table):
                 getattr(self.model, table).register_forward_hook(_mean_of_the_known)
-        self.items = items
+        self.name, self.items = name, items
         self.register_buffer("known", users)
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -82,11 +84,11 @@ class RecBoleModule(nn.Module):
         return torch.cat([self._score(dict(zip(batch, part, strict=True))) for part in parts])
 
     def _score(self, batch: Mapping[str, Tensor]) -> Tensor:
-        # two models read the column of targets here too, and make nothing of it
-        nothing = torch.zeros_like(batch["lengths"])
-        return self.model.full_sort_predict(self._columns(batch) | {"item": nothing}).view(len(batch["lengths"]), -1)[
-            :, 1 : self.items + 1
-        ]
+        columns = self._columns(batch)
+        columns["item"] = torch.zeros_like(batch["lengths"])  # two models read targets here, to no effect
+        if self.name in SHIFTED:
+            columns["item_list"] = columns["right_aligned"]
+        return self.model.full_sort_predict(columns).view(len(batch["lengths"]), -1)[:, 1 : self.items + 1]
 
     def place(self, device: str) -> None:
         """Tell the parts that create tensors on which device to create them."""

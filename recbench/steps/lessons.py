@@ -87,7 +87,8 @@ class LessonsTaken(RecommenderStep):
     def _taught(self, split: Split) -> list[tuple[Sequences, bool]]:
         """The windows of each training that the teacher went through, and whether every title was a target."""
         assert self.recommender.teacher is not None
-        trainings = (self.recommender.teacher.reference, self.recommender.teacher)
+        teacher = self.recommender.teacher
+        trainings = (teacher.collaborative, teacher.reference, teacher)
         budgets = [own.train for own in trainings if own is not None and own.train is not None]
         return [(training_windows(split, budget), budget.targets == "all") for budget in budgets]
 

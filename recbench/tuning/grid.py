@@ -188,15 +188,14 @@ def _remember(best: Request, steps: Sequence[Step], runs: Path, search: Path) ->
     shutil.rmtree(search, ignore_errors=True)  # the run keeps them from now on
 
 
-def chosen(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, store: Store) -> Request:
-    """What :func:`tune` chooses, where every trial's ranking is in the store.
-
-    Raises:
-        RecbenchError: one is not.
-    """
+def chosen(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, store: Store) -> Request | None:
+    """What :func:`tune` chooses; None where a trial's ranking or its data is not in the store. Builds nothing."""
+    tried = trials_of(request, grid)
+    needed = [step for _, one in tried for step in (steps_of(one, seed).prepared, validated(one, seed))]
+    if any(store.find(step) is None for step in needed):
+        return None
     quiet = SilentReporter()
-    trials = [trial_of(values, one, seed, Serial(store, quiet)) for values, one in trials_of(request, grid)]
-    return _best(request, grid, seed, trials)
+    return _best(request, grid, seed, [trial_of(values, one, seed, Serial(store, quiet)) for values, one in tried])
 
 
 def _best(request: Request, grid: Mapping[str, Sequence[Any]], seed: int, trials: Sequence[Trial]) -> Request:

@@ -12,7 +12,8 @@ import torch
 from recbench import registry
 from recbench.interfaces import Fit, SilentReporter, TrainOptions
 from recbench.testing import RandomScores, TextBackboneTests, tiny_split
-from recbench_plugins.backbones.allmrec import agreement, alignment_loss
+from recbench.types import PAD
+from recbench_plugins.backbones.allmrec import _had, agreement, alignment_loss, unseen
 
 
 class TestALLMRec(TextBackboneTests):
@@ -184,6 +185,27 @@ def test_without_stage_one_the_item_embeddings_are_shown() -> None:
     plan = Fit(TrainOptions(epochs=1, batch_size=4, learning_rate=1.0), 1, "cpu", 1, None, SilentReporter())
     assert backbone.learn(split, embed, plan).steps == 0
     assert np.array_equal(backbone.item_vectors(), collaborative.item_vectors())
+
+
+def test_negatives_are_outside_the_users_training_items_and_drawn_anew() -> None:
+    split = tiny_split()
+    items = len(split.catalog)
+    own: dict[int, set[int]] = {}
+    for user, row, target in zip(split.train.users, split.train.history, split.train.target, strict=True):
+        own.setdefault(int(user), set()).update({*row.tolist(), int(target)} - {PAD})
+    had = _had(split.train, items)
+    assert had.tolist() == sorted(user * items + item for user, theirs in own.items() for item in theirs)
+    users = torch.tensor(sorted(own)).repeat_interleave(200)
+    torch.manual_seed(0)
+    drawn, again = unseen(had, users, items), unseen(had, users, items)
+    assert not torch.equal(drawn, again)
+    for user in own:
+        found = set(drawn[users == user].tolist())
+        assert found == set(range(items)) - own[user]  # all of the others, and no other
+
+
+def test_a_user_who_has_every_item_gets_one_of_them() -> None:
+    assert unseen(torch.arange(3), torch.zeros(4, dtype=torch.long), 3).max() < 3
 
 
 def test_last_window_of_each_user() -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from recbench import registry
+from recbench.data.split import untaught_rows
 from recbench.interfaces import SilentReporter
+from recbench.planning import plan
+from recbench.spec.request import Request
+from recbench.steps.graph import graph
+from recbench.steps.lessons import LessonsTaken
 from recbench.testing import TinyTeacher, tiny_split
 from recbench.types import PAD, Ranking
 from recbench_plugins.backbones.dllm2rec import DLLM2Rec, DLLM2RecOptions, distilled, normalised, weights
@@ -142,6 +149,21 @@ def test_the_teacher_is_asked_about_windows_that_it_was_not_trained_on(name, opt
     assert [text.split()[8] for text in said] == ([] if overlap == 0 else [str(overlap)])
     again = model.lessons(split, TinyTeacher(split, taught), 4, Told()).arrays["rows"]
     assert np.array_equal(again, rows), "another seed asks about the same windows"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "known"),
+    [({"model": "bigrec"}, 16), ({"model": "llara"}, 30), ({"decoder.fusion": "collaborative"}, 30)],
+)
+def test_a_teacher_knows_what_its_collaborative_model_was_trained_on(teacher: dict[str, str], known: int) -> None:
+    """SASRec behind a teacher's prompts or lists learns from every training window."""
+    said: dict[str, Any] = {"decoder": "grounding", **teacher, "train.samples": 16, "train.targets": "last"}
+    request = Request.model_validate({"model": "dllm2rec", "set": {"teacher": said}})
+    step = next(step for step in graph(plan(request).spec, 1).model.closure() if isinstance(step, LessonsTaken))
+    split, told = tiny_split(), Told()
+    some = replace(split, train=split.train.take(np.arange(30)))
+    assert len(untaught_rows(some.train, step._taught(some), 0, told)) == 30
+    assert told.messages[0].split()[8] == str(known)
 
 
 def test_switched_off_it_is_sasrec(trained, lessons) -> None:

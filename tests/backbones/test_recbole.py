@@ -89,6 +89,32 @@ def test_loss_and_scores_equal_those_of_recboles_own_class(model: str) -> None:
     assert float(loss) == pytest.approx(float(theirs.calculate_loss(batch | {"not_i": negative + 1})), rel=1e-6)
 
 
+# CORE's ``predict`` leaves its normalisation out; the other two have none
+@pytest.mark.parametrize("model", sorted({*FITS} - {"CORE", "GRU4RecCPR", "SASRecCPR"}))
+def test_a_score_of_all_items_is_that_of_each(model: str) -> None:
+    """RecBole scores one item and all items by separate functions; SHAN's read different layouts of the history."""
+    split = tiny_split()
+    mine = RecBole(RecBoleOptions(**small(model)))
+    torch.manual_seed(0)
+    mine.build(split)
+    for table in mine.module.modules():
+        if isinstance(table, torch.nn.Embedding):
+            table.weight.data.mul_(30)  # as large as after training
+    mine.module.eval()
+    cases, width = split.test.histories(), split.test.history.shape[1]
+    for length in (1, 2, width):
+        history = np.full_like(cases.history, PAD)
+        history[:, width - length :] = np.random.default_rng(length).integers(
+            len(split.catalog), size=(len(history), length)
+        )
+        short = type(cases)(cases.users, history, cases.time)
+        with torch.no_grad():
+            batch = mine.module._columns(mine.inputs(short))
+            items = [torch.full_like(batch["user"], item + 1) for item in range(len(split.catalog))]
+            expected = [mine.module.model.predict(batch | {"item": item}).view(len(history), -1) for item in items]
+        assert mine.scores(short) == pytest.approx(torch.cat(expected, dim=1).numpy(), rel=1e-4, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["HGN", "FOSSIL", "FPMC"])  # each names its table of users in its own way
 def test_a_user_without_training_windows_has_the_mean_of_the_others(name: str) -> None:
     split = tiny_split()

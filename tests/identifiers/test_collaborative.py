@@ -60,6 +60,20 @@ def test_eigenvectors_that_are_not_exact_are_no_warning(monkeypatch: pytest.Monk
     assert [part.tolist() for part in parts] == [[0, 2, 4], [1, 3, 5]]
 
 
+@pytest.mark.parametrize(("groups", "clusters"), [(20, 20), (20, 5), (7, 6)])
+def test_small_connected_parts_stay_whole(groups: int, clusters: int) -> None:
+    """Items that always occur together: three to a group, far apart in the catalogue."""
+    label = np.tile(np.arange(groups), 3)
+    weight = (label[:, None] == label[None]).astype(float) - np.eye(len(label))
+    parts = divided(csr_array(weight), np.arange(len(label)), clusters, seed=1)
+    assert len(parts) == min(groups, clusters)
+    where = {item: number for number, part in enumerate(parts) for item in part.tolist()}
+    assert all(len({where[item] for item in np.flatnonzero(label == group)}) == 1 for group in range(groups))
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= 3
+    assert [int(part[0]) for part in parts] == sorted(int(part.min()) for part in parts)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 25), st.integers(2, 6), st.lists(st.tuples(st.integers(0, 24), st.integers(0, 24)), max_size=60))
 def test_every_division_divides(items: int, clusters: int, edges: list[tuple[int, int]]) -> None:

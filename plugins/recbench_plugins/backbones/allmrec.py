@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from recbench.interfaces import USER, BackbonePlugin, Fit, FitReport, Options, Piece, TextBackbone, TrainOptions
+from recbench.types import PAD
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from recbench.prompts.templates import Template
-    from recbench.types import Histories, Split
+    from recbench.types import Histories, Sequences, Split
 
 CODE = 128
 
@@ -148,7 +149,6 @@ class ALLMRec(TextBackbone[ALLMRecOptions]):
         import torch
         from torch.utils.data import TensorDataset
 
-        from recbench.seeds import child
         from recbench.seeds.everything import seed_everything
         from recbench.training.loop import fit as train
 
@@ -164,15 +164,14 @@ class ALLMRec(TextBackbone[ALLMRecOptions]):
             _, last = np.unique(windows.users[::-1], return_index=True)
             windows = windows.take(np.sort(len(windows) - 1 - last))
         users = torch.from_numpy(np.array(self.collaborative.user_vectors(windows.histories())))
-        negative = child(fit.seed, "allmrec negatives").integers(len(cf) - 1, size=len(windows))
-        negative += negative >= windows.target
-        data = TensorDataset(users, torch.from_numpy(windows.target).long(), torch.from_numpy(negative).long())
+        owners, positive = (torch.from_numpy(column.astype(np.int64)) for column in (windows.users, windows.target))
+        data = TensorDataset(users, owners, positive)
         seed_everything(fit.seed, "allmrec weights")
-        module = _alignment(cf, text).to(fit.device)
+        module = _alignment(cf, text, _had(split.train, len(cf))).to(fit.device)
 
         def collate(rows: list[Any]) -> dict[str, Any]:
             columns = [torch.stack(column) for column in zip(*rows, strict=True)]
-            return dict(zip(("users", "positive", "negative"), columns, strict=True))
+            return dict(zip(("users", "owners", "positive"), columns, strict=True))
 
         size = min(options.alignment_batch, len(data))
         budget = TrainOptions(
@@ -238,7 +237,35 @@ class ALLMRec(TextBackbone[ALLMRecOptions]):
         return self.options.tune == "lora" or (self.options.tune == "auto" and not pretrained)
 
 
-def _alignment(cf: Tensor, text: Tensor) -> Any:
+def _had(windows: Sequences, items: int) -> Tensor:
+    """The distinct items of each user's training windows, as sorted numbers ``user * items + item``."""
+    import numpy as np
+    import torch
+
+    history = windows.history
+    owners = np.repeat(windows.users.astype(np.int64), history.shape[1])[history.ravel() != PAD]
+    pairs = [owners * items + history[history != PAD], windows.users.astype(np.int64) * items + windows.target]
+    return torch.from_numpy(np.unique(np.concatenate(pairs)))
+
+
+def unseen(had: Tensor, users: Tensor, items: int) -> Tensor:
+    """[B] an item for each user, drawn from those that are not among the user's training items.
+
+    A user who has nearly all items may get one of their own.
+    """
+    import torch
+
+    drawn = torch.randint(items, users.shape, device=users.device)
+    for _ in range(100):
+        keys = users * items + drawn
+        taken = had[torch.searchsorted(had, keys).clamp(max=len(had) - 1)] == keys
+        if not taken.any():
+            break
+        drawn = torch.where(taken, torch.randint(items, users.shape, device=users.device), drawn)
+    return drawn
+
+
+def _alignment(cf: Tensor, text: Tensor, had: Tensor) -> Any:
     from torch import nn
 
     class Alignment(nn.Module):
@@ -246,6 +273,7 @@ def _alignment(cf: Tensor, text: Tensor) -> Any:
 
         cf: Tensor
         text: Tensor
+        had: Tensor
 
         def __init__(self) -> None:
             super().__init__()
@@ -253,8 +281,10 @@ def _alignment(cf: Tensor, text: Tensor) -> Any:
             self.text_in, self.text_out = nn.Linear(text.shape[1], CODE), nn.Linear(CODE, text.shape[1])
             self.register_buffer("cf", cf)
             self.register_buffer("text", text)
+            self.register_buffer("had", had)
 
-        def forward(self, users: Tensor, positive: Tensor, negative: Tensor) -> dict[str, Tensor]:
+        def forward(self, users: Tensor, owners: Tensor, positive: Tensor) -> dict[str, Tensor]:
+            negative = unseen(self.had, owners, len(self.cf))
             pairs = [(self.cf[i], self.text[i]) for i in (positive, negative)]
             code = [(self.item_in(c).sigmoid(), self.text_in(t).sigmoid()) for c, t in pairs]
             loss = alignment_loss(

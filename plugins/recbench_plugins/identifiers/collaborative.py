@@ -15,7 +15,8 @@ Known differences:
   tokens, and the tokens of different parents are shared; here those of one depth are.
 - Spectral clustering needs a connected graph. Whatever is not connected to the largest part, such as items that occur
   in no window, forms a separate cluster. It is divided evenly, in the catalogue's order, if it has no edges. So is a
-  part from which spectral clustering splits off less than a twentieth. Labels are assigned by scikit-learn's
+  part from which spectral clustering splits off less than a twentieth. Where no connected part has more items than
+  there are clusters, each stays whole, and clusters are filled evenly. Labels are assigned by scikit-learn's
   ``cluster_qr``.
 - Eigenvectors come from ARPACK, which factorises the graph, or for a part of more than 10,000 items from LOBPCG, which
   does not: it takes a minute for 100,000 items, but may stop before they are exact.
@@ -135,12 +136,31 @@ def divided(graph: Any, rows: Rows, clusters: int, seed: int) -> list[Rows]:
     component = connected_components(own, directed=False)[1]
     largest = component == np.bincount(component).argmax()
     inside, loose = np.flatnonzero(largest), np.flatnonzero(~largest)
-    if len(inside) <= clusters:
+    if len(inside) == 1 or len(inside) == len(rows) <= clusters:
         return np.array_split(rows, min(clusters, len(rows)))
+    if len(inside) <= clusters:
+        return [rows[part] for part in packed(component, clusters)]
     parts = [inside[part] for part in spectral(own[inside][:, inside], clusters - bool(len(loose)), seed)]
     if not len(loose) and max(map(len, parts)) > PROGRESS * len(rows):
         return np.array_split(rows, clusters)
     return [rows[part] for part in [*parts, loose] if len(part)]
+
+
+def packed(component: npt.NDArray[np.int32], clusters: int) -> list[Rows]:
+    """Whole components in at most ``clusters`` parts: the largest first, each to the part with the fewest items."""
+    import heapq
+
+    import numpy as np
+
+    sizes = np.bincount(component)
+    parts: list[list[int]] = [[] for _ in range(min(clusters, len(sizes)))]
+    filled = [(0, number) for number in range(len(parts))]
+    for label in np.argsort(-sizes, kind="stable").tolist():
+        size, number = heapq.heappop(filled)
+        parts[number].append(label)
+        heapq.heappush(filled, (size + int(sizes[label]), number))
+    found = [np.flatnonzero(np.isin(component, part)) for part in parts]
+    return sorted(found, key=lambda part: int(part[0]))
 
 
 def spectral(graph: Any, clusters: int, seed: int) -> list[Rows]:

@@ -5,7 +5,8 @@ train. Original code: the causal-LM loss of transformers.
 
 Known differences: Eq. (1) sums over a title's tokens, every script averages over the batch's tokens; ``reduction``
 names the choice. ``tau`` is Table 6's temperature for LML, written as in Eq. (9): divided by inside, multiplied
-outside. Epochs are chosen by validation NDCG@10; the MSL paper reports the epoch with the best NDCG@5 on test.
+outside, so that gradients keep their size; the authors' script for it (``train_tau.py``) does not multiply. Epochs are
+chosen by validation NDCG@10; the MSL paper reports the epoch with the best NDCG@5 on test.
 """
 
 from __future__ import annotations

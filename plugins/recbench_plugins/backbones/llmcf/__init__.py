@@ -77,7 +77,9 @@ class LLMCFOptions(SequenceOptions):
     temperature: float = Field(0.6, gt=0, description="sampling temperature of the explanations")
     top_k: int = Field(50, ge=1, description="number of likeliest tokens to sample from")
     tokens: int = Field(256, ge=1, description="longest explanation")
-    batch_size: int = Field(32, ge=1, description="windows explained at a time")
+    batch_size: int = Field(
+        32, ge=1, description="decisions explained at a time, two a window; each takes as many sequences as candidates"
+    )
     writer: Literal["tuned", "base"] = Field(
         "tuned", description="the teacher, or its pretrained model without the adapters"
     )
