@@ -41,8 +41,8 @@ def efficiency(named: Named) -> list[Block]:
     if len(rows) > 1:
         blocks += [Heading(2, "Accuracy and training time"), _times(rows, dict(named)), Paragraph(TIMES)]
     if tries := trie_times([record for _, record in named]):
-        head = ("data set", "language model", "items", "seconds to build the trie")
-        blocks += [Heading(2, "Trie"), Table(head, tuple(tries), words=2), Paragraph(TRIE)]
+        head = ("data set", "language model", "items written as", "items", "tries", "seconds to build one")
+        blocks += [Heading(2, "Trie"), Table(head, tuple(tries), words=3), Paragraph(TRIE)]
     return blocks
 
 
@@ -74,12 +74,15 @@ def _times(rows: Sequence[dict[str, Any]], records: dict[str, RunRecord]) -> Tab
     return Table(head, tuple(table), words=4)
 
 
-def trie_times(records: Sequence[RunRecord]) -> list[tuple[str, str, str, str]]:
-    """Data set, language model, items and seconds of each distinct trie that these runs built."""
-    found: dict[str, tuple[str, str, str, str]] = {}
+def trie_times(records: Sequence[RunRecord]) -> list[tuple[str, ...]]:
+    """Data set, language model, identifier, items, and number and mean seconds of the distinct tries of these runs."""
+    found: dict[tuple[str, str, str, str], dict[str, float]] = {}
     for record in records:
+        llm, items = record.language_model, len(record.cases.item_popularity)
+        written = (record.spec["recommender"].get("identifier") or {}).get("name", "title")
+        kind = (record.dataset.name, str(llm["name"]) if llm else NONE, written, f"{items:,}" if items else NONE)
         for step in (step for seed in record.seeds for step in seed.steps if step.kind == "trie"):
-            llm, items = record.language_model, len(record.cases.item_popularity)
-            name = str(llm["name"]) if llm else NONE
-            found[step.folder] = (record.dataset.name, name, f"{items:,}" if items else NONE, f"{step.seconds:.2f}")
-    return sorted(found.values())
+            found.setdefault(kind, {})[step.folder] = step.seconds
+    return [
+        (*kind, str(len(times)), f"{sum(times.values()) / len(times):.2f}") for kind, times in sorted(found.items())
+    ]
