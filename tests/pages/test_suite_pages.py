@@ -233,7 +233,9 @@ def test_time_is_what_the_training_steps_took(records: dict[str, RunRecord]) -> 
     assert data["rows"][1]["values"] == pytest.approx(metric("NDCG@10").by_seed(records["base"].case_results()))
     blocks = efficiency(list(records.items()))
     assert [row["seconds a seed"] for row in table(blocks, "Accuracy and training time")] == ["102"] * 3
-    assert [row["seconds to build one"] for row in table(blocks, "Trie")] == ["0.25"]
+    tries = table(blocks, "Trie")
+    assert [row["language model"] for row in tries] == ["tiny", "–"]
+    assert {(r["items written as"], r["tries"], r["seconds to build one"]) for r in tries} == {("title", "1", "0.25")}
     assert efficiency([("plain", make("plain", 0.2, llm=False))])[0] == Heading(2, "Trie")
 
 
