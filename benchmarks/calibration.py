@@ -162,11 +162,15 @@ def whole_page(test: TestSet, system: System, seed_sd: float, runs: int, draws: 
     return {name: count / draws for name, count in counts.items()}
 
 
-def typical_pair(test: TestSet) -> tuple[System, System]:
-    """The two systems whose paired standard error over users is the median."""
+def typical_pair(test: TestSet, smallest: float) -> tuple[System, System]:
+    """The two systems whose own resolution is nearest to that of the test set, which is a median over pairs."""
     systems = list(test.systems.values())
-    pairs = sorted(itertools.combinations(range(len(systems)), 2), key=lambda pair: test.sums.levels(*pair).users)
-    a, b = pairs[len(pairs) // 2]
+
+    def distance(pair: tuple[int, int]) -> float:
+        two = replace(test.sums, sums=tuple(test.sums.sums[run] for run in pair))
+        return abs(resolution(two) - smallest)
+
+    a, b = min(itertools.combinations(range(len(systems)), 2), key=distance)
     return systems[a], systems[b]
 
 
@@ -221,8 +225,8 @@ def questions() -> dict[str, list[Question]]:
             Question(f"{name}: sasrec, bigrec + msl", test, sasrec, msl),
             Question(f"{name}: bigrec + msl, bigrec + lml", test, msl, lml),
         ]
-        a, b = typical_pair(test)
         smallest = resolution(test.sums)
+        a, b = typical_pair(test, smallest)
         power += [
             Question(f"{name}: {x:g} x the resolution ({smallest:.4f})", test, a, b, planted=x * smallest)
             for x in ((0.5, 1.0, 1.5) if main else (1.0,))
