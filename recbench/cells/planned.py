@@ -117,7 +117,7 @@ class SuitePlan:
         plans: an experiment that each step belongs to, by folder name.
         uses: the cells that ask for each step, by folder name.
         open: cells whose last steps are known only once their options are chosen.
-        settings: the options of a grid that only this step and some others have, by folder name: "tau 2".
+        settings: the values of a grid that set a step apart from that of other trials, by folder name: "tau 2".
     """
 
     steps: list[Outlook]
@@ -132,10 +132,12 @@ def suite_plan(cells: Sequence[Planned], runs: Path) -> SuitePlan:
     store = store_of(runs)
     plans: dict[str, Plan] = {}
     uses: dict[str, list[str]] = {}
-    settings: dict[str, str] = {}
+    settings: dict[str, list[str]] = {}
     later, targets = [], []
     for one in cells:
-        settings |= _settings(one)
+        for folder, text in _settings(one).items():
+            if text not in settings.setdefault(folder, []):
+                settings[folder].append(text)
         last, more = one.targets(store)
         later += [one.cell.name] if more else []
         for found, target in last:
@@ -144,7 +146,13 @@ def suite_plan(cells: Sequence[Planned], runs: Path) -> SuitePlan:
                 plans.setdefault(step.folder, found)
                 if one.cell.name not in uses.setdefault(step.folder, []):
                     uses[step.folder].append(one.cell.name)
-    return SuitePlan(Estimates(store).outlook(targets), plans, uses, later, settings)
+    return SuitePlan(
+        Estimates(store).outlook(targets),
+        plans,
+        uses,
+        later,
+        {folder: "; ".join(texts) for folder, texts in settings.items()},
+    )
 
 
 def _settings(cell: Planned) -> dict[str, str]:

@@ -63,13 +63,13 @@ def cap_per_user(windows: Sequences, n: int) -> Sequences:
     return windows.take(np.sort(order[chosen]))
 
 
-def sample_rows(total: int, n: int, last: npt.NDArray[np.bool_] | None = None) -> Ints:
+def sample_rows(total: int, n: int, last: npt.NDArray[np.integer] | None = None) -> Ints:
     """``n`` of ``total`` row numbers, ascending, by one fixed permutation: a smaller sample lies within a larger one.
 
     Args:
         total: number of rows.
         n: size of the sample; where there are fewer rows, all of them.
-        last: [total] rows that are taken only when there are no others.
+        last: [total] a number for each row; rows are taken only when there are no others of a smaller number.
 
     Raises:
         UsageError: ``n`` is less than 1.
@@ -102,21 +102,21 @@ def untaught_rows(windows: Sequences, taught: Iterable[tuple[Sequences, bool]], 
     Args:
         windows: those that a method may ask its teacher about.
         taught: the windows of each of the teacher's trainings, and whether their histories' titles were targets too.
-        n: how many to ask about; 0 means all.
+        n: how many to ask about, those that the fewest trainings have seen; 0 means all.
         reporter: told how many of them the teacher was trained on, if any.
     """
-    seen = np.zeros(len(windows), bool)
+    times = np.zeros(len(windows), np.int64)
     for known, every in taught:
         if every:
             asked = windows.users.astype(np.int64) << 32 | windows.target
-            seen |= np.isin(asked, interactions(known, first=False))
+            times += np.isin(asked, interactions(known, first=False))
         else:
-            seen |= known_windows(windows, known)
-    rows = sample_rows(len(windows), n or len(windows), seen)
-    if both := int(seen[rows].sum()):
+            times += known_windows(windows, known)
+    rows = sample_rows(len(windows), n or len(windows), times)
+    if both := int((times[rows] > 0).sum()):
         reporter.message(
             f"the teacher was trained on the targets of {both:,} of the {len(rows):,} windows it is asked about: only "
-            f"{int((~seen).sum()):,} others exist"
+            f"{int((times == 0).sum()):,} others exist"
         )
     return rows
 

@@ -51,7 +51,7 @@ TIMES = (
     "first (the reference of S-DPO, collaborative models). A step that several rows share counts in full in each. Rows "
     "are comparable in time where the machine was equally busy, and in efficiency where they saw equally many windows."
 )
-TRIE = "Table 7 of the paper (0.17 to 0.81 s on its data sets); here the tokenising of all titles is included."
+TRIE = "Table 7 of the paper (0.17 to 0.81 s on its data sets); here the tokenising of all names is included."
 
 
 def _times(rows: Sequence[dict[str, Any]], records: dict[str, RunRecord]) -> Table:
@@ -79,7 +79,8 @@ def trie_times(records: Sequence[RunRecord]) -> list[tuple[str, ...]]:
     found: dict[tuple[str, str, str, str], dict[str, float]] = {}
     for record in records:
         llm, items = record.language_model, len(record.cases.item_popularity)
-        written = (record.spec["recommender"].get("identifier") or {}).get("name", "title")
+        both = (record.spec["recommender"], record.spec["recommender"].get("teacher") or {})
+        written = next((one["identifier"]["name"] for one in both if one.get("identifier")), "title")
         kind = (record.dataset.name, str(llm["name"]) if llm else NONE, written, f"{items:,}" if items else NONE)
         for step in (step for seed in record.seeds for step in seed.steps if step.kind == "trie"):
             found.setdefault(kind, {})[step.folder] = step.seconds

@@ -65,10 +65,10 @@ class RecBoleModule(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The model's own loss of a batch of ``user``, ``items``, ``lengths`` and ``target``, a mean over its rows."""
-        from recbench.training.devices import global_mean
+        from recbench.training.devices import global_mean, own_uniform
 
         target = batch["target"]
-        draws = torch.randint(self.items - 1, target.shape, device=target.device)
+        draws = (own_uniform(len(target), target.device) * (self.items - 1)).long()
         negatives = draws + (draws >= target)
         loss = self.model.calculate_loss(self._columns(batch) | {"item": target + 1, "negative_item": negatives + 1})
         if isinstance(loss, tuple):

@@ -18,6 +18,14 @@ def process() -> int:
     return torch.distributed.get_rank() if _several() else 0
 
 
+def own_uniform(size: int, device: torch.device) -> Tensor:
+    """[size] uniform numbers in [0, 1), others on each process, although all share one seed; float64.
+
+    Every process draws for all of them and takes its own, so that their generators stay alike.
+    """
+    return torch.rand(processes(), size, dtype=torch.float64, device=device)[process()]
+
+
 def same_everywhere(value: Callable[[], float]) -> float:
     """The first process's value on every process, which all compute it: one decides, or replicas would part."""
     box = [value()]

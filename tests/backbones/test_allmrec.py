@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recbench import registry
 from recbench.interfaces import Fit, SilentReporter, TrainOptions
@@ -202,6 +204,38 @@ def test_negatives_are_outside_the_users_training_items_and_drawn_anew() -> None
     for user in own:
         found = set(drawn[users == user].tolist())
         assert found == set(range(items)) - own[user]  # all of the others, and no other
+
+
+@given(st.lists(st.sets(st.integers(0, 6)), min_size=1, max_size=5), st.integers(0, 2**31))
+@settings(max_examples=40, deadline=None)
+def test_each_free_item_is_equally_likely(own: list[set[int]], shift: int) -> None:
+    """Against a loop over the free items, for the smallest, the largest and other uniform numbers."""
+    items = 8
+    had = torch.tensor(sorted((shift + user) * items + item for user, theirs in enumerate(own) for item in theirs))
+    users = torch.arange(len(own)).repeat_interleave(32) + shift
+    uniform = torch.linspace(0, 1, 33, dtype=torch.float64)[:-1].repeat(len(own))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recbench.training.devices.own_uniform", lambda size, device: uniform)
+        found = unseen(had.long(), users, items).tolist()
+    for row, (user, number) in enumerate(zip(users.tolist(), uniform.tolist(), strict=True)):
+        free = sorted(set(range(items)) - own[user - shift])
+        assert found[row] == free[int(number * len(free))]
+
+
+def test_stage_one_draws_negatives_for_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[int, set[int]] = {}
+
+    def spy(had: torch.Tensor, users: torch.Tensor, items: int) -> torch.Tensor:
+        found = unseen(had, users, items)
+        for user, item in zip(users.tolist(), found.tolist(), strict=True):
+            drawn.setdefault(user, set()).add(item)
+        return found
+
+    monkeypatch.setattr("recbench_plugins.backbones.allmrec.unseen", spy)
+    learned(alignment_epochs=5)
+    split = tiny_split()
+    assert set(drawn) <= set(split.train.users.tolist())
+    assert max(len(found) for found in drawn.values()) > 2  # one window a user, five epochs
 
 
 def test_a_user_who_has_every_item_gets_one_of_them() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from recbench import registry
-from recbench.data.split import untaught_rows
+from recbench.data.split import known_windows, training_sample, untaught_rows
 from recbench.interfaces import SilentReporter
 from recbench.planning import plan
 from recbench.spec.request import Request
@@ -164,6 +164,8 @@ def test_a_teacher_knows_what_its_collaborative_model_was_trained_on(teacher: di
     some = replace(split, train=split.train.take(np.arange(30)))
     assert len(untaught_rows(some.train, step._taught(some), 0, told)) == 30
     assert told.messages[0].split()[8] == str(known)
+    rows = untaught_rows(some.train, step._taught(some), 10, told)
+    assert not known_windows(some.train.take(rows), training_sample(some, 16)).any(), "the language model knows none"
 
 
 def test_switched_off_it_is_sasrec(trained, lessons) -> None:

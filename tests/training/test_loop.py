@@ -13,6 +13,7 @@ from torch import nn
 
 from recbench.errors import RecbenchError
 from recbench.interfaces import Fit, SilentReporter, TrainOptions
+from recbench.training import devices
 from recbench.training.loop import fit
 from recbench.training.order import LikeLengths
 from recbench.training.schedule import llara_schedule
@@ -213,3 +214,16 @@ def test_without_validation_the_last_epoch_stays() -> None:
     report = fit(module, [torch.tensor(1.0)] * 8, lambda rows: {"x": torch.stack(rows)}, plan, purpose="test")
     assert (report.epochs, report.best_epoch, report.validation, report.steps) == (3, 3, (), 6)
     assert float(module.value) > 0.4  # six AdamW steps of 0.1
+
+
+def test_processes_draw_apart_from_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And their generators stay alike, so that what they draw next is the same again."""
+    found, after = [], []
+    monkeypatch.setattr(devices, "processes", lambda: 3)
+    for rank in range(3):
+        monkeypatch.setattr(devices, "process", lambda rank=rank: rank)
+        torch.manual_seed(1)
+        found.append(devices.own_uniform(5, torch.device("cpu")))
+        after.append(float(torch.rand(())))
+    assert len({float(value) for draws in found for value in draws}) == 15
+    assert len(set(after)) == 1

@@ -249,20 +249,28 @@ def _had(windows: Sequences, items: int) -> Tensor:
 
 
 def unseen(had: Tensor, users: Tensor, items: int) -> Tensor:
-    """[B] an item for each user, drawn from those that are not among the user's training items.
+    """[B] an item for each user, each of those that are not among the user's training items equally likely.
 
-    A user who has nearly all items may get one of their own.
+    Args:
+        had: what :func:`_had` returns.
+        users: [B] their numbers.
+        items: size of the catalogue. A user who has all of it gets any of its items.
     """
     import torch
 
-    drawn = torch.randint(items, users.shape, device=users.device)
-    for _ in range(100):
-        keys = users * items + drawn
-        taken = had[torch.searchsorted(had, keys).clamp(max=len(had) - 1)] == keys
-        if not taken.any():
-            break
-        drawn = torch.where(taken, torch.randint(items, users.shape, device=users.device), drawn)
-    return drawn
+    from recbench.training.devices import own_uniform
+
+    first, end = (torch.searchsorted(had, (users + more) * items) for more in (0, 1))
+    free = items - (end - first)
+    rank = (own_uniform(len(users), users.device) * torch.where(free > 0, free, items)).long()
+    # had[j] - users * items - (j - first) free items come before the user's j-th own one; count those that rank passes
+    low, high = first, torch.where(free > 0, end, first)
+    while bool((low < high).any()):
+        middle = (low + high) // 2
+        before = had[middle.clamp(max=len(had) - 1)] - users * items - (middle - first)
+        passed = (low < high) & (before <= rank)
+        low, high = torch.where(passed, middle + 1, low), torch.where(passed, high, torch.minimum(high, middle))
+    return rank + low - first
 
 
 def _alignment(cf: Tensor, text: Tensor, had: Tensor) -> Any:

@@ -15,9 +15,9 @@ Known differences:
   tokens, and the tokens of different parents are shared; here those of one depth are.
 - Spectral clustering needs a connected graph. Whatever is not connected to the largest part, such as items that occur
   in no window, forms a separate cluster. It is divided evenly, in the catalogue's order, if it has no edges. So is a
-  part from which spectral clustering splits off less than a twentieth. Where no connected part has more items than
-  there are clusters, each stays whole, and clusters are filled evenly. Labels are assigned by scikit-learn's
-  ``cluster_qr``.
+  part from which spectral clustering splits off less than a twentieth. Where there are several connected parts, none
+  with more items than there are clusters, each stays whole, and clusters are filled evenly. Labels are assigned by
+  scikit-learn's ``cluster_qr``.
 - Eigenvectors come from ARPACK, which factorises the graph, or for a part of more than 10,000 items from LOBPCG, which
   does not: it takes a minute for 100,000 items, but may stop before they are exact.
 """
