@@ -1,6 +1,6 @@
 """Do the tests and intervals of the pages keep their promises? A simulation in which the truth is known.
 
-    python benchmarks/calibration.py            # half an hour on one quiet thread; 2,000 draws a line
+    python benchmarks/calibration.py            # an hour on one quiet thread; 2,000 draws a line
     python benchmarks/calibration.py --draws 200 --only power    # the other parts stay as they were
 
 Writes ``benchmarks/CALIBRATION.md`` from ``benchmarks/calibration.json``. How systems are drawn: ``simulate.py``.
