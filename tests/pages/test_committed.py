@@ -60,7 +60,7 @@ def test_the_rows_of_a_page_are_of_one_version() -> None:
 
 
 def test_a_record_is_committed_once() -> None:
-    """Those of ``plugins`` belong to a page of another version."""
+    """Those of ``plugins`` and ``studies`` belong to pages of other versions."""
     seen = [path.name for name in ("records", "tables") for path in (BOARDS / name).glob("*.json")]
     assert len(seen) == len(set(seen))
 
