@@ -8,9 +8,8 @@ Known differences: RecBole's trainer, configuration and evaluator are not used. 
 that, unlike with ``sasrec`` and ``bert4rec``, no ``--loss`` applies, and the padding item takes part in the softmax.
 The epoch is chosen on validation NDCG@10. A user without training windows gets the mean of the trained users' rows;
 RecBole has no such users. The negative of a pairwise loss is any item but the target; RecBole excludes the user's own
-items. SHAN ranks from right-aligned histories, as it trains; RecBole's ``full_sort_predict`` takes the padding for
-the last items. SASRec and BERT4Rec are separate backbones, which use
-recbench's losses.
+items. SHAN ranks from right-aligned histories, as it trains; RecBole's ``full_sort_predict`` takes the padding for the
+last items. SASRec and BERT4Rec are separate backbones, which use recbench's losses.
 """
 
 from __future__ import annotations
