@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-USED = ("permutation", "by user", "interval, users", "interval, users and seeds", "mark")
+USED = ("permutation", "by user", "interval, users", "interval, users and seeds", "p, users and seeds", "mark")
 UNUSED = ("t, cases", "Wilcoxon, cases")
 COVERS = ("covers, users", "covers, users and seeds", "covers, seeds within users", "covers, the same scaled")
 
@@ -26,9 +26,9 @@ def page(found: dict[str, Any]) -> str:
         "## False positives: nothing differs",
         "Share of draws in which a test at .05 finds a difference. Seeds alike: no seed is better than another, as "
         "`p` assumes. Seeds as recorded: `p` applies to these seeds only, so it finds the difference that the draw of "
-        "seeds made; the mark also requires the interval over users and seeds. Swapped: A and B change places for half "
-        "of the users, so means are equal but users still differ. The pages do not use the last two columns, which "
-        "treat cases as independent.",
+        "seeds made; the mark also requires p and the interval over users and seeds. Swapped: A and B change places "
+        "for half of the users, so means are equal but users still differ. The pages do not use the last two columns, "
+        "which treat cases as independent.",
         table("systems", found["null"], USED + UNUSED),
         "## Coverage of the 95 % intervals",
         "Users: of the difference given these seeds. Users and seeds: of the difference over all seeds. The last two "
@@ -39,13 +39,14 @@ def page(found: dict[str, Any]) -> str:
         outside(covered, COVERS[1]),
         "## Power",
         f"{draws['power']:,} draws of a planted difference between two typical rows, 5 seeds each, as recorded. The "
-        "resolution promises 80 % for the interval over users and seeds; the mark also needs p.",
-        table("planted", found["power"], ("permutation", "interval, users and seeds", "mark")),
+        "resolution, in brackets, is what pages of the drawn results would state on average: it promises 80 % for p "
+        "and the interval over users and seeds. The mark also needs the permutation p.",
+        table("planted", found["power"], ("permutation", "interval, users and seeds", "p, users and seeds", "mark")),
         "## A whole page",
-        "Five rows of the same system, 10 pairs. The page corrects over all pairs. For comparison, the table also has "
-        "the correction over the comparisons with the best row only, picked on the same test set, and p alone. Holm "
-        "corrects p, not the interval: where seeds move whole runs, p does not protect against a false mark, and a "
-        "page of many similar rows shows one more often than a single comparison does.",
+        "Five rows of the same system, 10 pairs. The page corrects the larger p, of these seeds and over users and "
+        "seeds, over all pairs. For comparison, the table also has two ways that the pages do not use: the permutation "
+        "p alone, which seeds mislead, and a correction over the comparisons with the best row only, which was picked "
+        "on the same test set.",
         table("rows", found["page"], tuple(next(iter(found["page"].values())))),
         "## Ratio of standard deviations over seeds",
         "Coverage of the 95 % interval where both deviations are equal (for Levene: 100 % less false positives), and "
@@ -53,7 +54,7 @@ def page(found: dict[str, Any]) -> str:
         table("seed means", found["deviation"], tuple(next(iter(found["deviation"].values())))),
         "## Speed",
         f"{speed['systems']} systems x {speed['seeds']} seeds x {speed['users']:,} users x {speed['draws']:,} draws, "
-        f"all {speed['pairs']} pairs with p, p by user and both intervals: {speed['seconds']:.1f} s of CPU time on one "
+        f"all {speed['pairs']} pairs with every p and both intervals: {speed['seconds']:.1f} s of CPU time on one "
         "thread.",
     ]
     return "\n\n".join(blocks) + "\n"

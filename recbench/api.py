@@ -196,10 +196,11 @@ def compare(*found: Run | RunRecord | str | Path, metric: str = "NDCG@10", slice
             then corrected over parts and runs together.
 
     Returns:
-        One row for each other run: means, difference, interval over users, interval over users and seeds, p, p after
-        Holm, d_z, the difference of the means over users and its p, and whether a difference is shown (p after Holm
-        below .05, and an interval over users and seeds without 0). With a slice one row for each run and part, with
-        its number of cases and users; a part of fewer than two users has no test and no row.
+        One row for each other run: means, difference, interval over users, interval over users and seeds, p for
+        these seeds, p over users and seeds, the larger one after Holm, d_z, the difference of the means over users and
+        its p, and whether a difference is shown (p after Holm below .05, and an interval over users and seeds without
+        0). With a slice one row for each run and part, with its number of cases and users; a part of fewer than two
+        users has no test and no row.
 
     Raises:
         UsageError: fewer than two runs, an unknown metric or slice, a slice that a record does not allow, or other test
@@ -245,6 +246,7 @@ def _compared(tested: Tested) -> dict[str, float | bool]:
         "low (users and seeds)": c.interval_two_level[0],
         "high (users and seeds)": c.interval_two_level[1],
         "p": c.p,
+        "p (users and seeds)": c.p_two_level,
         "p (Holm)": tested.p_holm,
         "d_z": c.effect,
         "by user": c.by_user,

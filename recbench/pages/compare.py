@@ -21,7 +21,7 @@ class Tested(NamedTuple):
     """A comparison and its p-value, Holm-corrected over the family it was declared in."""
 
     comparison: Comparison
-    p_holm: float
+    p_holm: float  # of ``comparison.p_claim``
 
     @property
     def differs(self) -> bool:
@@ -54,7 +54,7 @@ def family(pairs: Sequence[tuple[RunRecord, RunRecord]], metric: str = "NDCG@10"
     position = {id(record): i for i, record in enumerate(records)}
     comparisons = _compared(records, [(position[id(a)], position[id(b)]) for a, b in pairs], metric)
     missing = max(declared - len(pairs), 0)
-    adjusted = holm([c.p for c in comparisons] + [1.0] * missing)[: len(pairs)]
+    adjusted = holm([c.p_claim for c in comparisons] + [1.0] * missing)[: len(pairs)]
     return [Tested(comparison, float(p)) for comparison, p in zip(comparisons, adjusted, strict=True)]
 
 
@@ -72,7 +72,7 @@ def every_pair(records: Sequence[RunRecord], shown: Sequence[Pair] = (), metric:
     pairs = list(itertools.combinations(range(len(records)), 2))
     wanted = [*pairs, *(pair for pair in shown if pair not in pairs)]
     comparisons = dict(zip(wanted, _compared(records, wanted, metric), strict=True))
-    adjusted = dict(zip(pairs, holm([comparisons[pair].p for pair in pairs]).tolist(), strict=True))
+    adjusted = dict(zip(pairs, holm([comparisons[pair].p_claim for pair in pairs]).tolist(), strict=True))
     return {(a, b): Tested(c, adjusted[min(a, b), max(a, b)]) for (a, b), c in comparisons.items()}
 
 
@@ -114,11 +114,11 @@ def rows_of(
     Args:
         comparison: what to show.
         name_a, name_b: what to call the two.
-        p_holm: p corrected over the declared family; None: the comparison stands alone, p is its own.
+        p_holm: p corrected over the declared family; None: the comparison stands alone.
         family: number of comparisons declared together.
     """
     c = comparison
-    corrected = c.p if p_holm is None else p_holm
+    corrected = c.p_claim if p_holm is None else p_holm
     verdict = "different" if c.differs(corrected) else "no difference shown"
     return [
         (f"{c.metric} of {name_a}", f"{c.mean_a:.4f}{_spread(c.sd_a)} over {_seeds(c.seeds_a)}"),
@@ -128,7 +128,8 @@ def rows_of(
         ("95 % interval (users)", interval(c.interval)),
         ("95 % interval (users and seeds)", interval(c.interval_two_level)),
         ("permutation p", f"{p_text(c.p)} (two-sided, whole users flipped, for these seeds)"),
-        ("p after Holm", f"{p_text(corrected)} ({counted(family, 'comparison')} declared)"),
+        ("p over users and seeds", f"{p_text(c.p_two_level)} (two-sided, for the methods)"),
+        ("p after Holm", f"{p_text(corrected)} (the larger p; {counted(family, 'comparison')} declared)"),
         ("verdict", f"{verdict} (by p after Holm and the second interval)"),
         ("effect size d_z", number(c.effect, "+.2f")),
         ("difference by user", f"{c.by_user:+.4f} (every user alike; permutation p {p_text(c.p_by_user)})"),

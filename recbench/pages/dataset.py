@@ -109,14 +109,13 @@ def _method(section: Section) -> str:
     return (
         f"One quantity is tested, {METRIC} as the mean over cases: p by two-sided permutation, flipping the sign of a "
         f"user's whole summed difference, the metric averaged over seeds first. The unit is the user, "
-        f"{section.n_users:,} of them, not the case. p applies to these seeds only; the second interval also covers "
-        "other seeds, and equals the first where seeds scatter no more than their users do. "
-        f"Holm: over all {counted(section.pairs, 'pair')} of rows, one family, which also accounts for picking the "
-        "best row here. Intervals: 95 % for each pair by itself, bootstrap of users, and of users and seeds; a row "
-        "with "
-        f"one seed adds no seed part. d_z: the mean of the users' summed differences, the sums that the test flips, "
-        f"divided by their standard deviation. By user: the difference of the means over users, and its own p, "
-        f"uncorrected."
+        f"{section.n_users:,} of them, not the case. p applies to these seeds only; the second interval and the second "
+        "p also cover other seeds. The intervals are equal where seeds scatter no more than their users do. "
+        f"Holm corrects the larger p over all {counted(section.pairs, 'pair')} of rows, one family, which also "
+        "accounts for picking the best row here. Intervals: 95 % for each pair by itself, bootstrap of users, and of "
+        "users and seeds; a row with one seed adds no seed part. d_z: the mean of the users' summed differences, the "
+        "sums that the test flips, divided by their standard deviation. By user: the difference of the means over "
+        "users, and its own p, uncorrected."
     )
 
 
@@ -204,7 +203,16 @@ def _beyond_ranks(rows: tuple[Row, ...]) -> list[Block]:
 
 
 def _comparisons(section: Section) -> Table:
-    header = ("Row", "Against", "Difference", "Relative", "95 % users", "95 % users and seeds", "p", "p Holm", "d_z")
+    header = (
+        "Row",
+        "Against",
+        "Difference",
+        "Relative",
+        "95 % users",
+        "95 % users and seeds",
+        "p",
+        "p users and seeds",
+    )
     best, traditional = section.rows[0], section.best_traditional
     lines = []
     for row in section.rows:
@@ -224,13 +232,14 @@ def _comparisons(section: Section) -> Table:
                     interval(c.interval, NONE),
                     interval(c.interval_two_level, NONE),
                     p_text(c.p),
+                    p_text(c.p_two_level),
                     p_text(tested.p_holm),
                     number(c.effect, "+.2f", NONE),
                     f"{c.by_user:+.4f} ({p_text(c.p_by_user)})",
                     f"{c.wins:,} / {c.ties:,} / {c.losses:,}",
                 )
             )
-    return Table((*header, "by user (p)", "users won / tied / lost"), tuple(lines), words=2)
+    return Table((*header, "p Holm", "d_z", "by user (p)", "users won / tied / lost"), tuple(lines), words=2)
 
 
 def _code(rows: tuple[Row, ...]) -> list[Block]:

@@ -61,7 +61,7 @@ def by_part(pairs: Sequence[tuple[RunRecord, RunRecord]], slice_name: str, metri
         for name, mask in parts[0].items()
         if users[name] > 1
     }
-    adjusted = iter(holm([c.p for comparisons in compared.values() for c in comparisons]).tolist())
+    adjusted = iter(holm([c.p_claim for comparisons in compared.values() for c in comparisons]).tolist())
     return [
         PartTests(name, int(mask.sum()), users[name], tuple(Tested(c, next(adjusted)) for c in compared.get(name, ())))
         for name, mask in parts[0].items()
@@ -76,16 +76,15 @@ def part_rows(found: Sequence[PartTests], pair: int, name_b: str) -> list[tuple[
         pair: which of its pairs.
         name_b: what to call B.
     """
-    rows: list[tuple[str, ...]] = [
-        ("part", "cases", "users", "A", name_b, f"A minus {name_b}", "95 %, users and seeds", "p", "Holm", "different")
-    ]
+    sizes = ("part", "cases", "users", "A", name_b, f"A minus {name_b}", "95 %, users and seeds")
+    rows: list[tuple[str, ...]] = [(*sizes, "p", "p, users and seeds", "Holm", "different")]
     for part in found:
         size = (part.part, f"{part.n_cases:,}", f"{part.n_users:,}")
         if not part.tests:
-            rows.append((*size, *[NONE] * 6, "no test"))
+            rows.append((*size, *[NONE] * 7, "no test"))
             continue
         c, p_holm = part.tests[pair]
         values = (f"{c.mean_a:.4f}", f"{c.mean_b:.4f}", f"{c.difference:+.4f}", interval(c.interval_two_level))
         shown = "yes" if c.differs(p_holm) else "not shown"
-        rows.append((*size, *values, p_text(c.p), p_text(p_holm), shown))
+        rows.append((*size, *values, p_text(c.p), p_text(c.p_two_level), p_text(p_holm), shown))
     return rows

@@ -27,8 +27,8 @@ PUBLISHED = (
 )
 KEY = METRIC.lower()  # its column among the published numbers
 HEAD = (
-    *("A", "B", "A - B", "relative", "95 % interval (users)", "(users and seeds)", "p", "p (Holm)", "d_z"),
-    *("by user", "p (by user)"),
+    *("A", "B", "A - B", "relative", "95 % interval (users)", "(users and seeds)"),
+    *("p", "p (users and seeds)", "p (Holm)", "d_z", "by user", "p (by user)"),
 )
 
 
@@ -99,13 +99,14 @@ def _cells(a: str, b: str, tested: Tested) -> list[str]:
     """What :data:`HEAD` names."""
     c = tested.comparison
     row = [a, b, difference(tested), number(c.relative, "+.1%"), interval(c.interval)]
-    row += [interval(c.interval_two_level), p_text(c.p), p_text(tested.p_holm), number(c.effect, "+.2f")]
-    return [*row, f"{c.by_user:+.4f}", p_text(c.p_by_user)]
+    row += [interval(c.interval_two_level), p_text(c.p), p_text(c.p_two_level), p_text(tested.p_holm)]
+    return [*row, number(c.effect, "+.2f"), f"{c.by_user:+.4f}", p_text(c.p_by_user)]
 
 
 def _note(made: int, declared: int, word: str) -> str:
     return (
-        f"{made} of {counted(declared, f'declared {word}')}, one family: p by permuting whole users, then Holm. "
+        f"{made} of {counted(declared, f'declared {word}')}, one family. p: by permuting whole users, for these "
+        "seeds; then p over users and seeds, for the methods; Holm corrects the larger of the two. "
         "d_z: the mean of the users' summed differences over their standard deviation. By user: the difference of the "
         "means over users, and its own p, uncorrected. "
         f"{MARK}: p (Holm) below .05 and an interval over users and seeds without 0; elsewhere no difference is shown."

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recbench.stats.compare import POWER_FACTOR, SEED
+from recbench.stats.compare import SEED, detectable
 from recbench.stats.resample import batches, draw_counts, seed_moves
 from recbench.stats.sums import UserSums
 from recbench.types import Floats
@@ -62,10 +62,10 @@ def differing(sums: UserSums) -> bool:
 def resolution(sums: UserSums, seeds: int = SEEDS) -> float:
     """The smallest true difference that the test set shows for two typical systems, 80 % power at two-sided alpha .05.
 
-    From the median over pairs of the standard error over users and seeds, with the seeds' variance brought from the
-    runs' own number of seeds to ``seeds`` each. Uncorrected: one comparison, planned beforehand. NaN with one user or
-    one run, and where typical runs do not differ at all. Runs with one seed have no seed part; they count only where
-    fewer than two runs have more.
+    The median over pairs of runs of :func:`recbench.stats.compare.detectable`, with the seeds' variance brought from
+    the runs' own number of seeds to ``seeds`` each. Uncorrected: one comparison, planned beforehand. NaN with one user
+    or one run, and where typical runs do not differ at all. Runs with one seed have no seed part; they count only
+    where fewer than two runs have more.
 
     Args:
         sums: the runs.
@@ -75,11 +75,8 @@ def resolution(sums: UserSums, seeds: int = SEEDS) -> float:
     pairs = list(itertools.combinations(several if len(several) > 1 else range(len(sums.sums)), 2))
     if not pairs or sums.n_users < 2:
         return math.nan
-    # of one seed, without the users' own scatter; negative estimates stay, or their mean would be too large
-    own = [(s.variance - s.interaction) * len(run) for s, run in zip(sums.spreads, sums.sums, strict=True)]
-    variances = [sums.levels(a, b).users + max(own[a] + own[b], 0.0) / seeds for a, b in pairs]
-    variance = float(np.median(variances))
-    return POWER_FACTOR * math.sqrt(variance) if variance > 0 else math.nan
+    levels = [sums.levels(*pair, seeds) for pair in pairs]
+    return float(np.median([detectable(x.users + x.seeds, x.freedom) for x in levels])) or math.nan
 
 
 def stability(sums: UserSums, draws: int = DRAWS, seed: int = SEED) -> Stability:

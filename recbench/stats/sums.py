@@ -98,8 +98,14 @@ class UserSums:
         found[np.abs(found) < 1e-12 * self.counts] = 0.0
         return found
 
-    def levels(self, a: int, b: int) -> Levels:
-        """The variance of A minus B over users (cluster-robust, by linearisation) and over seeds."""
+    def levels(self, a: int, b: int, seeds: int | None = None) -> Levels:
+        """The variance of A minus B over users (cluster-robust, by linearisation) and over seeds.
+
+        Args:
+            a, b: positions of the runs.
+            seeds: what each run's seeds would add if it had this many; None: the seeds it has. A run with one seed
+                says nothing about others and adds nothing.
+        """
         users, total, difference = self.n_users, self.counts.sum(), self.difference(a, b)
         if users < 2:
             return Levels(math.nan, math.nan, math.nan, 0.0, math.nan)
@@ -109,7 +115,7 @@ class UserSums:
         # a mean of U squares has the relative variance 2 / freedom; for normal residuals that gives U
         heavy = float((squares**2).sum() - squares.sum() ** 2 / users)
         users_freedom = max(1.0, min(users - 1.0, 2 * float(squares.sum()) ** 2 / heavy)) if heavy > 0 else users - 1.0
-        spreads = [self.spreads[run] for run in (a, b)]
+        spreads = [self._spread_of(run, seeds) for run in (a, b)]
         shown = sum(spread.variance for spread in spreads)
         own = max(shown - sum(spread.interaction for spread in spreads), 0.0)
         uncertain = over_users**2 / users_freedom
@@ -117,6 +123,13 @@ class UserSums:
             uncertain += sum(spread.variance**2 / spread.freedom for spread in spreads if spread.freedom)
         freedom = (over_users + own) ** 2 / uncertain if uncertain else users_freedom
         return Levels(over_users, users_freedom, own, own / shown if shown else 0.0, freedom)
+
+    def _spread_of(self, run: int, seeds: int | None) -> SeedSpread:
+        found = self.spreads[run]
+        if seeds is None or not found.freedom:
+            return found
+        scale = len(self.sums[run]) / seeds
+        return SeedSpread(found.variance * scale, found.interaction * scale, seeds - 1)
 
 
 def user_sums(results: Sequence[CaseResults], values: Callable[[CaseResults], Floats]) -> UserSums:

@@ -82,7 +82,7 @@ def test_each_part_is_a_comparison_of_its_cases_and_holm_runs_over_all(name: str
             assert test.comparison.interval_two_level == alone.interval_two_level
             assert test.comparison.p == pytest.approx(alone.p, abs=0.02)  # a family of pairs draws more patterns
             tests.append(test)
-    expected = multipletests([test.comparison.p for test in tests], method="holm")[1]
+    expected = multipletests([test.comparison.p_claim for test in tests], method="holm")[1]
     assert [test.p_holm for test in tests] == pytest.approx(expected)
 
 
@@ -102,7 +102,7 @@ def test_a_part_of_one_user_has_no_test_and_the_rest_no_larger_family() -> None:
     a, b = make("a", 0.8, 0.2, history_length=length), make("b", 0.3, 0.2, history_length=length)
     one, several, none = by_part([(a, b)], "history")
     assert (one.n_users, one.tests, none.n_cases, none.tests) == (1, (), 0, ())
-    assert several.tests[0].p_holm == several.tests[0].comparison.p
+    assert several.tests[0].p_holm == several.tests[0].comparison.p_claim
     assert part_rows([one, several, none], 0, "B")[1][-1] == "no test"
 
 

@@ -17,6 +17,7 @@ from scipy import stats
 from recbench.errors import UsageError
 from recbench.evaluation import metric, ndcg
 from recbench.stats import Comparison, compare, compare_all, user_sums
+from recbench.stats.compare import detectable
 from recbench.stats.resample import Bootstrap, sign_flip_p
 from recbench.stats.sums import UserSums
 from recbench.types import CaseResults
@@ -156,7 +157,7 @@ def test_one_seed_has_no_seed_part_and_noisy_seeds_widen() -> None:
 def test_detectable_difference_has_its_power() -> None:
     # a normal difference with the detectable mean is found in about four of five draws
     rng = np.random.default_rng(9)
-    shown = [flip(rng.normal(2.8016 / 10, 1, size=100), 499, i) <= 0.05 for i in range(200)]
+    shown = [flip(rng.normal(detectable(0.01, 99), 1, size=100), 499, i) <= 0.05 for i in range(200)]
     assert np.mean(shown) == pytest.approx(0.8, abs=0.12)
     sums = UserSums(np.ones(100), (rng.normal(size=(1, 100)), np.zeros((1, 100))))
     assert math.sqrt(sums.levels(0, 1).users) == pytest.approx(0.1, rel=0.3)
@@ -174,6 +175,32 @@ def test_a_pair_is_the_same_alone_and_among_others() -> None:
             numbers = isinstance(value, float | tuple)
             assert value == (pytest.approx(theirs, rel=1e-9, abs=1e-12) if numbers else theirs), name
     assert compare_all(runs, NDCG, pairs=[]) == []
+
+
+def test_p_over_users_and_seeds_is_welchs_where_seeds_decide_and_a_paired_t_test_where_users_do() -> None:
+    rng = np.random.default_rng(4)
+    who, ranks = np.arange(60), np.ones((1, 60))
+    one, other = rng.normal(size=(2, 60))
+    values = iter([one[None], other[None]])
+    paired = compare(cases(who, ranks), cases(who, ranks), lambda _: next(values))
+    freedom = user_sums_of(one, other).levels(0, 1).users_freedom
+    t = stats.ttest_rel(one, other).statistic
+    assert paired.p_two_level == pytest.approx(2 * stats.t.sf(abs(t), freedom))
+    moved = rng.normal(size=(2, 4, 1))
+    values = iter(moved + rng.normal(size=(2, 4, 60)) * 1e-4)
+    of_seeds = compare(cases(who, ranks), cases(who, ranks), lambda _: next(values))
+    welch = stats.ttest_ind(*moved[..., 0], equal_var=False).pvalue
+    assert of_seeds.p_two_level == pytest.approx(welch, rel=1e-3)
+    assert of_seeds.p < of_seeds.p_two_level == of_seeds.p_claim
+
+
+def user_sums_of(*values: np.ndarray) -> UserSums:
+    return UserSums(np.ones(values[0].shape[-1]), tuple(np.atleast_2d(v) for v in values))
+
+
+def test_two_runs_without_a_difference_have_no_p_below_1() -> None:
+    same = random_pair(np.random.default_rng(2), 9, 40, seeds=3)[0]
+    assert compare(same, same, NDCG).p_claim == 1.0
 
 
 def test_a_difference_needs_p_and_the_interval() -> None:
@@ -234,7 +261,7 @@ def test_effect_has_the_sign_of_the_difference_where_users_weigh_differently() -
 def test_one_user_has_no_interval() -> None:
     a, b = cases(np.zeros(3), np.array([1, 1, 1])), cases(np.zeros(3), np.array([1, 0, 0]))
     c = compare(a, b, NDCG)
-    assert c.p == 1.0
+    assert c.p == c.p_two_level == 1.0
     assert all(math.isnan(x) for x in (*c.interval, *c.interval_two_level, c.effect, c.detectable))
     assert not c.differs(0.0)
 

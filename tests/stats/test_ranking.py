@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from recbench.stats import differing, places, resolution, stability
 from recbench.stats.sums import UserSums
@@ -53,7 +54,8 @@ def test_resolution_of_two_runs_with_one_seed_is_that_of_a_paired_t_test() -> No
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 50))
     error = (a - b).std(ddof=1) / 50**0.5
-    assert resolution(runs(a, b)) == pytest.approx(2.8016 * error, rel=1e-4)
+    found = resolution(runs(a, b)) / error  # its power, by the noncentral t distribution
+    assert stats.nct.sf(stats.t.ppf(0.975, 49), 49, found) == pytest.approx(0.8, abs=0.02)
     assert math.isnan(resolution(runs(a)))
 
 
@@ -70,9 +72,11 @@ def test_resolution_brings_the_seeds_to_their_number() -> None:
     rng = np.random.default_rng(1)
     moved = rng.normal(size=(2, 3, 1)) * 10
     sums = runs(*(moved + rng.normal(size=(2, 3, 200)) * 0.01))
-    of_one = sum(m.var(ddof=1) for m in moved)
+    a, b = moved.var(axis=(1, 2), ddof=1)
     for seeds in (3, 5, 20):
-        assert resolution(sums, seeds) == pytest.approx(2.8016 * (of_one / seeds) ** 0.5, rel=0.01)
+        freedom = (a + b) ** 2 / (a**2 + b**2) * (seeds - 1)  # Welch's test of the seeds' means
+        quantiles = stats.t.ppf([0.975, 0.8], freedom).sum()
+        assert resolution(sums, seeds) == pytest.approx(quantiles * ((a + b) / seeds) ** 0.5, rel=0.01)
 
 
 def test_stability_over_halves_is_the_share_of_all_halves() -> None:
