@@ -187,7 +187,7 @@ def load(run: Run | str | Path, seed: int | None = None, progress: Progress = Fa
 
 
 def compare(*found: Run | RunRecord | str | Path, metric: str = "NDCG@10", slice: str | None = None) -> pd.DataFrame:
-    """The first run minus each of the others, tested over users; p is corrected over all of them by Holm.
+    """The first run minus each of the others, tested over users; the larger p is corrected over all by Holm.
 
     Args:
         found: runs, records, or what :func:`open_run` takes.

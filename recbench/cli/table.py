@@ -111,8 +111,8 @@ def _print_text(found: Sequence[RunRecord], every: Sequence[RunRecord], runs: Pa
     for section in sections(found):
         click.echo(f"{dataset}: {section.n_cases:,} test cases of {section.n_users:,} users ({section.label})")
         click.echo(columns(_fitting(_lines(section, short), terminal_width())))
-    click.echo(f"▲ ▼ better or worse on {METRIC} (p by Holm, and an interval without 0) than the best row (best) and")
-    click.echo("the best row without a language model (trad); = no difference shown")
+    click.echo(f"▲ ▼ better or worse on {METRIC} (p after Holm below .05, and an interval without 0) than the")
+    click.echo("best row (best) and the best row without a language model (trad); = no difference shown")
     if runs is not None:
         click.echo("page: " + "  ".join(str(runs / "pages" / f"{dataset}.{kind}") for kind in ("md", "html")))
 

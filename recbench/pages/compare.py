@@ -128,7 +128,7 @@ def rows_of(
         ("95 % interval (users)", interval(c.interval)),
         ("95 % interval (users and seeds)", interval(c.interval_two_level)),
         ("permutation p", f"{p_text(c.p)} (two-sided, whole users flipped, for these seeds)"),
-        ("p over users and seeds", f"{p_text(c.p_two_level)} (two-sided, for the methods)"),
+        ("p over users and seeds", f"{p_text(c.p_two_level)} (two-sided, {_covered(c, name_a, name_b)})"),
         ("p after Holm", f"{p_text(corrected)} (the larger p; {counted(family, 'comparison')} declared)"),
         ("verdict", f"{verdict} (by p after Holm and the second interval)"),
         ("effect size d_z", number(c.effect, "+.2f")),
@@ -157,6 +157,11 @@ def interval(ends: tuple[float, float], none: str = "undefined") -> str:
 def counted(n: int, word: str) -> str:
     """``1 comparison``, ``2 comparisons``."""
     return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
+def _covered(c: Comparison, name_a: str, name_b: str) -> str:
+    fixed = [name for name, seeds in ((name_a, c.seeds_a), (name_b, c.seeds_b)) if len(seeds) < 2]
+    return f"the one seed of {' and of '.join(fixed)} is taken as fixed" if fixed else "for other seeds too"
 
 
 def _spread(sd: float | None) -> str:

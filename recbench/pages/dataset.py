@@ -110,10 +110,10 @@ def _method(section: Section) -> str:
         f"One quantity is tested, {METRIC} as the mean over cases: p by two-sided permutation, flipping the sign of a "
         f"user's whole summed difference, the metric averaged over seeds first. The unit is the user, "
         f"{section.n_users:,} of them, not the case. p applies to these seeds only; the second interval and the second "
-        "p also cover other seeds. The intervals are equal where seeds scatter no more than their users do. "
+        "p also cover other seeds; a row with one seed is taken as fixed. "
         f"Holm corrects the larger p over all {counted(section.pairs, 'pair')} of rows, one family, which also "
         "accounts for picking the best row here. Intervals: 95 % for each pair by itself, bootstrap of users, and of "
-        "users and seeds; a row with one seed adds no seed part. d_z: the mean of the users' summed differences, the "
+        "users and seeds. d_z: the mean of the users' summed differences, the "
         "sums that the test flips, divided by their standard deviation. By user: the difference of the means over "
         "users, and its own p, uncorrected."
     )

@@ -106,9 +106,9 @@ def _cells(a: str, b: str, tested: Tested) -> list[str]:
 def _note(made: int, declared: int, word: str) -> str:
     return (
         f"{made} of {counted(declared, f'declared {word}')}, one family. p: by permuting whole users, for these "
-        "seeds; then p over users and seeds, for the methods; Holm corrects the larger of the two. "
-        "d_z: the mean of the users' summed differences over their standard deviation. By user: the difference of the "
-        "means over users, and its own p, uncorrected. "
+        "seeds; then p over users and seeds, which takes a row with one seed as fixed. Holm corrects the larger of the "
+        "two. d_z: the mean of the users' summed differences over their standard deviation. By user: the difference of "
+        "the means over users, and its own p, uncorrected. "
         f"{MARK}: p (Holm) below .05 and an interval over users and seeds without 0; elsewhere no difference is shown."
     )
 

@@ -61,7 +61,7 @@ def rest(section: Section, pieces: list[View]) -> dict[str, Any]:
     """The numbers that a page loads on demand: parts of the test set, and every pair's test."""
     n = len(section.rows)
     tests = [section.tests[i, j] for i in range(n) for j in range(i + 1, n)]
-    numbers = [(t.comparison.p, t.p_holm, *t.comparison.interval_two_level) for t in tests]
+    numbers = [(t.comparison.p_two_level, t.p_holm, *t.comparison.interval_two_level) for t in tests]
     return {
         "parts": [piece.plain() for piece in pieces],
         "tests": base64_of(np.array(numbers, dtype=np.float64).ravel(), "<f4"),
@@ -250,9 +250,9 @@ def _reading(section: Section, pieces: list[View]) -> Html:
         f"The bar in {METRIC} is the 95 % interval of the row's own mean over users and seeds, and its dots are seeds. "
         "Rows share their users, so two overlapping bars say nothing about their difference: read the column Against "
         "the best, and the matrix. An arrow stands for a bar far outside the others' scale.",
-        f"Tests: two-sided permutation of whole users ({section.n_users:,}), one family of all "
-        f"{counted(section.pairs, 'pair')}, corrected by Holm. They are about all cases; for parts of the test set the "
-        "table shows numbers without a test.",
+        f"Tests: two-sided permutation of whole users ({section.n_users:,}) for these seeds, and a t-test over users "
+        f"and seeds; Holm corrects the larger p over all {counted(section.pairs, 'pair')}. They are about all cases; "
+        "for parts of the test set the table shows numbers without a test.",
     ]
     if not math.isnan(section.resolution):
         items.append(

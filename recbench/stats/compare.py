@@ -43,7 +43,8 @@ class Comparison:
         p: two-sided permutation p, flipping the sign of a user's whole summed difference. It applies to these seeds
             only: others would give other means.
         p_two_level: two-sided p over users and seeds: the difference over its standard error over both, by Student's t
-            with Satterthwaite's degrees of freedom, as in ``interval_two_level``. 1 with one user.
+            with Satterthwaite's degrees of freedom, as in ``interval_two_level``. A side with one seed is taken as
+            fixed. 1 with one user and without a difference, 0 where every user differs by the same amount.
         effect: Cohen's d_z of the users' summed differences, the quantities that ``p`` flips and the interval
             resamples: their mean over their standard deviation; NaN with one user.
         by_user, p_by_user: the difference of the means over users (every user weighs the same), and its permutation p.
@@ -82,9 +83,9 @@ class Comparison:
     def p_claim(self) -> float:
         """The larger p: what is corrected over a family, so that a claim about methods is corrected too.
 
-        A claim needs both tests, the one for these seeds and the one for the methods (an intersection-union test:
-        Berger and Hsu, Statistical Science 11, 1996). Correcting ``p`` alone would leave the seeds uncorrected: that
-        marked a difference on 24 % of the simulated pages with five equal rows whose seeds scatter.
+        A claim needs both tests (an intersection-union test: Berger and Hsu, Statistical Science 11, 1996). Correcting
+        ``p`` alone would leave the seeds uncorrected: that marked a difference on 24 % of the simulated pages with five
+        equal rows whose seeds scatter. ``p_two_level`` alone is too small where a few users have most of the cases.
         """
         return max(self.p, self.p_two_level)
 

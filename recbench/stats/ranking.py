@@ -69,7 +69,7 @@ def resolution(sums: UserSums, seeds: int = SEEDS) -> float:
 
     Args:
         sums: the runs.
-        seeds: of each of the two systems.
+        seeds: of each of the two systems, two or more.
     """
     several = [run for run, found in enumerate(sums.sums) if len(found) > 1]
     pairs = list(itertools.combinations(several if len(several) > 1 else range(len(sums.sums)), 2))

@@ -38,7 +38,8 @@ class Levels(NamedTuple):
             where a few users with many cases decide.
         seeds: what the seeds add to it; 0 where their scatter is no larger than that of the users.
         share: ``seeds`` over the variance of the two runs' seed means.
-        freedom: degrees of freedom of ``users + seeds`` (Satterthwaite, Biometrics Bulletin 2, 1946).
+        freedom: degrees of freedom of ``users + seeds`` (Satterthwaite, Biometrics Bulletin 2, 1946). Few seeds lower
+            it also where ``seeds`` is 0: by chance it may be.
     """
 
     users: float
@@ -103,8 +104,8 @@ class UserSums:
 
         Args:
             a, b: positions of the runs.
-            seeds: what each run's seeds would add if it had this many; None: the seeds it has. A run with one seed
-                says nothing about others and adds nothing.
+            seeds: as if each run had this many, two or more; None: the seeds it has. A run with one seed says nothing
+                about others: its seed is taken as fixed.
         """
         users, total, difference = self.n_users, self.counts.sum(), self.difference(a, b)
         if users < 2:
@@ -116,12 +117,13 @@ class UserSums:
         heavy = float((squares**2).sum() - squares.sum() ** 2 / users)
         users_freedom = max(1.0, min(users - 1.0, 2 * float(squares.sum()) ** 2 / heavy)) if heavy > 0 else users - 1.0
         spreads = [self._spread_of(run, seeds) for run in (a, b)]
-        shown = sum(spread.variance for spread in spreads)
-        own = max(shown - sum(spread.interaction for spread in spreads), 0.0)
-        uncertain = over_users**2 / users_freedom
-        if own > 0:
-            uncertain += sum(spread.variance**2 / spread.freedom for spread in spreads if spread.freedom)
-        freedom = (over_users + own) ** 2 / uncertain if uncertain else users_freedom
+        shown, scatter = sum(s.variance for s in spreads), sum(s.interaction for s in spreads)
+        over_users = max(over_users + scatter - sum(self.spreads[run].interaction for run in (a, b)), 0.0)
+        own = max(shown - scatter, 0.0)
+        parts = [(over_users, users_freedom), *((s.variance, float(s.freedom)) for s in spreads if s.freedom)]
+        uncertain = sum(variance**2 / freedom for variance, freedom in parts)
+        least = min(freedom for _, freedom in parts)
+        freedom = max((over_users + own) ** 2 / uncertain, least) if uncertain else users_freedom
         return Levels(over_users, users_freedom, own, own / shown if shown else 0.0, freedom)
 
     def _spread_of(self, run: int, seeds: int | None) -> SeedSpread:

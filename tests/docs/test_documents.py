@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -212,6 +213,18 @@ def test_an_output_is_what_the_command_prints(page: str, tmp_path: Path, monkeyp
             (ROOT / page).write_text(text, encoding="utf-8")
         else:
             assert block == real, f"RECBENCH_UPDATE=1 pytest tests/docs ({page})"
+
+
+def test_the_rates_of_the_statistics_tutorial_are_those_of_the_calibration() -> None:
+    found = {part: measured["rates"] for part, measured in json.loads(text_of("benchmarks/calibration.json")).items()}
+    (pair,) = (
+        r for name, r in found["null"].items() if name.startswith("ml-100k") and name.endswith("effect), 5 seeds")
+    )
+    (page,) = (rates for name, rates in found["page"].items() if name.endswith("as recorded"))
+    (power,) = (r for name, r in found["power"].items() if name.startswith("ml-100k") and ": 1 x" in name)
+    rates = [*(pair[test] for test in ("mark", "t, cases", "Wilcoxon, cases")), page["any mark"], power["mark"]]
+    stated = re.findall(r"\| (\d+) % \|", text_of("docs/tutorials/statistics.md"))
+    assert stated == [f"{100 * rate:.0f}" for rate in rates]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -16,7 +16,7 @@ from scipy import stats
 
 from recbench.errors import UsageError
 from recbench.evaluation import metric, ndcg
-from recbench.stats import Comparison, compare, compare_all, user_sums
+from recbench.stats import Comparison, compare, compare_all, holm, user_sums
 from recbench.stats.compare import detectable
 from recbench.stats.resample import Bootstrap, sign_flip_p
 from recbench.stats.sums import UserSums
@@ -192,6 +192,28 @@ def test_p_over_users_and_seeds_is_welchs_where_seeds_decide_and_a_paired_t_test
     welch = stats.ttest_ind(*moved[..., 0], equal_var=False).pvalue
     assert of_seeds.p_two_level == pytest.approx(welch, rel=1e-3)
     assert of_seeds.p < of_seeds.p_two_level == of_seeds.p_claim
+
+
+def test_users_who_all_differ_alike_leave_it_to_the_permutation() -> None:
+    c = compare(cases(np.arange(3), np.array([1, 1, 1])), cases(np.arange(3), np.array([2, 2, 2])), NDCG)
+    assert (c.p, c.p_two_level, c.p_claim) == (0.25, 0.0, 0.25)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_a_page_of_equal_rows_whose_seeds_scatter_seldom_has_a_claim(seeds: int) -> None:
+    """The permutation p alone, corrected over all pairs, makes one on every third page or more."""
+    rng = np.random.default_rng(12)
+    claims = alone = 0
+    for page in range(150):
+        counts, level = np.ones(40), rng.normal(size=40)
+        runs = [level + rng.normal(size=(seeds, 40)) + rng.normal(0, 0.6, (seeds, 1)) for _ in range(4)]
+        values = iter(runs)
+        same = [cases(np.arange(40), counts[None]) for _ in runs]
+        found = compare_all(same, lambda _, values=values: next(values), resamples=199, seed=page)
+        claims += bool((holm([c.p_claim for c in found]) < 0.05).any())
+        alone += bool((holm([c.p for c in found]) < 0.05).any())
+    assert alone > 50
+    assert claims < 12
 
 
 def user_sums_of(*values: np.ndarray) -> UserSums:

@@ -52,10 +52,12 @@ def runs(*values: np.ndarray, counts: np.ndarray | None = None) -> UserSums:
 
 def test_resolution_of_two_runs_with_one_seed_is_that_of_a_paired_t_test() -> None:
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 50))
-    error = (a - b).std(ddof=1) / 50**0.5
+    a, b = rng.normal(size=(2, 9))
+    error = (a - b).std(ddof=1) / 9**0.5
+    freedom = runs(a, b).levels(0, 1).users_freedom
+    assert freedom <= 8
     found = resolution(runs(a, b)) / error  # its power, by the noncentral t distribution
-    assert stats.nct.sf(stats.t.ppf(0.975, 49), 49, found) == pytest.approx(0.8, abs=0.02)
+    assert stats.nct.sf(stats.t.ppf(0.975, freedom), freedom, found) == pytest.approx(0.795, abs=0.01)
     assert math.isnan(resolution(runs(a)))
 
 
@@ -65,6 +67,19 @@ def test_runs_without_a_difference_have_neither_resolution_nor_stability() -> No
     assert math.isnan(resolution(runs(zeros, zeros)))
     assert stability(runs(zeros, zeros)) == (None, None)
     assert differing(runs(zeros, np.eye(2, 50)))
+
+
+def test_resolution_is_the_same_whatever_the_recorded_number_of_seeds() -> None:
+    """Users scatter over seeds, and seeds move no run: three seeds say how far five will."""
+    rng = np.random.default_rng(2)
+
+    def mean_of(seeds: int) -> float:
+        drawn = (runs(*(rng.normal(size=200) + rng.normal(size=(seeds, 200)) * 2 for _ in "AB")) for _ in range(100))
+        return float(np.mean([resolution(sums, 5) for sums in drawn]))
+
+    of_three, of_ten = mean_of(3), mean_of(10)
+    assert of_three == pytest.approx(mean_of(5), rel=0.08)
+    assert of_ten == pytest.approx(mean_of(5), rel=0.08)
 
 
 def test_resolution_brings_the_seeds_to_their_number() -> None:

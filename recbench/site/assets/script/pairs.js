@@ -138,7 +138,7 @@ function facts({ p, interval, higher, equal, lower, byUser }) {
 // what the one comparison is not, and the test that holds among all pairs
 function caution(board, a, b, tests) {
   const at = 4 * place(board, Math.min(a, b), Math.max(a, b));
-  const [, holm, low, high] = tests.slice(at, at + 4);
+  const [other, holm, low, high] = tests.slice(at, at + 4);
   const two = a < b ? [low, high] : [-high, -low];
   const shown = markOf(board, a, b) !== "=";
   return el(
@@ -147,7 +147,8 @@ function caution(board, a, b, tests) {
     "One comparison by itself, not corrected, computed in your browser from the values of " +
       `${counted(board.data.users, "user")} averaged over seeds (9,999 draws, fixed seed). ` +
       "Whoever looks at several pairs must correct for all of them: ",
-    el("strong", {}, `on this page p (Holm) is ${pText(holm)}`),
+    `p over users and seeds is ${pText(other)}; `,
+    el("strong", {}, `on this page the larger p, after Holm, is ${pText(holm)}`),
     ` over ${counted(board.data.pairs, "pair")}, the interval over users and seeds ` +
       `${signed(two[0])} to ${signed(two[1])}: ${shown ? "a difference is shown" : "no difference is shown"}.`,
   );
