@@ -169,7 +169,7 @@ def test_the_browser_compares_as_recbench_does(
     assert "not corrected" in said
     tested = section.tests[min(a, b), max(a, b)]
     assert (
-        f"p (Holm) is {'< 0.001' if tested.p_holm < 0.001 else f'{tested.p_holm:.3f}'} over {section.pairs} pairs"
+        f"the larger p, after Holm, is {'< 0.001' if tested.p_holm < 0.001 else f'{tested.p_holm:.3f}'} over {section.pairs} pairs"
         in said
     )
     assert ("a difference is shown" in said) == tested.differs
