@@ -1,7 +1,7 @@
 """Do the tests and intervals of the pages keep their promises? A simulation in which the truth is known.
 
     python benchmarks/calibration.py            # an hour on one quiet thread; 2,000 draws a line
-    python benchmarks/calibration.py --draws 200 --only power    # the other parts stay as they were
+    python benchmarks/calibration.py --only null --test-set toy    # the other parts and lines stay as they were
 
 Writes ``benchmarks/CALIBRATION.md`` from ``benchmarks/calibration.json``. How systems are drawn: ``simulate.py``.
 """
@@ -15,6 +15,7 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -254,17 +255,31 @@ def questions() -> dict[str, list[Question]]:
     return {"null": null, "truth": truth, "power": power}
 
 
+def measured(kept: Path) -> dict[str, Any]:
+    """What was measured before."""
+    return json.loads(kept.read_text()) if kept.is_file() else {}
+
+
+def lines(asking: list[Question], chosen: str, draws: int, part: str, kept: Path) -> dict[str, Rates]:
+    """The chosen lines of a part; the others as they were, if they had as many draws."""
+    rates = {q.name: asked(q, draws) for q in asking if q.name.startswith(chosen)}
+    before = measured(kept).get(part, {})
+    same = before.get("rates", {}) if before.get("draws") == draws else {}
+    return {q.name: rates.get(q.name) or same[q.name] for q in asking if q.name in {**rates, **same}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--draws", type=int, default=2_000)
     parser.add_argument("--only", default="", help="null, truth, power, page, deviation or speed; the others stay")
+    parser.add_argument("--test-set", default="", help="lines of null, truth and power that begin so; the others stay")
     chosen = parser.parse_args()
     kept = HERE / "calibration.json"
     asking = questions()
     test = next(found for name, found in test_sets().items() if name.startswith(MAIN))
     called, noisy = noisiest(test)
     parts = {
-        **{part: lambda part=part: {q.name: asked(q, chosen.draws) for q in asking[part]} for part in asking},
+        **{part: lambda part=part: lines(asking[part], chosen.test_set, chosen.draws, part, kept) for part in asking},
         "page": lambda: {
             f"5 rows of {called}, seeds {name}": whole_page(test, noisy, sd, 5, chosen.draws)
             for name, sd in (("alike", 0.0), ("as recorded", noisy.seed_sd))
@@ -275,10 +290,10 @@ def main() -> None:
     for name, part in parts.items():
         if chosen.only in ("", name):
             start, rates = time.process_time(), part()
-            found = json.loads(kept.read_text()) if kept.is_file() else {}
+            found = measured(kept)
             kept.write_text(json.dumps({**found, name: {"draws": chosen.draws, "rates": rates}}, indent=1) + "\n")
             print(f"{name}: {time.process_time() - start:.0f} s of CPU time", flush=True)
-    found = json.loads(kept.read_text())
+    found = measured(kept)
     if set(parts) <= set(found):
         (HERE / "CALIBRATION.md").write_text(page(found))
 
