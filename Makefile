@@ -7,7 +7,7 @@
 # make bench        decoding, training and tries against other implementations, with SmolLM2 from a wheel (LLM=path or name: another)
 # make bench-full   every row and the growth curves, about an hour; continues where it stopped
 # make gpu          on a machine with an NVIDIA GPU: run the tests that need one, and write benchmarks/CUDA.md
-# make table5, table6, table3   the MSL paper's tables on MovieLens 100K (an hour, half an hour, a quarter)
+# make table5, table6, table3   the MSL paper's tables on MovieLens 100K (several hours; half an hour; half an hour)
 # make clean        remove .venv and caches (never runs/ or leaderboards/)
 
 SHELL := /bin/bash

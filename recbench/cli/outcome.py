@@ -48,11 +48,10 @@ def facts(record: RunRecord, records: Iterable[RunRecord]) -> list[tuple[str, st
     if invalid:
         rows.append(("invalid titles", f"{sum(invalid) / len(invalid):.1%}"))
     if not record.external:
-        training, decoding = (
-            sum(step.seconds for s in record.seeds for step in s.steps if step.phase == phase) / len(record.seeds)
-            for phase in ("training", "decoding")
-        )
-        rows.append(("time a seed", f"training {duration(training)}, decoding {duration(decoding)}"))
+        from recbench.pages.rows import seconds_of
+
+        training, decoding = seconds_of(record, "training") or 0.0, seconds_of(record, "decoding") or 0.0
+        rows.append(("time per seed", f"training {duration(training)}, decoding {duration(decoding)}"))
     curves = [spark for seed in record.seeds if (spark := sparkline(seed.validation))]
     if curves:
         best = ", ".join(str(seed.best_epoch) for seed in record.seeds[:SHOWN])

@@ -129,7 +129,7 @@ def rows_of(
         ("95 % interval (users and seeds)", interval(c.interval_two_level)),
         ("permutation p", f"{p_text(c.p)} (two-sided, whole users flipped, for these seeds)"),
         ("p over users and seeds", f"{p_text(c.p_two_level)} (two-sided, {_covered(c, name_a, name_b)})"),
-        ("p after Holm", f"{p_text(corrected)} (the larger p; {counted(family, 'comparison')} declared)"),
+        ("p after Holm", f"{p_text(corrected)} (larger p; {counted(family, 'comparison')} declared)"),
         ("verdict", f"{verdict} (by p after Holm and the second interval)"),
         ("effect size d_z", number(c.effect, "+.2f")),
         ("difference by user", f"{c.by_user:+.4f} (every user alike; permutation p {p_text(c.p_by_user)})"),
@@ -140,8 +140,10 @@ def rows_of(
 
 
 def p_text(p: float) -> str:
-    """A p-value for reading: three decimals, and never 0."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """A p-value for reading: three decimals, and never 0; a fourth where three would hide the side of .05."""
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.4f}" if f"{p:.3f}" == "0.050" else f"{p:.3f}"
 
 
 def number(value: float, form: str, none: str = "undefined") -> str:
@@ -161,7 +163,7 @@ def counted(n: int, word: str) -> str:
 
 def _covered(c: Comparison, name_a: str, name_b: str) -> str:
     fixed = [name for name, seeds in ((name_a, c.seeds_a), (name_b, c.seeds_b)) if len(seeds) < 2]
-    return f"the one seed of {' and of '.join(fixed)} is taken as fixed" if fixed else "for other seeds too"
+    return f"the seed of {' and '.join(fixed)} is taken as fixed" if fixed else "for other seeds too"
 
 
 def _spread(sd: float | None) -> str:

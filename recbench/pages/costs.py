@@ -5,6 +5,7 @@ from __future__ import annotations
 from recbench.pages.blocks import NONE, Table
 from recbench.pages.rows import Row
 from recbench.pages.training import best_epochs, watched_text
+from recbench.results import RunRecord
 
 
 def costs(rows: tuple[Row, ...]) -> Table:
@@ -31,7 +32,7 @@ def costs(rows: tuple[Row, ...]) -> Table:
                 name_of(row),
                 _distinct([str(e.get("device", "")) for e in environments]),
                 budget or NONE,
-                _distinct([_version(e) for e in environments]),
+                versions(row.record),
                 best_epochs(row.record) or NONE,
                 watched_text(row.record) or NONE,
                 NONE if row.training is None else f"{row.training:,.0f} s",
@@ -46,6 +47,11 @@ def name_of(row: Row) -> str:
     """Method, loss and decoder, as a page names a row."""
     labels = row.record.labels
     return " + ".join(part for part in (labels.method, labels.loss, labels.decoder) if part)
+
+
+def versions(record: RunRecord) -> str:
+    """The versions that made a record's seeds."""
+    return _distinct([_version(seed.environment) for seed in record.seeds])
 
 
 def _version(environment: dict[str, object]) -> str:

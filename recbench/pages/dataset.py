@@ -59,8 +59,8 @@ def _section_blocks(section: Section) -> list[Block]:
     blocks += [
         Heading(3, "Cost"),
         Paragraph(
-            "Training and decoding: mean wall-clock time a seed. A step taken from the store counts with its build "
-            "time. Memory: the largest resident set over seeds."
+            "Training and decoding: median wall-clock time per seed, comparable where the machine was equally busy. "
+            "A step taken from the store counts with its build time. Memory: the largest resident set over seeds."
         ),
         costs(rows),
         *_code(rows),

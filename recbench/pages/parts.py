@@ -77,7 +77,7 @@ def part_rows(found: Sequence[PartTests], pair: int, name_b: str) -> list[tuple[
         name_b: what to call B.
     """
     sizes = ("part", "cases", "users", "A", name_b, f"A minus {name_b}", "95 %, users and seeds")
-    rows: list[tuple[str, ...]] = [(*sizes, "p", "p, users and seeds", "Holm", "different")]
+    rows: list[tuple[str, ...]] = [(*sizes, "p", "p (seeds)", "Holm", "different")]
     for part in found:
         size = (part.part, f"{part.n_cases:,}", f"{part.n_users:,}")
         if not part.tests:

@@ -42,7 +42,10 @@ def _about(section: Section) -> str:
     about += " Rows that share a place are not shown to differ."
     if math.isnan(section.resolution):
         return about
-    return f"{about} The test set can be expected to show differences of {section.resolution:.4f} or more."
+    return (
+        f"{about} In one planned comparison, the test set can be expected to show differences of "
+        f"{section.resolution:.4f} or more."
+    )
 
 
 def _table(section: Section) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

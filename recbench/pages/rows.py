@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from recbench import registry
 from recbench.evaluation import available, masks, metric, parts_of, slice_names
@@ -31,7 +33,7 @@ class Row:
         by_user: NDCG@10 as the mean over users, averaged over seeds.
         parts: part of the test set -> NDCG@10 on it, None where it has no case.
         invalid_share: mean over seeds; None where no invalid title can be generated.
-        training, decoding: mean wall-clock seconds a seed; None where not recorded.
+        training, decoding: wall-clock seconds, as :func:`seconds_of` has them; None where not recorded.
         peak_memory: largest over seeds, bytes; None where not recorded.
         best, traditional: the test against the best row and the best traditional row; None for that row itself.
     """
@@ -155,6 +157,7 @@ def _row(
 ) -> Row:
     results = record.case_results()
     declared = metric(METRIC).values(results).mean(axis=0)
+    shares = [seed.invalid_share for seed in record.seeds if seed.invalid_share is not None]
     return Row(
         rank=rank,
         place=place,
@@ -162,9 +165,9 @@ def _row(
         metrics={m.name: spread(m.by_seed(results)) for m in available(results)},
         by_user=by_user,
         parts={name: float(declared[mask].mean()) if mask.any() else None for name, mask in masks(results).items()},
-        invalid_share=_mean([seed.invalid_share for seed in record.seeds]),
-        training=_mean([seed.seconds("training") for seed in record.seeds]),
-        decoding=_mean([seed.seconds("decoding") for seed in record.seeds]),
+        invalid_share=statistics.fmean(shares) if shares else None,
+        training=seconds_of(record, "training"),
+        decoding=seconds_of(record, "decoding"),
         peak_memory=max((s.peak_memory_bytes for s in record.seeds if s.peak_memory_bytes is not None), default=None),
         best=best,
         traditional=traditional,
@@ -176,6 +179,12 @@ def spread(by_seed: Floats) -> tuple[float, float | None]:
     return float(by_seed.mean()), float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
 
 
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def seconds_of(record: RunRecord, phase: Literal["training", "decoding"]) -> float | None:
+    """The median over seeds of a phase's wall-clock seconds: a seed that was suspended or shared its core says little.
+
+    Args:
+        record: of the run.
+        phase: training or decoding.
+    """
+    known = [seconds for seed in record.seeds if (seconds := seed.seconds(phase)) is not None]
+    return statistics.median(known) if known else None

@@ -10,6 +10,7 @@ from recbench.pages.blocks import NONE, Block, Code, Heading, Paragraph, Table
 from recbench.pages.cells import MARK, difference, measured, published
 from recbench.pages.code import unlike
 from recbench.pages.compare import Tested, counted, family, interval, number, p_text
+from recbench.pages.costs import versions
 from recbench.pages.deviation import DeviationPair, deviations
 from recbench.pages.efficiency import efficiency
 from recbench.pages.fits import mismatches
@@ -166,7 +167,8 @@ def _runs(suite: Suite, records: Mapping[str, RunRecord]) -> list[Block]:
     for cell in _done(suite, records):
         record = records[cell.name]
         budget = "; ".join(f"{k}: {v}" for k, v in record.budget.items())
-        rows.append((cell.name, record.run, budget, best_epochs(record) or NONE, watched_text(record) or NONE))
+        made = (record.run, versions(record), str(len(record.seeds)), budget)
+        rows.append((cell.name, *made, best_epochs(record) or NONE, watched_text(record) or NONE))
         commands += [f"# {cell.name}", command_of(record)]
-    head = ("cell", "run", "budget", "best epoch of each seed", "watched at the end of each seed")
-    return [Table(head, tuple(rows), words=5), Code(tuple(commands))]
+    head = ("cell", "run", "version", "seeds", "budget", "best epoch of each seed", "watched at the end of each seed")
+    return [Table(head, tuple(rows), words=len(head)), Code(tuple(commands))]

@@ -75,7 +75,7 @@ def footnote(rows: Sequence[tuple[str, RunRecord]]) -> str:
     """What :data:`LATE` says of these rows, each once; empty where none has it."""
     late = {name: best_is_last(record) for name, record in rows}
     words = ", ".join(f"{name}{_share(late[name], len(record.seeds))}" for name, record in rows if late[name])
-    return f"{LATE} The best epoch is the last, so that more epochs may give more: {words}." if words else ""
+    return f"{LATE} The best epoch was the last, so more epochs might help: {words}." if words else ""
 
 
 def watched_text(record: RunRecord) -> str:

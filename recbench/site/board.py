@@ -75,11 +75,16 @@ def columns(section: Section) -> list[Column]:
         found.append(Column("trad", "vs traditional", _traditional, number=False, shown=False, note=TRADITIONAL))
     found.append(Column("seeds", "Seeds", lambda row: (str(len(row.record.seeds)), len(row.record.seeds))))
     found.append(
-        Column("training", "Training", lambda row: seconds(row.training), low=True, note="mean seconds a seed")
+        Column("training", "Training", lambda row: seconds(row.training), low=True, note="median seconds per seed")
     )
     found.append(
         Column(
-            "decoding", "Decoding", lambda row: seconds(row.decoding), shown=False, low=True, note="mean seconds a seed"
+            "decoding",
+            "Decoding",
+            lambda row: seconds(row.decoding),
+            shown=False,
+            low=True,
+            note="median seconds per seed",
         )
     )
     found.append(Column("memory", "Memory", memory, shown=False, low=True, note="largest resident set over seeds"))
@@ -172,7 +177,7 @@ def address(run: str, up: str = "") -> str:
 def _method(row: Row) -> tuple[Child, str]:
     said = label(row.record.labels.method, row.record)
     late = said.endswith(LATE)
-    note = el("abbr", LATE, title="the best epoch is the last: more epochs may give more") if late else None
+    note = el("abbr", LATE, title="the best epoch was the last: more epochs might help") if late else None
     name = named(said.removesuffix(LATE).strip(), 60)
     return join(el("a", name, href=address(row.record.run, "../")), *([" ", note] if note else [])), short(said).lower()
 

@@ -218,7 +218,7 @@ def _pareto(section: Section) -> Html:
         f"The fastest row is {best.rank}, {short(name_of(best))}; row 1 takes {_time(section.rows[0])}. "
         "The table has every number.",
         points,
-        "training, seconds a seed (logarithmic)",
+        "training, seconds per seed (logarithmic)",
         METRIC,
     )
     note = (

@@ -127,11 +127,11 @@ def test_compare_two_and_more(done) -> None:
     for label in ("A minus B", "95 % interval", "permutation p", "Holm", "effect size", "detectable", "users higher"):
         assert label in two
     assert "HR@10 of A" in two
-    assert "(1 comparison declared)" in two
+    assert "(larger p; 1 comparison declared)" in two
     assert f"{two.splitlines()[0]}|{two.splitlines()[1]}" == f"A  {a}|B  {b}"
     record = f"runs/{b}/record.json"
     three = done.call("compare", b, a, record).stdout
-    assert three.count("2 comparisons declared") == 2
+    assert three.count("(larger p; 2 comparisons declared)") == 2
     assert max(map(len, three.splitlines())) <= 100
 
 

@@ -110,6 +110,13 @@ def test_rows_are_ranked_tested_and_costed(records: list[RunRecord]) -> None:
     assert rows["llara"].metrics["NDCG@10"][1] is not None
 
 
+def test_a_seed_that_was_suspended_does_not_make_its_row_slow(records: list[RunRecord]) -> None:
+    first, *others = records[2].seeds
+    slow = first.model_copy(update={"steps": [s.model_copy(update={"seconds": 50 * s.seconds}) for s in first.steps]})
+    (section,) = sections([records[2].model_copy(update={"seeds": (slow, *others)})])
+    assert (section.rows[0].training, section.rows[0].decoding) == (120.0, 7.0)
+
+
 def test_the_page_says_what_a_reader_needs(records: list[RunRecord]) -> None:
     text = markdown_page(records)
     assert re.search(r"## Test set: 400 cases of 40 users \(at most 20 windows a user\), resolution 0\.0\d+\n", text)
@@ -259,12 +266,12 @@ def test_comparison_as_text(records: list[RunRecord]) -> None:
     tested = family([(other, records[0]) for other in records[1:]])
     assert all(t.p_holm >= t.comparison.p for t in tested)
     lines = dict(rows_of(tested[1].comparison, "llara", "popularity", tested[1].p_holm, len(tested)))
-    assert lines["p after Holm"].endswith("(the larger p; 3 comparisons declared)")
+    assert lines["p after Holm"].endswith("(larger p; 3 comparisons declared)")
     assert lines["verdict"].startswith("different")
     assert lines["llara minus popularity"].startswith("+0.")
     assert lines["test set"] == "400 cases of 40 users"
     alone: dict[str, Any] = dict(rows_of(compare_records(records[0], records[1], "HR@5")))
-    assert alone["p after Holm"].endswith("(the larger p; 1 comparison declared)")
+    assert alone["p after Holm"].endswith("(larger p; 1 comparison declared)")
     assert alone["difference by user"].startswith("-0.")
     assert alone["HR@5 of A"].endswith("over seed 1")
 

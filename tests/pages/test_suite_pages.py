@@ -192,7 +192,7 @@ def test_last_epochs_are_counted_and_named() -> None:
     untrained = make("b", 0.3, best=(0, 0, 0))
     assert (best_epochs(untrained), best_is_last(untrained), label("b", untrained)) == ("", 0, "b")
     text = footnote([("a", record), ("b", untrained), ("c", make("c", 0.3, best=(2, 2, 2)))])
-    assert text.endswith("more epochs may give more: a (2 of 3 seeds), c.")
+    assert text.endswith("more epochs might help: a (2 of 3 seeds), c.")
     assert footnote([("b", untrained)]) == ""
 
 
@@ -232,7 +232,7 @@ def test_time_is_what_the_training_steps_took(records: dict[str, RunRecord]) -> 
     assert data["rows"][0]["seconds"] == pytest.approx([101.25, 102.25, 103.25])
     assert data["rows"][1]["values"] == pytest.approx(metric("NDCG@10").by_seed(records["base"].case_results()))
     blocks = efficiency(list(records.items()))
-    assert [row["seconds a seed"] for row in table(blocks, "Accuracy and training time")] == ["102"] * 3
+    assert [row["seconds per seed"] for row in table(blocks, "Accuracy and training time")] == ["102"] * 3
     tries = table(blocks, "Trie")
     assert [row["language model"] for row in tries] == ["tiny", "–"]
     assert {(r["items written as"], r["tries"], r["seconds to build one"]) for r in tries} == {("title", "1", "0.25")}

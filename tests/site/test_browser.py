@@ -16,6 +16,7 @@ import pytest
 
 from recbench.evaluation import metric
 from recbench.pages import load_records
+from recbench.pages.compare import p_text
 from recbench.pages.rows import Section, sections
 from recbench.results import RunRecord
 from recbench.site import build
@@ -168,10 +169,7 @@ def test_the_browser_compares_as_recbench_does(
     said = page.locator("#test-1 .dock").inner_text()
     assert "not corrected" in said
     tested = section.tests[min(a, b), max(a, b)]
-    assert (
-        f"the larger p, after Holm, is {'< 0.001' if tested.p_holm < 0.001 else f'{tested.p_holm:.3f}'} over {section.pairs} pairs"
-        in said
-    )
+    assert f"the larger p, after Holm, is {p_text(tested.p_holm)} over {section.pairs} pairs" in said
     assert ("a difference is shown" in said) == tested.differs
     assert f"{wanted.wins}, {wanted.ties}, {wanted.losses}" in said
     # p and interval by the same function, in full

@@ -25,5 +25,5 @@ const figure = (value) =>
     ? value.toFixed(4)
     : value.toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(4);
-const pText = (p) => (p < 0.001 ? "< 0.001" : p.toFixed(3));
+const pText = (p) => (p < 0.001 ? "< 0.001" : p.toFixed(p.toFixed(3) === "0.050" ? 4 : 3));
 const counted = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
