@@ -114,7 +114,7 @@ def _draw(found: Suite, records: Mapping[str, RunRecord], path: Path) -> None:
         raise UsageError(f"--figure {path} must end in .png.")
     others = mismatches(found, records)
     named = [(cell.name, records[cell.name]) for cell in found.cells if cell.name in records.keys() - others.keys()]
-    data = measured(named, f"{found.title}: accuracy against training time")
+    data = measured(named, found.title)
     if not data["rows"]:
         raise UsageError(f"--figure: no finished cell of {found.name} trains a language model.")
     try:
