@@ -134,6 +134,21 @@ class Trie:
             found += [tuple(row[n:]) for row, n in zip(grid.tolist(), skipped, strict=True)]
         return tuple(found)
 
+    def sizes(self) -> tuple[float, float]:
+        """What a catalogue asks of a model, as means over its items.
+
+        Returns:
+            The tokens of an item, without the one that ends it, and its choices: tokens, the end included, where more
+            than one is valid.
+        """
+        parents, fanout = self.parents(), np.diff(self.first)
+        node = np.flatnonzero(self.item != PAD)
+        items, tokens, choices = len(node), -len(node), 0
+        while len(node := node[node != ROOT]):  # one step up at a time
+            tokens, node = tokens + len(node), parents[node]
+            choices += int((fanout[node] > 1).sum())
+        return tokens / items, choices / items
+
     def parents(self) -> Ints:
         """[nodes] the node before each; ``PAD`` for the root."""
         return np.concatenate([[PAD], np.repeat(np.arange(len(self)), np.diff(self.first))]).astype(np.int32)

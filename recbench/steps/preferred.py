@@ -69,7 +69,7 @@ class PreferredModel(RecommenderStep):
         fit = self.setting.fit(recommender.train, validate, work, self)
         windows, precision = training_windows(split, recommender.train), recommender.llm.options.precision
         report = prefer(model, recommender.loss.make(), windows, fit, precision)
-        save_model(folder, to_arrays(model), with_learned(report, self.needs, work), self.setting.machine.device)
+        save_model(folder, to_arrays(model), with_learned(report, model, self.needs, work), self.setting.machine.device)
         return model
 
     def load(self, folder: Path, work: Work, made: Any = None) -> TextModel:

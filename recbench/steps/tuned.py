@@ -63,7 +63,7 @@ class TunedModel(RecommenderStep):
 
         model, backbone = untuned(self.recommender, self.setting, self.needs, work)
         report = self.train(model, backbone, work)
-        save_model(folder, to_arrays(model), with_learned(report, self.needs, work), self.setting.machine.device)
+        save_model(folder, to_arrays(model), with_learned(report, model, self.needs, work), self.setting.machine.device)
         return model
 
     def train(self, model: TextModel, backbone: TextBackbone[Any], work: Work, probe: Probe | None = None) -> FitReport:
@@ -92,15 +92,16 @@ class TunedModel(RecommenderStep):
         return pace_of(self.recommender, self.setting)
 
 
-def with_learned(report: FitReport, needs: Mapping[str, Step], work: Work) -> FitReport:
-    """The report with what the steps before the language model said of themselves, for the record."""
-    before = {
+def with_learned(report: FitReport, model: TextModel, needs: Mapping[str, Step], work: Work) -> FitReport:
+    """The report with how long the model writes an item, and what the steps before it said of themselves."""
+    tokens, choices = model.encoder.trie.sizes()
+    before = {"tokens_an_item": tokens, "choices_an_item": choices} | {
         name: value
         for role in ("identifier", "learned")
         if role in needs
         for name, value in load_report(work.path(needs[role])).watched.items()
     }
-    return replace(report, watched={**before, **report.watched}) if before else report
+    return replace(report, watched={**before, **report.watched})
 
 
 def pace_of(recommender: Recommender, setting: Setting) -> tuple[Mapping[str, Any], float, float]:

@@ -57,6 +57,13 @@ def test_path_item_and_allowed(rows: list[list[int]]) -> None:
     assert sorted(trie.item[trie.item != PAD].tolist()) == list(range(len(rows)))
 
 
+@given(catalogues)
+def test_sizes_equal_a_walk_along_every_row(rows: list[list[int]]) -> None:
+    valid = prefixes(rows)
+    choices = sum(len(valid[tuple(row[:n])]) > 1 for row in rows for n in range(len(row)))
+    assert Trie.build(rows).sizes() == ((sum(map(len, rows)) - len(rows)) / len(rows), choices / len(rows))
+
+
 @given(catalogues, st.randoms())
 @settings(max_examples=30)
 def test_order_of_the_catalogue_changes_item_numbers_only(rows: list[list[int]], random: object) -> None:

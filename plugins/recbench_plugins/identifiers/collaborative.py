@@ -89,7 +89,6 @@ class Collaborative(Identifier[CollaborativeOptions]):
             watched={
                 "parts": float(len(leaves)),
                 "largest_part": float(max(leaves)),
-                "tokens_an_item": float(np.mean([len(way) for way in ways])),
                 "deepest": float(depth),
             }
         )

@@ -102,7 +102,7 @@ class Semantic(Identifier[SemanticOptions]):
             o = self.options
             found, left = trained_codes(table, o.levels, size, o.steps, o.commitment, fit)
         self.codes = told_apart(found)
-        return FitReport(watched=report(found, self.codes, table, left, size))
+        return FitReport(watched=report(found, table, left, size))
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """[items, levels] codes."""
@@ -177,7 +177,7 @@ def told_apart(codes: Codes) -> Codes:
     return np.concatenate([codes, column[:, None]], axis=1)
 
 
-def report(codes: Codes, whole: Codes, vectors: Vectors, left: Vectors, size: int) -> dict[str, float]:
+def report(codes: Codes, vectors: Vectors, left: Vectors, size: int) -> dict[str, float]:
     """Shares of codes used, by level; of items that share all codes with another; of the vectors' variance left."""
     import numpy as np
 
@@ -188,7 +188,6 @@ def report(codes: Codes, whole: Codes, vectors: Vectors, left: Vectors, size: in
         **said,
         "colliding_items": float(groups[groups > 1].sum() / len(codes)),
         "most_alike": float(groups.max()),
-        "tokens_an_item": float(whole.shape[1]),
         "error_left": float((left.astype(np.float64) ** 2).sum() / variance) if variance else 0.0,
     }
 
