@@ -12,6 +12,7 @@ from recbench.pages.compare import Tested, counted, interval, number, p_text
 from recbench.pages.costs import costs, name_of
 from recbench.pages.records import command_of
 from recbench.pages.rows import ALIKE, METRIC, Row, Section, sections
+from recbench.pages.slices import part_blocks
 from recbench.pages.training import footnote, label
 from recbench.results import RunRecord
 from recbench.stats.compare import ALPHA
@@ -53,7 +54,10 @@ def _section_blocks(section: Section) -> list[Block]:
         blocks.append(Paragraph(_order(section)))
     if policies := _by_value(rows, lambda row: row.record.policies):
         blocks.append(Bullets(policies))
-    blocks += [_results(section), *_late(section), *_parts(section), *_beyond_ranks(rows)]
+    blocks += [_results(section), *_late(section)]
+    named = [((str(row.rank), name_of(row)), row.parts) for row in rows]
+    blocks += part_blocks(3, section.parts, section.slices, ("#", "Method"), named)
+    blocks += _beyond_ranks(rows)
     if len(rows) > 1:
         blocks += [Heading(3, "Comparisons"), Paragraph(_method(section)), _comparisons(section)]
     blocks += [
@@ -168,25 +172,6 @@ def _cells(row: Row, name: str) -> list[str]:
     return [_with_spread(row.metrics.get(name)), *([figure(row.by_user)] if name == METRIC else [])]
 
 
-def _parts(section: Section) -> list[Block]:
-    if not section.parts:
-        return []
-    cold = " A row that is trained on a sample of the training windows sees fewer items still."
-    header = ("#", "Method", *(f"{name} ({n:,})" for name, n in section.parts.items()))
-    rows = tuple(
-        (str(row.rank), name_of(row), *(_number(row.parts.get(name)) for name in section.parts)) for row in section.rows
-    )
-    return [
-        Heading(3, "Parts of the test set"),
-        Paragraph(
-            f"{METRIC} on the cases of each part, averaged over seeds; in brackets, how many cases it has."
-            + cold * ("cold" in section.parts)
-        ),
-        Bullets(tuple(f"{name}: {summary}" for name, summary in section.slices.items())),
-        Table(header, rows, words=2),
-    ]
-
-
 def _beyond_ranks(rows: tuple[Row, ...]) -> list[Block]:
     """Metrics of the lists themselves, where some row has kept its lists."""
     shown = _shown(rows, of_ranks=False)
@@ -292,10 +277,6 @@ def _with_spread(found: tuple[float, float | None] | None) -> str:
         return NONE
     mean, sd = found
     return figure(mean) if sd is None else f"{figure(mean)} ± {figure(sd)}"
-
-
-def _number(value: float | None) -> str:
-    return NONE if value is None else figure(value)
 
 
 def marks(row: Row) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -130,19 +130,13 @@ def _section(records: list[RunRecord]) -> Section:
         )
         for i in everyone
     )
-    sizes = {name: int(mask.sum()) for r in ranked for name, mask in masks(r.case_results()).items()}
-    n_cases = len(ranked[0].cases.users)
-    parts = {name: n for name, n in sizes.items() if 0 < n < n_cases}
+    parts, slices = divided(ranked)
     return Section(
-        n_cases=n_cases,
+        n_cases=len(ranked[0].cases.users),
         n_users=sums.n_users,
         label=ranked[0].cases.label,
         parts=parts,
-        slices={
-            name: registry.get("slice", name).summary
-            for name in slice_names()
-            if any(parts.keys() & parts_of(name, record.case_results()).keys() for record in ranked)
-        },
+        slices=slices,
         rows=rows,
         pairs=len(ranked) * (len(ranked) - 1) // 2,
         resolution=resolution(sums),
@@ -152,11 +146,33 @@ def _section(records: list[RunRecord]) -> Section:
     )
 
 
+def divided(records: Sequence[RunRecord]) -> tuple[dict[str, int], dict[str, str]]:
+    """The parts of a test set by every slice that its records allow.
+
+    Args:
+        records: of one test set, at least one.
+
+    Returns:
+        Part -> its number of cases, without those that hold no case or all of them; and slice -> what it is.
+    """
+    results = [record.case_results() for record in records]
+    sizes = {name: int(mask.sum()) for found in results for name, mask in masks(found).items()}
+    parts = {name: n for name, n in sizes.items() if 0 < n < len(results[0].users)}
+    named = (name for name in slice_names() if any(parts.keys() & parts_of(name, found).keys() for found in results))
+    return parts, {name: registry.get("slice", name).summary for name in named}
+
+
+def part_means(record: RunRecord) -> dict[str, float | None]:
+    """NDCG@10 on each part of the test set, averaged over seeds; None where the part has no case."""
+    results = record.case_results()
+    values = metric(METRIC).values(results).mean(axis=0)
+    return {name: float(values[mask].mean()) if mask.any() else None for name, mask in masks(results).items()}
+
+
 def _row(
     rank: int, place: int, record: RunRecord, by_user: float, best: Tested | None, traditional: Tested | None
 ) -> Row:
     results = record.case_results()
-    declared = metric(METRIC).values(results).mean(axis=0)
     shares = [seed.invalid_share for seed in record.seeds if seed.invalid_share is not None]
     return Row(
         rank=rank,
@@ -164,11 +180,11 @@ def _row(
         record=record,
         metrics={m.name: spread(m.by_seed(results)) for m in available(results)},
         by_user=by_user,
-        parts={name: float(declared[mask].mean()) if mask.any() else None for name, mask in masks(results).items()},
+        parts=part_means(record),
         invalid_share=statistics.fmean(shares) if shares else None,
         training=seconds_of(record, "training"),
         decoding=seconds_of(record, "decoding"),
-        peak_memory=max((s.peak_memory_bytes for s in record.seeds if s.peak_memory_bytes is not None), default=None),
+        peak_memory=peak_memory(record),
         best=best,
         traditional=traditional,
     )
@@ -188,3 +204,8 @@ def seconds_of(record: RunRecord, phase: Literal["training", "decoding"]) -> flo
     """
     known = [seconds for seed in record.seeds if (seconds := seed.seconds(phase)) is not None]
     return statistics.median(known) if known else None
+
+
+def peak_memory(record: RunRecord) -> int | None:
+    """The largest over seeds, in bytes; None where it was not measured."""
+    return max((s.peak_memory_bytes for s in record.seeds if s.peak_memory_bytes is not None), default=None)

@@ -15,7 +15,8 @@ from recbench.pages.deviation import DeviationPair, deviations
 from recbench.pages.efficiency import efficiency
 from recbench.pages.fits import mismatches
 from recbench.pages.records import command_of
-from recbench.pages.rows import METRIC
+from recbench.pages.rows import METRIC, divided, part_means
+from recbench.pages.slices import part_blocks
 from recbench.pages.training import best_epochs, watched_text
 from recbench.results import RunRecord
 from recbench.stats import Comparison
@@ -72,6 +73,8 @@ def suite_content(suite: Suite, records: Mapping[str, RunRecord]) -> list[Block]
         rows = [(*_cells(c.of, c.cell, t), c.without) for c, t in controlled.items()]
         table = Table((*HEAD, "without"), tuple(rows), words=2)
         blocks += [Heading(2, "Controls"), table, Paragraph(_note(len(rows), len(pairs), "control"))]
+    parts = [((name,), part_means(record)) for name, record in named]
+    blocks += part_blocks(2, *divided(list(records.values())), ("cell",), parts)
     blocks += efficiency(named)
     blocks += [Paragraph(sentence + ".") for sentence in unlike(named)]
     return [*blocks, Heading(2, "Runs"), *_runs(suite, records)]

@@ -232,11 +232,38 @@ def test_time_is_what_the_training_steps_took(records: dict[str, RunRecord]) -> 
     assert data["rows"][0]["seconds"] == pytest.approx([101.25, 102.25, 103.25])
     assert data["rows"][1]["values"] == pytest.approx(metric("NDCG@10").by_seed(records["base"].case_results()))
     blocks = efficiency(list(records.items()))
-    assert [row["seconds per seed"] for row in table(blocks, "Accuracy and training time")] == ["102"] * 3
+    assert [row["training seconds per seed"] for row in table(blocks, "Accuracy and training time")] == ["102"] * 3
     tries = table(blocks, "Trie")
     assert [row["language model"] for row in tries] == ["tiny", "–"]
     assert {(r["items written as"], r["tries"], r["seconds to build one"]) for r in tries} == {("title", "1", "0.25")}
     assert efficiency([("plain", make("plain", 0.2, llm=False))])[0] == Heading(2, "Trie")
+
+
+def test_decoding_memory_tokens_and_choices_stand_next_to_time(records: dict[str, RunRecord]) -> None:
+    def costly(seed: SeedResult) -> SeedResult:
+        step = StepRecord(role="lists", kind="ranking", phase="decoding", folder="r", seconds=5.0 + seed.seed)
+        said = {"tokens_an_item": 7.0 + seed.seed, "choices_an_item": 2.5}
+        return seed.model_copy(
+            update={"steps": (*seed.steps, step), "watched": said, "peak_memory_bytes": seed.seed * 2**30}
+        )
+
+    good = records["good"].model_copy(update={"seeds": tuple(map(costly, records["good"].seeds))})
+    known, other = table(efficiency([("good", good), ("base", records["base"])]), "Accuracy and training time")
+    columns = ("tokens an item", "choices an item", "decoding seconds", "peak memory (GiB)")
+    assert [known[column] for column in columns] == ["9.0", "2.5", "7", "3.0"]  # two means, a median and a maximum
+    assert [other[column] for column in columns] == ["–", "–", "0", "–"]
+
+
+def test_parts_of_the_test_set_are_means_over_their_cases(tmp_path: Path, records: dict[str, RunRecord]) -> None:
+    (tmp_path / "own.yaml").write_text("cells:\n- {model: llara, loss: msl, name: base}\n")
+    cold = np.arange(400) < 100
+    cases = records["base"].cases.model_copy(update={"cold": cold.astype(int)})
+    base = records["base"].model_copy(update={"cases": cases})
+    blocks = suite_content(load(str(tmp_path / "own.yaml")), {"base": base})
+    (row,) = table(blocks, "Parts of the test set")
+    values = metric("NDCG@10").values(base.case_results()).mean(axis=0)
+    assert row["cold (100)"] == f"{values[cold].mean():.4f}"
+    assert row["warm (300)"] == f"{values[~cold].mean():.4f}"
 
 
 def test_a_record_of_another_identifier_is_not_the_cell() -> None:
