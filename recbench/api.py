@@ -40,6 +40,9 @@ class Run:
     record: RunRecord
     folder: Path
 
+    def __repr__(self) -> str:
+        return f"<Run {self.name}: {len(self.record.seeds)} seeds, {len(self.record.cases.users):,} test cases>"
+
     @property
     def name(self) -> str:
         """The run's id."""

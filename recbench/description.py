@@ -103,7 +103,7 @@ def cases_of(evaluate: EvaluateOptions, split: Split, cases: Sequences) -> Cases
     """What a record holds of its test cases."""
     counts = split.train_counts()
     chosen = [f"at most {evaluate.per_user} windows a user"] if evaluate.per_user else []
-    chosen += [f"a sample of {evaluate.cases:,}"] if evaluate.cases else []
+    chosen += [f"a sample of {evaluate.cases:,}"] if len(cases) == evaluate.cases else []  # else there are fewer
     return Cases(
         digest=cases.digest(),
         label=", ".join(chosen) or "all test windows",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 
 from recbench.errors import DataError, UsageError, did_you_mean
-from recbench.experiment import RECORD
+from recbench.experiment import LOCAL, RECORD
 from recbench.results import RunRecord, read
 
 
@@ -29,6 +30,8 @@ def find(text: str, runs: Path) -> Path:
     if not matching:
         if path.is_dir():
             raise UsageError(f"The folder {text} holds no {RECORD}: it is not a finished run.")
+        if text and any(runs.glob(f"{glob.escape(text)}*/{LOCAL}")):
+            raise UsageError(f"Run {text!r} in {runs} has not finished a seed: to continue it, run its command again.")
         hint = did_you_mean(text, known) if known else "there is no run yet"
         raise UsageError(f"Unknown run {text!r} in {runs}: {hint}")
     return runs / matching[0] / RECORD

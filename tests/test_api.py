@@ -118,6 +118,12 @@ def test_no_histories_give_no_lists(runs: dict[str, recbench.Run]) -> None:
     assert runs["popularity"].load().recommend([]) == []
 
 
+def test_a_run_prints_as_a_line(runs: dict[str, recbench.Run]) -> None:
+    run = next(iter(runs.values()))
+    assert repr(run).startswith(f"<Run {run.name}: {len(run.record.seeds)} seeds, ")
+    assert len(repr(run)) < 120
+
+
 def test_runs_are_found_by_name_and_say_what_they_measured(runs: dict[str, recbench.Run]) -> None:
     run = runs["sasrec"]
     for name in (run.name, run.name[:-4], run.folder, run.folder / "record.json"):

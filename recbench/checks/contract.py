@@ -76,5 +76,9 @@ def _worst(ones: list[Check]) -> Check:
 
 
 def _said(outcome: ElementTree.Element) -> str:
-    """The sentence of an outcome, without pytest's rewriting of the assertion behind it."""
-    return outcome.get("message", "").strip().split("\n")[0].removeprefix("AssertionError: ")
+    """The sentence of an outcome, without pytest's rewriting of the assertion behind it; else the bare assertion."""
+    said = outcome.get("message", "").strip().split("\n")[0].removeprefix("AssertionError: ")
+    if said != "AssertionError":
+        return said
+    lines = [line.removeprefix(">").strip() for line in (outcome.text or "").splitlines() if line.startswith(">")]
+    return f"not true: {lines[-1].removeprefix('assert ')}" if lines else said

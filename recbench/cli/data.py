@@ -15,7 +15,7 @@ from recbench.cli.group import LazyGroup
 from recbench.cli.request import flag_of, set_layer
 from recbench.cli.text import columns
 from recbench.data.catalog import datasets, entry
-from recbench.errors import DataError, UsageError
+from recbench.errors import DataError, UsageError, did_you_mean
 from recbench.files import explained
 from recbench.progress import reporter
 from recbench.spec.request import SET, Layer, combine
@@ -121,7 +121,8 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
     """The data set and its folder or file."""
     words = words[1:] if len(words) > 1 and words[0] == "audit" else words
     if len(words) > 1:
-        raise UsageError(f"recbench data takes one data set, not {', '.join(words)}.")
+        hint = did_you_mean(words[0], COMMANDS)
+        raise UsageError(f"recbench data takes one data set, not {', '.join(words)}; {hint}")
     (word,) = words
     if word in datasets() or word in registry.names("source"):
         return word, data_dir

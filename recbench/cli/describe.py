@@ -167,9 +167,14 @@ def _print(options: type[Options], group: str) -> None:
 
 def option_rows(options: type[Options]) -> list[tuple[str, str, str, str]]:
     """Name, type, default and description of every option, as text."""
+    from recbench.spec.options import PRESETS, EvaluateOptions, TrainBudget
+
+    groups = {EvaluateOptions: ("evaluate",), TrainBudget: ("text", "scores", "preference")}.get(options, ())
+    by_preset = {name for preset in PRESETS.values() for group in groups for name in preset.get(group, {})}
     rows = []
     for name, field in options.model_fields.items():
-        default = "(preset)" if field.is_required() else _value(field.get_default(call_default_factory=True))
+        preset = field.is_required() or name in by_preset
+        default = "(preset)" if preset else _value(field.get_default(call_default_factory=True))
         rows.append((name, _type(field.annotation), default, field.description or ""))
     return rows
 

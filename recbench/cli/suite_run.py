@@ -162,7 +162,7 @@ def _summary(cells: Sequence[Planned], done: Mapping[str, RunRecord]) -> None:
         else:
             rows.append([name, "failed", "", ""])
     click.echo(columns(rows))
-    head = ["kind of step", "distinct", "uses", "most uses of one"]
+    head = ["kind of step", "built", "uses by cells and seeds", "uses of the most shared"]
     shares = [[kind, str(n), str(uses), str(most)] for kind, n, uses, most in shared(list(done.values()))]
     click.echo()
     click.echo(columns([head, *shares]))

@@ -109,12 +109,15 @@ def _print_text(found: Sequence[RunRecord], every: Sequence[RunRecord], runs: Pa
     dataset = found[0].dataset.name
     short = shortened([record.run for record in every])
     for section in sections(found):
-        click.echo(f"{dataset}: {section.n_cases:,} test cases of {section.n_users:,} users ({section.label})")
+        protocol = section.rows[0].record.policies.get("protocol")
+        label = section.label + (f"; protocol {protocol}" if protocol else "")
+        click.echo(f"{dataset}: {section.n_cases:,} test cases of {section.n_users:,} users ({label})")
         click.echo(columns(_fitting(_lines(section, short), terminal_width())))
     click.echo(f"▲ ▼ better or worse on {METRIC} (p after Holm below .05, and an interval without 0) than the")
     click.echo("best row (best) and the best row without a language model (trad); = no difference shown")
-    if runs is not None:
-        click.echo("page: " + "  ".join(str(runs / "pages" / f"{dataset}.{kind}") for kind in ("md", "html")))
+    pages = [] if runs is None else [runs / "pages" / f"{dataset}.{kind}" for kind in ("md", "html")]
+    if written := [str(page) for page in pages if page.is_file()]:
+        click.echo("page: " + "  ".join(written))
 
 
 def shortened(runs: Sequence[str]) -> dict[str, str]:

@@ -127,6 +127,9 @@ def dataset(name: str) -> Entry:
         UsageError: datasets.yaml has none; suggests the nearest.
     """
     if name not in datasets():
+        if Path(name).exists():
+            form = "prepared" if Path(name).is_dir() else "csv"
+            raise UsageError(f"Unknown data set {name!r}: for your own data, use --dataset {form} --data-dir {name}.")
         raise UsageError(f"Unknown data set {name!r}: {did_you_mean(name, datasets())}")
     return datasets()[name]
 

@@ -60,6 +60,8 @@ def as_text(path: Path, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if content.startswith(b"\x1f\x8b"):
+            raise DataError(f"{path} is compressed by gzip: unpack it first.") from error
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8.") from error
 
 
@@ -158,13 +160,19 @@ def read_table(
     optional: Sequence[str] = (),
     delimiter: str = ",",
     seen: dict[str, str] | None = None,
+    advice: str = "",
 ) -> Table:
     """:func:`parse_table` of a file; ``seen`` as for :func:`read_bytes`."""
-    return parse_table(path, read_bytes(path, seen), columns, optional, delimiter)
+    return parse_table(path, read_bytes(path, seen), columns, optional, delimiter, advice)
 
 
 def parse_table(
-    path: Path, content: bytes, columns: Sequence[str], optional: Sequence[str] = (), delimiter: str = ","
+    path: Path,
+    content: bytes,
+    columns: Sequence[str],
+    optional: Sequence[str] = (),
+    delimiter: str = ",",
+    advice: str = "",
 ) -> Table:
     """The named columns of a delimited (quotes understood) or tab-separated (no quotes) text with a header.
 
@@ -172,6 +180,7 @@ def parse_table(
         path: what complaints name.
         content: the file's bytes.
         optional: columns that may be absent; then they are absent from the result, too.
+        advice: a sentence for whoever gave a file without one of the columns.
 
     Raises:
         DataError: the text is not UTF-8, empty, lacks a column or has it twice, or a row has another number of fields.
@@ -185,7 +194,7 @@ def parse_table(
     lines: list[int] = []
     try:
         header = [name.strip() for name in next(reader, [])]
-        places = _places(path, header, columns, optional)
+        places = _places(path, header, columns, optional, advice)
         for row in reader:
             if not row:
                 continue  # a blank line, usually the last
@@ -203,12 +212,14 @@ def parse_table(
     return Table(path, lines, {name: [row[place].strip() for row in rows] for name, place in places.items()})
 
 
-def _places(path: Path, header: list[str], columns: Sequence[str], optional: Sequence[str]) -> dict[str, int]:
+def _places(
+    path: Path, header: list[str], columns: Sequence[str], optional: Sequence[str], advice: str
+) -> dict[str, int]:
     """Where each column stands in a row."""
     for name in columns:
         if name not in header:
             found = ", ".join(name if len(name) <= 40 else name[:39] + "…" for name in header[:20]) or "nothing"
-            raise DataError(f"{path} has no column {name!r}: its first line has {found}.")
+            raise DataError(f"{path} has no column {name!r}: its first line has {found}. {advice}".rstrip())
     wanted = [*columns, *(name for name in optional if name in header)]
     for name in wanted:
         if header.count(name) > 1:

@@ -1,4 +1,4 @@
-"""What code made a run: its plugins, as text, and where two runs differ in it."""
+"""What made a run: the code of its plugins, as text, and where runs differ in code or in the data they read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _made(plugin: PluginCode) -> str:
 
 
 def unlike(records: Sequence[tuple[str, RunRecord]]) -> list[str]:
-    """A sentence for each plugin of which several runs used different code.
+    """A sentence for each plugin whose code, and each data file whose content, was not the same for all runs.
 
     Args:
         records: what to call each run, and its record; those of format 1 do not say.
@@ -28,9 +28,19 @@ def unlike(records: Sequence[tuple[str, RunRecord]]) -> list[str]:
     for name, record in records:
         for plugin in record.plugins:
             made.setdefault((plugin.kind, plugin.name), {}).setdefault(plugin, []).append(name)
-    return [
+    said = [
         f"{kind} {name} was not the same code: "
         + "; ".join(f"{_made(plugin)} made {', '.join(users)}" for plugin, users in versions.items())
         for (kind, name), versions in sorted(made.items())
         if len({plugin.code for plugin in versions}) > 1
+    ]
+    files: dict[str, dict[str, list[str]]] = {}
+    for name, record in records:
+        for file, checksum in record.dataset.sources.items():
+            files.setdefault(file, {}).setdefault(checksum, []).append(name)
+    return said + [
+        f"{file} was not the same file: "
+        + "; ".join(f"sha256 {checksum[:SHORT]} was read by {', '.join(users)}" for checksum, users in read.items())
+        for file, read in sorted(files.items())
+        if len(read) > 1
     ]

@@ -95,7 +95,7 @@ def checked(records: Sequence[RunRecord], pairs: Sequence[Pair], metric: str) ->
     chosen, results = metric_of(metric), [record.case_results() for record in records]
     for i, j in pairs:
         a, b = records[i], records[j]
-        if a.dataset.name != b.dataset.name or a.cases.digest != b.cases.digest:
+        if a.cases.digest != b.cases.digest:
             raise UsageError(
                 f"{a.run} ({_test_set(a)}) and {b.run} ({_test_set(b)}) were evaluated on different test cases; "
                 "compare runs of one test set"
@@ -163,7 +163,9 @@ def counted(n: int, word: str) -> str:
 
 def _covered(c: Comparison, name_a: str, name_b: str) -> str:
     fixed = [name for name, seeds in ((name_a, c.seeds_a), (name_b, c.seeds_b)) if len(seeds) < 2]
-    return f"the seed of {' and '.join(fixed)} is taken as fixed" if fixed else "for other seeds too"
+    if len(fixed) == 2:
+        return f"the seeds of {name_a} and {name_b} are taken as fixed"
+    return f"the seed of {fixed[0]} is taken as fixed" if fixed else "for other seeds too"
 
 
 def _spread(sd: float | None) -> str:

@@ -115,7 +115,7 @@ def _method(section: Section) -> str:
         f"user's whole summed difference, the metric averaged over seeds first. The unit is the user, "
         f"{section.n_users:,} of them, not the case. p applies to these seeds only; the second interval and the second "
         "p also cover other seeds; a row with one seed is taken as fixed. "
-        f"Holm corrects the larger p over all {counted(section.pairs, 'pair')} of rows, one family, which also "
+        f"Holm corrects the larger p over the {counted(section.pairs, 'pair')} of rows, one family, which also "
         "accounts for picking the best row here. Intervals: 95 % for each pair by itself, bootstrap of users, and of "
         "users and seeds. d_z: the mean of the users' summed differences, the "
         "sums that the test flips, divided by their standard deviation. By user: the difference of the means over "

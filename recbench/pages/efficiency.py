@@ -48,13 +48,13 @@ def efficiency(named: Named) -> list[Block]:
 
 
 TIMES = (
-    "Figure 7 of the paper as a table: median wall clock of a seed's training steps, with validation and with what is "
-    "trained first (the reference of S-DPO, collaborative models). A step that several rows share counts in full in "
+    "Figure 7 of the MSL paper as a table: median wall clock of a seed's training steps, with validation and with what "
+    "is trained first (the reference of S-DPO, collaborative models). A step that several rows share counts in full in "
     "each. Rows are comparable in time where the machine was equally busy, and in efficiency where they saw equally "
     "many windows. Decoding ranks the test cases. Tokens of an item are counted without the one that ends it; a choice "
     "is a token, the end included, where more than one is valid."
 )
-TRIE = "Table 7 of the paper (0.17 to 0.81 s on its data sets); here the tokenising of all names is included."
+TRIE = "Table 7 of the MSL paper (0.17 to 0.81 s on its data sets); here the tokenising of all names is included."
 
 
 def _written(record: RunRecord, name: str) -> str:

@@ -100,7 +100,7 @@ def note(frame: Frame) -> str:
         return about
     return (
         f"{about} ▲ and ▼: better or worse than {name_of(frame.baseline)} on {METRIC} (p below {ALPHA:.2f} after Holm "
-        f"over all {counted(section.pairs, 'pair')} of rows, and a 95 % interval over users and seeds without 0)."
+        f"over the {counted(section.pairs, 'pair')} of rows, and a 95 % interval over users and seeds without 0)."
     )
 
 

@@ -20,7 +20,7 @@ def check_parts(request: Request, backbone: BackbonePlugin, loss: str, decoder: 
         UsageError: names what would fit.
     """
     if request.loss and not backbone.default_loss:
-        raise UsageError(f"--loss {request.loss} does not apply: {request.model} is not trained by a loss.")
+        raise UsageError(f"--loss {request.loss} does not apply: {request.model} is not trained by a loss of recbench.")
     makes = _words(backbone.signal)
     if loss and (trains := registry.get("loss", loss).signal) != backbone.signal:
         raise UsageError(

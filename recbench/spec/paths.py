@@ -24,7 +24,7 @@ def data_option(request: Request, source: str) -> dict[str, str]:
     assert request.data_dir is not None
     known = registry.get("source", source).options.model_fields
     path, origin = Path(request.data_dir).expanduser(), request.origin("data_dir", "--data-dir")
-    said = f"{origin} {request.data_dir}"
+    said = f"{origin}{' ' if origin.startswith('--') else ': '}{request.data_dir}"
     if "dir" not in known and "file" not in known:
         raise UsageError(f"{said} does not apply: the data set {request.dataset!r} is not read from a path.")
     if not path.exists():

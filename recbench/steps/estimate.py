@@ -12,6 +12,9 @@ from recbench.files import canonical, read_json
 from recbench.steps.step import Step
 from recbench.steps.store import META, Store
 
+FAR = 20
+"""A finished step tells nothing about one with more than this times its work: most of its seconds may be validation."""
+
 State = Literal["there", "to do", "damaged", "not needed"]
 
 
@@ -66,20 +69,21 @@ class Estimates:
 
     def _seconds(self, step: Step) -> tuple[float, bool]:
         like, amount, rough = step.pace()
-        rates = self._rates.get(canonical([step.kind, dict(like)]))
-        if rates:
-            return amount * sum(rates) / len(rates), True
+        finished = self._finished.get(canonical([step.kind, dict(like)]), [])
+        near = [(work, seconds) for work, seconds in finished if 0 < amount <= FAR * work]
+        if near:
+            return amount * sum(seconds for _, seconds in near) / sum(work for work, _ in near), True
         return amount * rough, False
 
     @cached_property
-    def _rates(self) -> dict[str, list[float]]:
-        """Seconds a unit of work of the finished steps, by pace."""
-        found: dict[str, list[float]] = {}
+    def _finished(self) -> dict[str, list[tuple[float, float]]]:
+        """Work and seconds of the finished steps, by pace."""
+        found: dict[str, list[tuple[float, float]]] = {}
         for path in sorted(self.store.root.glob(f"*/{META}")):
             try:
                 meta: dict[str, Any] = read_json(path)
                 name = canonical([meta["kind"], meta["pace"]["like"]])
-                found.setdefault(name, []).append(float(meta["seconds"]) / float(meta["pace"]["amount"]))
-            except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+                found.setdefault(name, []).append((float(meta["pace"]["amount"]), float(meta["seconds"])))
+            except (OSError, ValueError, KeyError, TypeError):
                 continue  # an estimate can do without it
         return found

@@ -81,6 +81,13 @@ def test_a_bad_one_fails_by_name(install) -> None:
     assert "the values of the ranks 1 to 10" in line
 
 
+def test_a_failed_check_without_a_sentence_shows_what_is_not_true(install) -> None:
+    install("return (ranks > 0) * float('nan')")
+    failed = [line for line in called("mine").stdout.splitlines() if "FAILED" in line]
+    assert any("not true: " in line for line in failed)
+    assert not any(line.rstrip().endswith("AssertionError") for line in failed)
+
+
 def test_one_that_ends_its_process_is_a_sentence(install) -> None:
     install("os._exit(3)")
     result = called("mine")

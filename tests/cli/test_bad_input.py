@@ -113,7 +113,10 @@ CASES = {
     "data not said": ([*RUN, "popularity", "--dataset", "csv"], "csv"),
     "data not one's own": ([*RUN, "popularity", "--data-dir", "release"], "--data-dir", "ml-100k"),
     "data empty": ([*RUN, "popularity", *OWN, "empty.csv"], "empty.csv"),
-    "data column": ([*RUN, "popularity", *OWN, "column.csv"], "column.csv", "timestamp"),
+    "data column": ([*RUN, "popularity", *OWN, "column.csv"], "column.csv", "timestamp", "dataset.user"),
+    "data as a name": ([*RUN, "popularity", "--dataset", "own.csv"], "--dataset csv --data-dir own.csv"),
+    "data folder as a name": ([*RUN, "popularity", "--dataset", "release"], "--dataset prepared --data-dir release"),
+    "data command": (["data", "audti", "own.csv"], "not audti, own.csv", "'audit'"),
     "data time": ([*RUN, "popularity", *OWN, "time.csv"], "time.csv", "noon"),
     "data too small": ([*RUN, "popularity", *OWN, "short.csv"], "short.csv"),
     "item without title": (
@@ -209,6 +212,13 @@ def test_unexpected_errors_are_one_line_unless_debugging(call, monkeypatch: pyte
     assert "RECBENCH_DEBUG" in result.stderr
     monkeypatch.setenv("RECBENCH_DEBUG", "1")
     assert "Traceback" in call("list", "datasets").stderr
+
+
+def test_a_run_without_a_finished_seed_is_known(call, tmp_path: Path) -> None:
+    (tmp_path / "runs/own-sasrec-ce-topk-1234abcd").mkdir(parents=True)
+    (tmp_path / "runs/own-sasrec-ce-topk-1234abcd/local.json").write_text("{}")
+    assert_one_sentence(call("show", "own-sasrec"), "own-sasrec", "has not finished a seed", code=2)
+    assert_one_sentence(call("show", "own-dros"), "own-dros", "no run yet", code=2)
 
 
 def test_interrupt(call, monkeypatch: pytest.MonkeyPatch) -> None:

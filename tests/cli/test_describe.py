@@ -7,7 +7,8 @@ from click.testing import CliRunner
 
 from recbench import registry
 from recbench.cli import cli
-from recbench.cli.describe import known_differences
+from recbench.cli.describe import known_differences, option_rows
+from recbench.spec.options import EvaluateOptions, TrainBudget
 
 
 def described(*words: str) -> str:
@@ -68,3 +69,10 @@ def test_a_data_set_and_the_source_that_reads_it() -> None:
 @pytest.mark.parametrize("words", [("llm", "tiny"), ("llm", "pretrained"), ("train",), ("evaluate",), ("machine",)])
 def test_groups(words: tuple[str, ...]) -> None:
     assert f"--set {words[0]}." in described(*words)
+
+
+def test_what_a_preset_decides_has_no_other_default() -> None:
+    rows = {row[0]: row[2] for row in option_rows(EvaluateOptions)} | {r[0]: r[2] for r in option_rows(TrainBudget)}
+    for name in ("per_user", "validation_cases", "samples", "targets", "epochs", "patience"):
+        assert rows[name] == "(preset)"
+    assert rows["schedule"] == "linear"

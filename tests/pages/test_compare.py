@@ -9,6 +9,7 @@ import pytest
 from made_pages import page_record
 from recbench.errors import UsageError
 from recbench.pages import compare_records, family, rows_of
+from recbench.pages.code import unlike
 from recbench.results import RunRecord
 
 
@@ -49,3 +50,19 @@ def test_a_list_metric_is_compared_over_users(records: list[RunRecord]) -> None:
     found = compare_records(records[0], records[1], "popularity@10")
     assert found.mean_a == pytest.approx(records[0].cases.item_popularity[records[0].seeds[0].top].mean())
     assert 0 < found.p <= 1
+
+
+def test_other_names_and_other_files(records: list[RunRecord]) -> None:
+    """The test cases decide, not what a file is called; a file of another content is named."""
+    a, b = records[0], records[1]
+    renamed = b.model_copy(update={"dataset": b.dataset.model_copy(update={"name": "renamed"})})
+    assert compare_records(a, renamed) == compare_records(a, b)
+
+    def reading(record: RunRecord, checksum: str) -> RunRecord:
+        return record.model_copy(
+            update={"dataset": record.dataset.model_copy(update={"sources": {"own.csv": checksum, "x": "9" * 64}})}
+        )
+
+    assert unlike([("A", reading(a, "1" * 64)), ("B", reading(b, "1" * 64))]) == []
+    (said,) = unlike([("A", reading(a, "1" * 64)), ("B", reading(b, "2" * 64)), ("C", reading(b, "1" * 64))])
+    assert said == "own.csv was not the same file: sha256 11111111 was read by A, C; sha256 22222222 was read by B"

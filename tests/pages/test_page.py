@@ -50,7 +50,7 @@ def test_the_page_says_what_a_reader_needs(records: list[RunRecord]) -> None:
     text = markdown_page(records)
     assert re.search(r"## Test set: 400 cases of 40 users \(at most 20 windows a user\), resolution 0\.0\d+\n", text)
     for needed in (
-        *("picked on this test set", "The unit is the user", "over all 6 pairs", "recbench run --model llara"),
+        *("picked on this test set", "The unit is the user", "over the 6 pairs", "recbench run --model llara"),
         *("p applies to these seeds", "interval over users and seeds without 0", "Row 1 stays first in 100%"),
         *("▲", "▼", " ± ", "1.5 GiB", "120 s", "0.1.0 (01234567)", "12.5%", "removed \\| kept (rows", "abab"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from recbench.interfaces import SilentReporter
 from recbench.steps.estimate import Estimates
 from recbench.steps.executor import Serial
-from recbench.steps.store import Store
+from recbench.steps.store import META, Store
 
 
 def diamond(plain: Callable[..., Any], log: list[str]) -> Any:
@@ -47,6 +48,26 @@ def test_what_is_there_needs_nothing_before_it(tmp_path: Path, plain: Callable[.
     (tmp_path / top.folder / "file").write_text("?")
     states = {look.step.facts["name"]: look.state for look in Estimates(Store(tmp_path)).outlook([top])}
     assert states == {"data": "there", "left": "to do", "right": "there", "top": "damaged"}
+
+
+@pytest.mark.parametrize(("work", "expected"), [(30.0, (60.0, True)), (100.0, (600.0, False))])
+def test_a_small_finished_step_says_nothing_of_a_much_larger_one(
+    tmp_path: Path,
+    plain: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    work: float,
+    expected: tuple[float, bool],
+) -> None:
+    """Measured 2 s a unit on little work, where most was validation; 6 s a unit is the rough rate."""
+    step = plain({"name": "small"})
+    monkeypatch.setattr(step, "pace", lambda: ({"like": "this"}, 2.0, 6.0), raising=False)
+    Serial(Store(tmp_path), SilentReporter()).run([step])
+    meta = tmp_path / step.folder / META
+    meta.write_text(json.dumps({**json.loads(meta.read_text()), "seconds": 4.0}))
+    other = plain({"name": "other"})
+    monkeypatch.setattr(other, "pace", lambda: ({"like": "this"}, work, 6.0), raising=False)
+    (look,) = Estimates(Store(tmp_path)).outlook([other])
+    assert (look.seconds, look.measured) == expected
 
 
 def test_again_builds_everything_once(tmp_path: Path, plain: Callable[..., Any]) -> None:

@@ -27,7 +27,7 @@ class FirstWord(Slicer[Options]):
 
 
 plugin = SlicePlugin(
-    summary="by the number of titles that begin with the first word of the target's: 1, 2-9, 10 or more",
+    summary="by how many titles begin with the same word as the target's title: 1, 2-9, 10 or more",
     implementation=FirstWord,
     order=40,
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recbench.types import Split
 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
+ADVICE = "Options name the columns and what separates them, such as dataset.user and dataset.delimiter."
 TABBED = (".tsv", ".tab", ".inter", ".item")  # the last two are RecBole's atomic files
 
 
@@ -86,7 +87,7 @@ class Csv(DataSource[CsvOptions]):
 
         auto = "tab" if path.suffix.lower() in TABBED else "comma"
         delimiter = DELIMITERS[auto if self.options.delimiter == "auto" else self.options.delimiter]
-        return read_table(path, columns, delimiter=delimiter, seen=seen)
+        return read_table(path, columns, delimiter=delimiter, seen=seen, advice=ADVICE)
 
     def _columns(self) -> tuple[str, str, str, str]:
         options = self.options
