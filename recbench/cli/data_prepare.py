@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.argument("more", nargs=-1, type=Place(), metavar="[FILE]...")
-@click.option("--raw", "raws", multiple=True, type=Place(), metavar="FILE...", help="Raw files that you have.")
+@click.argument("more", nargs=-1, type=Place(exists=True), metavar="[FILE]...")
+@click.option(
+    "--raw", "raws", multiple=True, type=Place(exists=True), metavar="FILE...", help="Raw files that you have."
+)
 @click.option("--out", type=Place(), required=True, metavar="DIR", help="The prepared folder.")
 @click.option(
     "--core", type=click.IntRange(min=1), metavar="N", help="Minimum number of interactions per user and item."

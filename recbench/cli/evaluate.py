@@ -15,7 +15,7 @@ from recbench.progress import reporter
 @click.option(
     "--rankings",
     "files",
-    type=Place(),
+    type=Place(exists=True),
     multiple=True,
     required=True,
     metavar="FILE",

@@ -11,7 +11,7 @@ from recbench.errors import UsageError
 
 
 @click.command()
-@click.argument("folders", nargs=-1, required=True, type=Place(), metavar="FOLDER...")
+@click.argument("folders", nargs=-1, required=True, type=Place(exists=True), metavar="FOLDER...")
 @folder_option("--out", "leaderboards/records", "Folder of records to write to.")
 @no_examples
 def merge(folders: tuple[Path, ...], out: Path, no_examples: bool) -> None:

@@ -23,14 +23,23 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Place(click.Path):
-    """A path in which ``~`` is the user's home, even where no shell replaced it."""
+    """A path in which ``~`` is the user's home, even where no shell replaced it.
 
-    def __init__(self) -> None:
+    Args:
+        exists: refuse one that is not there, as a mistake of usage.
+    """
+
+    def __init__(self, exists: bool = False) -> None:
         super().__init__(path_type=Path)
+        self.needed = exists
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """A :class:`pathlib.Path`."""
-        return super().convert(Path(value).expanduser(), param, ctx)
+        path = Path(value).expanduser()
+        if self.needed and not path.exists():
+            flag = f"{param.opts[0]} " if isinstance(param, click.Option) else ""
+            raise UsageError(f"{flag}{value} does not exist.")
+        return super().convert(path, param, ctx)
 
 
 def folder_option(flag: str, default: str, text: str) -> Callable[[_F], _F]:
@@ -107,7 +116,9 @@ _OPTIONS = (
     click.option(
         "--set", "sets", multiple=True, metavar="GROUP.OPTION=VALUE", help="Set any option: recbench describe."
     ),
-    click.option("--config", type=Place(), metavar="FILE.yaml", help="File with flags by name and options under set."),
+    click.option(
+        "--config", type=Place(exists=True), metavar="FILE.yaml", help="File with flags by name and options under set."
+    ),
     folder_option("--runs", "runs", "Folder of runs."),
     store_option,
     author_option,

@@ -13,7 +13,7 @@ from recbench.progress import reporter
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=Place(), metavar="[FILE]...")
+@click.argument("files", nargs=-1, type=Place(exists=True), metavar="[FILE]...")
 @records_option
 @folder_option("--pages", "leaderboards", "Folder of pages, checked when no FILE is named.")
 @place_options

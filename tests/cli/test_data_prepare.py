@@ -69,7 +69,7 @@ def test_a_layout_by_its_name_with_steps(call, raw, tmp_path):
         (["csv", "--out", "o"], 2, "'csv' is not a data set with raw files"),
         (["toy"], 2, "--out"),
         (["toy", "--raw", "own.csv", "--out", "o"], 2, "own.csv is not a file of this layout"),
-        (["toy", "--raw", "none", "--out", "o"], 1, "none is missing"),
+        (["toy", "--raw", "none", "--out", "o"], 2, "--raw none does not exist"),
         (["toy", "--raw", f"raw/{FILES[0]}", "--out", "o"], 2, "--raw names no file like meta_*"),
         (["toy", "--raw", f"raw/{FILES[0]}", f"raw/{FILES[0]}", f"raw/{FILES[1]}", "--out", "o"], 2, "two files"),
         (["toy", "--out", "raw"], 2, "--out raw is not empty and holds no manifest.json"),

@@ -138,7 +138,10 @@ def test_folders_of_runs_and_empty_folders(board) -> None:
     done = board.call("leaderboard", "merge", "runs", "--out", "all")
     assert done.exit_code == 0, done.output
     assert len(list((board.folder / "all").glob("*.json"))) == 2
+    (board.folder / "nothing").mkdir()
     assert "nothing holds no record" in board.call("leaderboard", "merge", "nothing").stderr
+    gone = board.call("leaderboard", "merge", "gone")
+    assert (gone.exit_code, gone.stderr) == (2, "recbench: gone does not exist.\n")
     joined = board.call("leaderboard", "merge", "runs", "boards/records", "--out", "boards/records")
     assert joined.exit_code == 0, joined.output  # they are the same files
     board.forge(board.theirs, lambda content: content.update(author="Ann"))
