@@ -41,7 +41,8 @@ class Run:
     folder: Path
 
     def __repr__(self) -> str:
-        return f"<Run {self.name}: {len(self.record.seeds)} seeds, {len(self.record.cases.users):,} test cases>"
+        seeds, cases = len(self.record.seeds), len(self.record.cases.users)
+        return f"<Run {self.name}: {seeds} seed{'s' * (seeds != 1)}, {cases:,} test cases>"
 
     @property
     def name(self) -> str:

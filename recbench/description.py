@@ -12,7 +12,7 @@ import numpy as np
 
 from recbench import registry
 from recbench.data.first_words import sharing_first_word
-from recbench.data.split import training_sample
+from recbench.data.split import cap_per_user, training_sample
 from recbench.data.windows import targets_seen
 from recbench.errors import UsageError
 from recbench.planning import Plan
@@ -102,11 +102,10 @@ def plugins(methods: Iterable[Method]) -> tuple[PluginCode, ...]:
 def cases_of(evaluate: EvaluateOptions, split: Split, cases: Sequences) -> Cases:
     """What a record holds of its test cases."""
     counts = split.train_counts()
-    chosen = [f"at most {evaluate.per_user} windows a user"] if evaluate.per_user else []
-    chosen += [f"a sample of {evaluate.cases:,}"] if len(cases) == evaluate.cases else []  # else there are fewer
+    windows = cap_per_user(split.test, evaluate.per_user) if evaluate.per_user else split.test
     return Cases(
         digest=cases.digest(),
-        label=", ".join(chosen) or "all test windows",
+        label=case_label(evaluate, sampled=0 < evaluate.cases < len(windows)),
         users=cases.users,
         target=cases.target,
         cold=(~split.warm_items()[cases.target]).astype(np.int32),
@@ -116,6 +115,18 @@ def cases_of(evaluate: EvaluateOptions, split: Split, cases: Sequences) -> Cases
         last=cases.history[:, -1],
         sharing=sharing_first_word(split.catalog.titles)[cases.target],
     )
+
+
+def case_label(evaluate: EvaluateOptions, sampled: bool) -> str:
+    """How test cases were chosen, in words.
+
+    Args:
+        evaluate: says how many.
+        sampled: whether there were more than ``evaluate.cases``; before 0.11.0, a label spoke of a sample anyway.
+    """
+    chosen = [f"at most {evaluate.per_user} windows a user"] if evaluate.per_user else []
+    chosen += [f"a sample of {evaluate.cases:,}"] if sampled else []
+    return ", ".join(chosen) or "all test windows"
 
 
 def policies(dataset: DataSet, evaluate: EvaluateOptions, split: Split) -> dict[str, str]:

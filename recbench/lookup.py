@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 
 from recbench.errors import DataError, UsageError, did_you_mean
@@ -30,7 +29,7 @@ def find(text: str, runs: Path) -> Path:
     if not matching:
         if path.is_dir():
             raise UsageError(f"The folder {text} holds no {RECORD}: it is not a finished run.")
-        if text and any(runs.glob(f"{glob.escape(text)}*/{LOCAL}")):
+        if text and any(path.parent.name.startswith(text) for path in runs.glob(f"*/{LOCAL}")):
             raise UsageError(f"Run {text!r} in {runs} has not finished a seed: to continue it, run its command again.")
         hint = did_you_mean(text, known) if known else "there is no run yet"
         raise UsageError(f"Unknown run {text!r} in {runs}: {hint}")

@@ -122,7 +122,8 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
     words = words[1:] if len(words) > 1 and words[0] == "audit" else words
     if len(words) > 1:
         hint = did_you_mean(words[0], COMMANDS)
-        raise UsageError(f"recbench data takes one data set, not {', '.join(words)}; {hint}")
+        said = f"recbench data takes one data set, not {', '.join(words)}"
+        raise UsageError(f"{said}; {hint}" if hint.startswith("did you mean") else f"{said}.")
     (word,) = words
     if word in datasets() or word in registry.names("source"):
         return word, data_dir

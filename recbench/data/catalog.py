@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -127,7 +128,7 @@ def dataset(name: str) -> Entry:
         UsageError: datasets.yaml has none; suggests the nearest.
     """
     if name not in datasets():
-        if Path(name).exists():
+        if os.path.exists(name):  # never an OSError
             form = "prepared" if Path(name).is_dir() else "csv"
             raise UsageError(f"Unknown data set {name!r}: for your own data, use --dataset {form} --data-dir {name}.")
         raise UsageError(f"Unknown data set {name!r}: {did_you_mean(name, datasets())}")

@@ -184,6 +184,6 @@ class FitReport:
     validation_error: float = 0.0
     losses: tuple[tuple[int, float], ...] = ()
     seconds: float = 0.0
-    watched: Mapping[str, float] = field(default_factory=dict)  # the loss's own values at the end (MSL: tau)
+    watched: Mapping[str, float] = field(default_factory=dict)  # at the end: by the loss (tau), by steps before it
     peak_memory_bytes: int = 0
     log: tuple[Mapping[str, float | None], ...] = ()

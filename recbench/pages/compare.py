@@ -100,6 +100,11 @@ def checked(records: Sequence[RunRecord], pairs: Sequence[Pair], metric: str) ->
                 f"{a.run} ({_test_set(a)}) and {b.run} ({_test_set(b)}) were evaluated on different test cases; "
                 "compare runs of one test set"
             )
+        if a.dataset.name != b.dataset.name and set(a.dataset.sources.values()) != set(b.dataset.sources.values()):
+            raise UsageError(
+                f"{a.run} and {b.run} have the same test cases by number, but read other files: {a.dataset.name} and "
+                f"{b.dataset.name} are not the same data"
+            )
         for place in (i, j):
             if objection := chosen.objection(results[place]):
                 raise UsageError(f"{records[place].run}: {objection}.")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from recbench.evaluation import Metric, metrics
 from recbench.pages.blocks import NONE, Block, Bullets, Code, Heading, Paragraph, Table, figure
-from recbench.pages.code import code_text, unlike
+from recbench.pages.code import code_text, other_code, other_data
 from recbench.pages.compare import Tested, counted, interval, number, p_text
 from recbench.pages.costs import costs, name_of
 from recbench.pages.records import command_of
@@ -39,6 +39,7 @@ def page_content(records: Sequence[RunRecord]) -> list[Block]:
     sources = sorted({f"{name}: {digest}" for r in records for name, digest in r.dataset.sources.items()})
     if sources:
         blocks += [Heading(2, "Data"), Paragraph("sha256 of the files read."), Bullets(tuple(sources))]
+        blocks += [Paragraph(f"{said}.") for said in other_data([(record.run, record) for record in records])]
     return blocks
 
 
@@ -235,7 +236,7 @@ def _code(rows: tuple[Row, ...]) -> list[Block]:
         (str(row.rank), name_of(row), "; ".join(map(code_text, row.record.plugins)) or "not recorded (format 1)")
         for row in rows
     )
-    differing = unlike([(f"row {row.rank}", row.record) for row in rows])
+    differing = other_code([(f"row {row.rank}", row.record) for row in rows])
     return [
         Heading(3, "Code"),
         Paragraph("The plugins that made each row. All seeds of a row were made by the same code."),

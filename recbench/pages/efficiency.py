@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from recbench.evaluation import metric
 from recbench.pages.blocks import NONE, Block, Heading, Paragraph, Table
 from recbench.pages.rows import METRIC, peak_memory, seconds_of, spread
+from recbench.pages.training import written
 from recbench.results import RunRecord
 
+BUDGET = {"training windows": "training windows", "epochs": "epochs", "before": "trained before"}
 Named = Sequence[tuple[str, RunRecord]]
 
 
@@ -36,11 +37,12 @@ def accuracy_and_time(named: Named, title: str = "") -> dict[str, Any]:
 
 
 def efficiency(named: Named) -> list[Block]:
-    """The same as a table, and the seconds that each trie took; nothing without text models."""
-    rows = accuracy_and_time(named)["rows"]
+    """What each trained row took, next to its accuracy, and the seconds of each trie; nothing of a single row."""
+    trained = [(name, record) for name, record in named if any(seed.validation for seed in record.seeds)]
+    known = [(name, record) for name, record in trained if seconds_of(record, "training") is not None]
     blocks: list[Block] = []
-    if len(rows) > 1:
-        blocks += [Heading(2, "Accuracy and training time"), _times(rows, dict(named)), Paragraph(TIMES)]
+    if len(known) > 1:
+        blocks += [Heading(2, "Accuracy and training time"), _costs(known), Paragraph(TIMES)]
     if tries := trie_times([record for _, record in named]):
         head = ("data set", "language model", "items written as", "items", "tries", "seconds to build one")
         blocks += [Heading(2, "Trie"), Table(head, tuple(tries), words=3), Paragraph(TRIE)]
@@ -51,41 +53,39 @@ TIMES = (
     "Figure 7 of the MSL paper as a table: median wall clock of a seed's training steps, with validation and with what "
     "is trained first (the reference of S-DPO, collaborative models). A step that several rows share counts in full in "
     "each. Rows are comparable in time where the machine was equally busy, and in efficiency where they saw equally "
-    "many windows. Decoding ranks the test cases. Tokens of an item are counted without the one that ends it; a choice "
-    "is a token, the end included, where more than one is valid."
+    "many windows. Decoding ranks the test cases. Memory is what the largest of a row's steps used. In records of "
+    "versions before 0.11.0, it is what the whole process had used until then, for other rows too. Tokens of an item "
+    "are counted without the one that ends it. A choice is a token, the end included, where more than one is valid."
 )
 TRIE = "Table 7 of the MSL paper (0.17 to 0.81 s on its data sets); here the tokenising of all names is included."
 
 
-def _written(record: RunRecord, name: str) -> str:
-    """What training measured of the catalogue's names, as a mean over seeds."""
-    values = [seed.watched[name] for seed in record.seeds if name in seed.watched]
-    return f"{statistics.fmean(values):.1f}" if values else NONE
-
-
-def _times(rows: Sequence[dict[str, Any]], records: dict[str, RunRecord]) -> Table:
-    typical = {row["name"]: statistics.median(row["seconds"]) for row in rows}
+def _costs(named: Named) -> Table:
+    """A line for each row; a column that is empty in all of them is left out."""
+    typical = {name: seconds_of(record, "training") or 0.0 for name, record in named}
     fastest = min(typical.values())
-    table = []
-    for row in rows:
-        name, record = row["name"], records[row["name"]]
+    columns: dict[str, list[str]] = {}
+
+    def put(column: str, value: float | None, form: str) -> None:
+        columns.setdefault(column, []).append(NONE if value is None else format(value, form))
+
+    for name, record in named:
+        columns.setdefault("cell", []).append(name)
+        for key, column in BUDGET.items():
+            columns.setdefault(column, []).append(record.budget.get(key, NONE))
+        tokens, choices = written(record)
+        put("tokens an item", tokens, ".1f")
+        put("choices an item", choices, ".1f")
+        put("training seconds per seed", typical[name], ",.0f")
+        put("times the fastest", typical[name] / fastest if fastest else None, ".1f")
+        put("decoding seconds", seconds_of(record, "decoding"), ",.1f")
+        memory = peak_memory(record)
+        put("peak memory (GiB)", None if memory is None else memory / 2**30, ".1f")
         value, sd = spread(metric(METRIC).by_seed(record.case_results()))
-        decoding, memory = seconds_of(record, "decoding"), peak_memory(record)
-        table.append(
-            (
-                name,
-                *(record.budget.get(key, NONE) for key in ("training windows", "epochs", "before")),
-                *(_written(record, key) for key in ("tokens_an_item", "choices_an_item")),
-                f"{typical[name]:,.0f}",
-                f"{typical[name] / fastest:.1f}" if fastest else NONE,
-                NONE if decoding is None else f"{decoding:,.0f}",
-                NONE if memory is None else f"{memory / 2**30:.1f}",
-                f"{value:.4f}" + (f" ± {sd:.4f}" if sd is not None else ""),
-            )
-        )
-    head = ("cell", "training windows", "epochs", "trained before", "tokens an item", "choices an item")
-    costs = ("training seconds per seed", "times the fastest", "decoding seconds", "peak memory (GiB)", METRIC)
-    return Table(head + costs, tuple(table), words=4)
+        columns.setdefault(METRIC, []).append(f"{value:.4f}" + (f" ± {sd:.4f}" if sd is not None else ""))
+    shown = {column: values for column, values in columns.items() if set(values) != {NONE}}
+    words = 1 + sum(column in shown for column in BUDGET.values())
+    return Table(tuple(shown), tuple(zip(*shown.values(), strict=True)), words=words)
 
 
 def trie_times(records: Sequence[RunRecord]) -> list[tuple[str, ...]]:

@@ -202,7 +202,8 @@ def seconds_of(record: RunRecord, phase: Literal["training", "decoding"]) -> flo
         record: of the run.
         phase: training or decoding.
     """
-    known = [seconds for seed in record.seeds if (seconds := seed.seconds(phase)) is not None]
+    timed = [seed for seed in record.seeds if any(step.phase == phase for step in seed.steps)]
+    known = [seconds for seed in timed if (seconds := seed.seconds(phase)) is not None]
     return statistics.median(known) if known else None
 
 

@@ -1,14 +1,16 @@
-"""What a record says about how its training ended: whether it had converged, and the values that its loss watched."""
+"""What a record says about how its training ended: whether it had converged, and the values that were watched."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from recbench.results import RunRecord, SeedResult
 
 LATE = "†"
+WRITTEN = ("tokens_an_item", "choices_an_item")  # of the names in a catalogue, the same from begin to end
 ON_CLAMP = 0.9  # the share of estimates beyond a bound from which the value is called a constant
 
 
@@ -28,12 +30,20 @@ def best_is_last(record: RunRecord) -> int:
 
 
 def watched(record: RunRecord) -> dict[str, list[float]]:
-    """The values that the loss watched, at the end of each seed that has them: name -> values."""
+    """What the loss and what was learned before it watched, at the end of each seed that has it: name -> values."""
     found: dict[str, list[float]] = {}
     for seed in record.seeds:
         for name, value in seed.watched.items():
-            found.setdefault(name, []).append(value)
+            if name not in WRITTEN:
+                found.setdefault(name, []).append(value)
     return found
+
+
+def written(record: RunRecord) -> tuple[float | None, float | None]:
+    """Tokens and choices of an item, as means over the catalogue and seeds; None where they were not measured."""
+    found = ([seed.watched[name] for seed in record.seeds if name in seed.watched] for name in WRITTEN)
+    tokens, choices = (fmean(values) if values else None for values in found)
+    return tokens, choices
 
 
 def on_clamp(record: RunRecord) -> dict[str, tuple[float, int]]:
@@ -79,7 +89,7 @@ def footnote(rows: Sequence[tuple[str, RunRecord]]) -> str:
 
 
 def watched_text(record: RunRecord) -> str:
-    """``tau 1.5, 1.5, 1.52``: what the loss watched, seed by seed; empty where nothing is watched."""
+    """``tau 1.5, 1.5, 1.52``: what :func:`watched` finds, seed by seed; empty where nothing is watched."""
     return "; ".join(f"{name} {', '.join(f'{v:.3g}' for v in values)}" for name, values in watched(record).items())
 
 

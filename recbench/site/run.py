@@ -123,8 +123,8 @@ def _training(record: RunRecord) -> Html | None:
         rows: list[list[Child]] = [
             [name, *(f"{v:.4g}" for v in values)] for name, values in ended.items() if len(values) == len(seeds)
         ]
-        head: list[Child] = ["Watched by the loss, at the end", *(f"seed {s.seed}" for s in seeds)]
-        parts.append(table(head, rows, "What the loss watched"))
+        head: list[Child] = ["Watched, at the end of training", *(f"seed {s.seed}" for s in seeds)]
+        parts.append(table(head, rows, "What was watched in training"))
         if not names:
             parts.append(
                 el(

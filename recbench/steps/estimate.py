@@ -13,7 +13,7 @@ from recbench.steps.step import Step
 from recbench.steps.store import META, Store
 
 FAR = 20
-"""A finished step tells nothing about one with more than this times its work: most of its seconds may be validation."""
+"""From this many times the largest finished work on, an estimate may not exceed the rough one."""
 
 State = Literal["there", "to do", "damaged", "not needed"]
 
@@ -70,10 +70,14 @@ class Estimates:
     def _seconds(self, step: Step) -> tuple[float, bool]:
         like, amount, rough = step.pace()
         finished = self._finished.get(canonical([step.kind, dict(like)]), [])
-        near = [(work, seconds) for work, seconds in finished if 0 < amount <= FAR * work]
-        if near:
-            return amount * sum(seconds for _, seconds in near) / sum(work for work, _ in near), True
-        return amount * rough, False
+        work = sum(work for work, _ in finished)
+        if not work:
+            return amount * rough, False
+        measured = amount * sum(seconds for _, seconds in finished) / work
+        if amount <= FAR * max(work for work, _ in finished):
+            return measured, True
+        # of little work, starting and validating take most of the time: measured is an upper bound
+        return (measured, True) if measured < amount * rough else (amount * rough, False)
 
     @cached_property
     def _finished(self) -> dict[str, list[tuple[float, float]]]:

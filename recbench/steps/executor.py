@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from recbench import processes, registry
 from recbench.files import scratch
 from recbench.interfaces import Checkpoints, Reporter
+from recbench.memory import forget_peak
 from recbench.steps.step import Step
 from recbench.steps.store import Built, Store
 
@@ -140,6 +141,7 @@ class Serial:
 
         def fill(folder: Path) -> None:
             step.code.pin()
+            forget_peak(step.machine.device if step.machine else "cpu")
             with _blamed(step):
                 self._made[step.folder] = step.build(folder, self)
 

@@ -53,7 +53,7 @@ class Built:
         reused: whether it was there already.
         seconds: what building it took, then or now.
         environment: what it was built on; see :func:`recbench.results.environment`.
-        peak_memory_bytes: the most memory that the process had used when it was finished.
+        peak_memory_bytes: the most memory that the process used while building it.
         files: the names of its files, relative to its folder.
     """
 

@@ -219,6 +219,7 @@ def test_a_run_without_a_finished_seed_is_known(call, tmp_path: Path) -> None:
     (tmp_path / "runs/own-sasrec-ce-topk-1234abcd/local.json").write_text("{}")
     assert_one_sentence(call("show", "own-sasrec"), "own-sasrec", "has not finished a seed", code=2)
     assert_one_sentence(call("show", "own-dros"), "own-dros", "no run yet", code=2)
+    assert_one_sentence(call("show", str(tmp_path / "none")), "Unknown run", "no run yet", code=2)
 
 
 def test_interrupt(call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,6 +97,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     ]
     (folder / "mine.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
     (folder / "titles.csv").write_text("item,title\n" + "".join(f"i{n},{film}\n" for n, film in enumerate(FILMS)))
+    for name in ("lists.csv", "seed1.parquet", "seed2.parquet", "runs-a", "runs-b"):
+        (folder / name).touch()
+    for name in ("reviews", "meta"):
+        (folder / f"{name}_Toys_and_Games.json.gz").touch()
     for text in (block for page in PAGES for block in blocks(page, "yaml")):
         (folder / text.partition("\n")[0].removeprefix("# ")).write_text(text)
     with pytest.MonkeyPatch.context() as patch:

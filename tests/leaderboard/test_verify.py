@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -123,6 +124,25 @@ def test_a_forgery_is_named(board, what: str) -> None:
     assert done.exit_code == 1, done.output
     assert re.search(f"mismatch: .*{sentence}", done.stdout), done.stdout
     assert "0 of 1 records agree" in done.stdout
+
+
+def test_cases_are_a_sample_only_where_there_are_more(board) -> None:
+    """Twelve of more are; with a limit above the number of windows all are there, whatever 0.10 said of that."""
+    assert json.loads(board.ours.read_text())["cases"]["label"].endswith("a sample of 12")
+    data = ("--dataset", "csv", "--data-dir", "own.csv", "--set", "evaluate.cases=5000")
+    done = board.call("run", "--model", "popularity", *data, "--runs", "all")
+    assert done.exit_code == 0, done.output
+    (record,) = (board.folder / "all").glob("*/record.json")
+    content = json.loads(record.read_text())
+    label = content["cases"]["label"]
+    assert "sample" not in label
+    copy = board.folder / f"boards/records/{content['run']}.json"
+    copy.write_bytes(record.read_bytes())
+    assert "1 of 1 records agree" in board.verify(str(copy)).stdout
+    older = "a sample of 5,000" if label == "all test windows" else f"{label}, a sample of 5,000"
+    for said, agree in ((older, "1 of 1"), ("a sample of 7", "0 of 1")):
+        board.forge(copy, lambda content, said=said: content["cases"].update(label=said))
+        assert f"{agree} records agree" in board.verify(str(copy)).stdout
 
 
 def test_an_external_record_is_held_to_the_same_data(board) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from made_pages import page_record
 from recbench.errors import UsageError
-from recbench.pages import compare_records, family, rows_of
+from recbench.pages import compare_records, family, markdown_page, rows_of
 from recbench.pages.code import unlike
 from recbench.results import RunRecord
 
@@ -57,6 +57,11 @@ def test_other_names_and_other_files(records: list[RunRecord]) -> None:
     a, b = records[0], records[1]
     renamed = b.model_copy(update={"dataset": b.dataset.model_copy(update={"name": "renamed"})})
     assert compare_records(a, renamed) == compare_records(a, b)
+    other = b.model_copy(
+        update={"dataset": b.dataset.model_copy(update={"name": "other", "sources": {"other.csv": "3" * 64}})}
+    )
+    with pytest.raises(UsageError, match="ml-100k and other are not the same data"):
+        compare_records(a, other)
 
     def reading(record: RunRecord, checksum: str) -> RunRecord:
         return record.model_copy(
@@ -66,3 +71,6 @@ def test_other_names_and_other_files(records: list[RunRecord]) -> None:
     assert unlike([("A", reading(a, "1" * 64)), ("B", reading(b, "1" * 64))]) == []
     (said,) = unlike([("A", reading(a, "1" * 64)), ("B", reading(b, "2" * 64)), ("C", reading(b, "1" * 64))])
     assert said == "own.csv was not the same file: sha256 11111111 was read by A, C; sha256 22222222 was read by B"
+    page = markdown_page([reading(a, "1" * 64), reading(b, "2" * 64)])
+    assert f"own.csv was not the same file: sha256 11111111 was read by {a.run}; sha256 22222222" in page
+    assert "was not the same file" not in markdown_page([reading(a, "1" * 64), reading(b, "1" * 64)])

@@ -232,7 +232,7 @@ def test_time_is_what_the_training_steps_took(records: dict[str, RunRecord]) -> 
     assert data["rows"][0]["seconds"] == pytest.approx([101.25, 102.25, 103.25])
     assert data["rows"][1]["values"] == pytest.approx(metric("NDCG@10").by_seed(records["base"].case_results()))
     blocks = efficiency(list(records.items()))
-    assert [row["training seconds per seed"] for row in table(blocks, "Accuracy and training time")] == ["102"] * 3
+    assert [row["training seconds per seed"] for row in table(blocks, "Accuracy and training time")] == ["102"] * 4
     tries = table(blocks, "Trie")
     assert [row["language model"] for row in tries] == ["tiny", "–"]
     assert {(r["items written as"], r["tries"], r["seconds to build one"]) for r in tries} == {("title", "1", "0.25")}
@@ -241,17 +241,21 @@ def test_time_is_what_the_training_steps_took(records: dict[str, RunRecord]) -> 
 
 def test_decoding_memory_tokens_and_choices_stand_next_to_time(records: dict[str, RunRecord]) -> None:
     def costly(seed: SeedResult) -> SeedResult:
-        step = StepRecord(role="lists", kind="ranking", phase="decoding", folder="r", seconds=5.0 + seed.seed)
-        said = {"tokens_an_item": 7.0 + seed.seed, "choices_an_item": 2.5}
-        return seed.model_copy(
-            update={"steps": (*seed.steps, step), "watched": said, "peak_memory_bytes": seed.seed * 2**30}
-        )
+        spent = {1: 5.0, 2: 6.0, 3: 10.0}[seed.seed]
+        step = StepRecord(role="lists", kind="ranking", phase="decoding", folder="r", seconds=spent)
+        said = {"tokens_an_item": spent, "choices_an_item": 2.5, "tau": 1.0}
+        memory = 2**30 * (4 - seed.seed)
+        return seed.model_copy(update={"steps": (*seed.steps, step), "watched": said, "peak_memory_bytes": memory})
 
     good = records["good"].model_copy(update={"seeds": tuple(map(costly, records["good"].seeds))})
-    known, other = table(efficiency([("good", good), ("base", records["base"])]), "Accuracy and training time")
+    named = [("good", good), ("base", records["base"])]
+    known, other = table(efficiency(named), "Accuracy and training time")
     columns = ("tokens an item", "choices an item", "decoding seconds", "peak memory (GiB)")
-    assert [known[column] for column in columns] == ["9.0", "2.5", "7", "3.0"]  # two means, a median and a maximum
-    assert [other[column] for column in columns] == ["–", "–", "0", "–"]
+    assert [known[column] for column in columns] == ["7.0", "2.5", "6.0", "3.0"]  # two means, a median and a maximum
+    assert [other[column] for column in columns] == ["–"] * 4
+    alone = table(efficiency([("base", records["base"]), ("other", records["other"])]), "Accuracy and training time")
+    assert not set(columns) & set(alone[0])
+    assert watched_text(good) == "tau 1, 1, 1"
 
 
 def test_parts_of_the_test_set_are_means_over_their_cases(tmp_path: Path, records: dict[str, RunRecord]) -> None:

@@ -50,24 +50,37 @@ def test_what_is_there_needs_nothing_before_it(tmp_path: Path, plain: Callable[.
     assert states == {"data": "there", "left": "to do", "right": "there", "top": "damaged"}
 
 
-@pytest.mark.parametrize(("work", "expected"), [(30.0, (60.0, True)), (100.0, (600.0, False))])
-def test_a_small_finished_step_says_nothing_of_a_much_larger_one(
+@pytest.mark.parametrize(
+    ("work", "rough", "expected"),
+    [
+        (30.0, 0.1, (45.0, True)),
+        (160.0, 0.1, (240.0, True)),
+        (161.0, 0.1, (16.1, False)),  # 20 times the largest: most of what was measured may be validation
+        (161.0, 6.0, (241.5, True)),
+    ],
+)
+def test_much_smaller_steps_cannot_make_an_estimate_longer(
     tmp_path: Path,
     plain: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
     work: float,
+    rough: float,
     expected: tuple[float, bool],
 ) -> None:
-    """Measured 2 s a unit on little work, where most was validation; 6 s a unit is the rough rate."""
-    step = plain({"name": "small"})
-    monkeypatch.setattr(step, "pace", lambda: ({"like": "this"}, 2.0, 6.0), raising=False)
-    Serial(Store(tmp_path), SilentReporter()).run([step])
-    meta = tmp_path / step.folder / META
-    meta.write_text(json.dumps({**json.loads(meta.read_text()), "seconds": 4.0}))
-    other = plain({"name": "other"})
-    monkeypatch.setattr(other, "pace", lambda: ({"like": "this"}, work, 6.0), raising=False)
-    (look,) = Estimates(Store(tmp_path)).outlook([other])
-    assert (look.seconds, look.measured) == expected
+    """2 and 8 units of work were measured in 7 and 8 seconds."""
+
+    def paced(name: str, amount: float) -> Any:
+        step = plain({"name": name})
+        monkeypatch.setattr(step, "pace", lambda: ({"like": "this"}, amount, rough), raising=False)
+        return step
+
+    for amount, seconds in ((2.0, 7.0), (8.0, 8.0)):
+        step = paced(str(amount), amount)
+        Serial(Store(tmp_path), SilentReporter()).run([step])
+        meta = tmp_path / step.folder / META
+        meta.write_text(json.dumps({**json.loads(meta.read_text()), "seconds": seconds}))
+    (look,) = Estimates(Store(tmp_path)).outlook([paced("other", work)])
+    assert (look.seconds, look.measured) == (pytest.approx(expected[0]), expected[1])
 
 
 def test_again_builds_everything_once(tmp_path: Path, plain: Callable[..., Any]) -> None:
