@@ -167,14 +167,19 @@ def _print(options: type[Options], group: str) -> None:
 
 def option_rows(options: type[Options]) -> list[tuple[str, str, str, str]]:
     """Name, type, default and description of every option, as text."""
-    from recbench.spec.options import PRESETS, EvaluateOptions, TrainBudget
+    from recbench.spec.options import PRESETS, TRAIN_DEFAULTS, EvaluateOptions, TrainBudget
 
     groups = {EvaluateOptions: ("evaluate",), TrainBudget: ("text", "scores", "preference")}.get(options, ())
     by_preset = {name for preset in PRESETS.values() for group in groups for name in preset.get(group, {})}
+    by_model = {name for kind in TRAIN_DEFAULTS.values() for name in kind} if options is TrainBudget else set()
     rows = []
     for name, field in options.model_fields.items():
-        preset = field.is_required() or name in by_preset
-        default = "(preset)" if preset else _value(field.get_default(call_default_factory=True))
+        if field.is_required() or name in by_preset:
+            default = "(preset)"
+        elif name in by_model:
+            default = "(by model)"
+        else:
+            default = _value(field.get_default(call_default_factory=True))
         rows.append((name, _type(field.annotation), default, field.description or ""))
     return rows
 

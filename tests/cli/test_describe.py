@@ -75,4 +75,5 @@ def test_what_a_preset_decides_has_no_other_default() -> None:
     rows = {row[0]: row[2] for row in option_rows(EvaluateOptions)} | {r[0]: r[2] for r in option_rows(TrainBudget)}
     for name in ("per_user", "validation_cases", "samples", "targets", "epochs", "patience"):
         assert rows[name] == "(preset)"
-    assert rows["schedule"] == "linear"
+    assert rows["schedule"] == rows["gradient_clip"] == "(by model)"
+    assert rows["stride"] == "1"

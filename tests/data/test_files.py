@@ -40,7 +40,7 @@ def test_tabs_have_no_quotes(file):
         ("a,b\n1,2\n3\n", "line 3: 1 fields where the header has 2 .is the file truncated"),
         ('a,b\n1,"2', "line 2: unexpected end of data"),
         (b"a,b\n\xff,1\n", "not UTF-8 text .byte 4"),
-        (gzip.compress(b"a,b\n1,2\n"), "compressed by gzip: unpack it"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "compressed by gzip: unpack it"),
     ],
 )
 def test_malformed_tables(file, content, message):
