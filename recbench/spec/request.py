@@ -179,7 +179,9 @@ def _merge(layer: Layer, options: dict[str, dict[str, Any]], origins: dict[str, 
             options.pop(group, None)
             continue
         if not isinstance(given, Mapping) or not all(isinstance(option, str) for option in given):
-            raise UsageError(f"{layer.origin(f'{SET}.{group}')}: 'set' must hold {{group: {{option: value}}}}.")
+            start, dot, option = str(group).partition(".")
+            wanted = f"{start}: {{{option}: {given}}}" if dot else "group: {option: value}"
+            raise UsageError(f"{layer.origin(f'{SET}.{group}')}: 'set' must hold {{{wanted}}}.")
         for option, value in given.items():
             name = f"{SET}.{group}.{option}"
             if value is None and option in options.get(group, {}):

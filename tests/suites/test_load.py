@@ -170,6 +170,7 @@ def test_null_takes_a_default_back(suite, own, left):
         ("cells: [{model: bigrec, name: '{model'}]", "cannot be filled in .expected '}'"),
         ("cells: [{model: bigrec, name: 3}]", "line 1: cells.0.name should be a string"),
         ("cells:\n- model: bigrec\n  set: {loss: 3}\n", "line 3: 'set' must hold"),
+        ("cells:\n- model: bigrec\n  set: {loss.tau: 3}\n", "line 3: .set. must hold .loss: .tau: 3.."),
         ("cells:\n- model: bigrec\n  grid: {loss.tau: 1}\n", "line 3: cells.0.grid.loss.tau should be a list"),
         ("cells:\n- model: bigrec\n  tune_seed: x\n", "line 3: cells.0.tune_seed should be a"),
         ("cells: [{model: 5}]", "line 1: model=5 is not valid; .*should be a valid string"),
