@@ -264,9 +264,11 @@ def test_two_processes_train_as_one_does(tmp_path: Path, reference: tuple[Path, 
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     line, environment = command(tmp_path, "3,", *launch)
     line += ["--set", "train.checkpoint_minutes=0.0001"]
-    said = end_one(line, tmp_path, environment, signal.SIGKILL)
     ended = "recbench: process 0 of 2: another process of this run has ended, so this one ends too: run the same"
-    assert ended in said or "closing signal SIGTERM" in said  # torchrun may notice before it does, and end it
+    for _ in range(3):  # torchrun may notice first and end it before it can speak, but not every time
+        if ended in (said := end_one(line, tmp_path, environment, signal.SIGKILL)):
+            break
+    assert ended in said
     said = end_one(line, tmp_path, environment, signal.SIGTERM)
     assert said.count("recbench: stopped at step ") == 1
     assert said.count("exitcode  : 75") == 2

@@ -7,12 +7,12 @@ from typing import Any
 
 from recbench.evaluation import metric
 from recbench.pages.blocks import NONE, Block, Heading, Paragraph, Table
+from recbench.pages.code import Named
 from recbench.pages.rows import METRIC, peak_memory, seconds_of, spread
 from recbench.pages.training import written
 from recbench.results import RunRecord
 
 BUDGET = {"training windows": "training windows", "epochs": "epochs", "before": "trained before"}
-Named = Sequence[tuple[str, RunRecord]]
 
 
 def accuracy_and_time(named: Named, title: str = "") -> dict[str, Any]:
