@@ -38,7 +38,7 @@ class Planned:
     @cached_property
     def trials(self) -> list[tuple[dict[str, Any], Plan]]:
         """The settings of its grid; empty without one."""
-        return trials_of(self.request, self.cell.grid) if self.cell.grid else []
+        return trials_of(self.request, self.cell.grid, self.cell.grid_at) if self.cell.grid else []
 
     @property
     def notes(self) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from recbench.errors import UsageError, did_you_mean
 from recbench.interfaces import Options
-from recbench.spec.request import SET, Request
+from recbench.spec.request import SET, Request, opening
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the conventional short name for a type variable
 Origins = dict[tuple[str, str], str]
@@ -47,7 +47,7 @@ class Layers:
                 if option not in model.model_fields:
                     known = model.model_fields
                     hint = did_you_mean(option, known) if known else f"the {group} of this run has no options"
-                    raise UsageError(f"{_begin(origin)}{group}.{option} does not exist; {hint}")
+                    raise UsageError(f"{opening(origin)}{group}.{option} does not exist; {hint}")
                 values[option], origins[option] = value, origin
         try:
             found = model.model_validate(values)
@@ -71,18 +71,14 @@ class Layers:
         for group, values in self.request.options.items():
             if group not in self.known:
                 option = next(iter(values), "")
+                start = opening(self._origin(group, option))
                 groups = ", ".join(map(repr, sorted(self.known)))
                 raise UsageError(
-                    f"{self._origin(group, option)} {group}.{option} does not apply, since this run has no group "
-                    f"{group!r}, only {groups}."
+                    f"{start}{group}.{option} does not apply, since this run has no group {group!r}, only {groups}."
                 )
 
     def _origin(self, group: str, option: str) -> str:
         return self.request.origin(f"{SET}.{group}.{option}", "--set")
-
-
-def _begin(origin: str) -> str:
-    return f"{origin} " if origin.startswith("--") else f"{origin}: "
 
 
 def _refused(group: str, values: Mapping[str, Any], origins: Mapping[str, str], error: ValidationError) -> UsageError:
@@ -94,4 +90,4 @@ def _refused(group: str, values: Mapping[str, Any], origins: Mapping[str, str], 
     option = str(first["loc"][0])
     where = origins.get(option, "default")
     message = message[:1].lower() + message[1:]
-    return UsageError(f"{_begin(where)}{group}.{option}={values.get(option)!r} is not valid; {message}")
+    return UsageError(f"{opening(where)}{group}.{option}={values.get(option)!r} is not valid; {message}")

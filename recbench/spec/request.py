@@ -101,7 +101,7 @@ class Request(BaseModel):
             if name == DECODER:
                 if not isinstance(value, str) or not value:
                     raise UsageError(
-                        f"{origin} {name}={value!r} is not valid; name a decoder (recbench list decoders)."
+                        f"{opening(origin)}{name}={value!r} is not valid; name a decoder (recbench list decoders)."
                     )
                 changed[name], origins[name] = value, origin
                 continue
@@ -113,6 +113,11 @@ class Request(BaseModel):
 
 FLAGS = tuple(name for name in Request.model_fields if name not in ("options", "tuning", "origins"))
 """The flags by name."""
+
+
+def opening(origin: str) -> str:
+    """How a message begins that is about what ``origin`` says: ``--set ``, or ``experiment.yaml, line 3: ``."""
+    return f"{origin} " if origin.startswith("--") else f"{origin}: "
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,10 @@ class _Reading:
             name = self._name(number, chosen, [key for key in axes if key in own])
             grid, seed = self._own(number, "grid"), self._own(number, "tune_seed")
             skipped = tuple(f"{key} ({self.at('defaults', *key.split('.', 2))})" for key in sorted(without))
-            yield Cell(name, layers, skipped, grid or {}, 1 if seed is None else seed), without
+            grid_at = (
+                self.at("cells", number, "grid") if "grid" in entry.model_fields_set else self.at("defaults", "grid")
+            )
+            yield Cell(name, layers, skipped, grid or {}, grid_at, 1 if seed is None else seed), without
 
     def _layer(self, values: Mapping[str, Any], *place: Any) -> Layer:
         return Layer(values, lambda name: self.at(*place, *name.split(".", 2)))

@@ -19,6 +19,7 @@ class Cell:
         layers: what the suite says, the later over the earlier: the defaults that apply, then the cell itself.
         skipped: defaults that the cell's method does not have, each with its line.
         grid: options to tune first: name -> values; empty: none.
+        grid_at: where the suite says so, for messages.
         tune_seed: seed of the trials.
     """
 
@@ -26,6 +27,7 @@ class Cell:
     layers: tuple[Layer, ...]
     skipped: tuple[str, ...]
     grid: Mapping[str, list[Any]]
+    grid_at: str
     tune_seed: int
 
     @cached_property

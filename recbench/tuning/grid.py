@@ -22,7 +22,7 @@ from recbench.files import digest, write_atomic
 from recbench.interfaces import Reporter, Score, SilentReporter
 from recbench.planning import Plan, plan
 from recbench.spec.options import Tuning
-from recbench.spec.request import DECODER, Request
+from recbench.spec.request import DECODER, Request, opening
 from recbench.steps.executor import Serial
 from recbench.steps.graph import Graph, seeds_of, validation
 from recbench.steps.remote import store_of
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from recbench.cluster.client import Cluster
 
 TRIALS = "trials.json"
+FLAG = "--grid"
 SEARCH = "search-"
 """Prefix of the folder of an unfinished search; its list of steps keeps ``prune`` away from them."""
 MOST = 1000
@@ -86,8 +87,12 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
     return grid
 
 
-def settings(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def settings(grid: Mapping[str, Sequence[Any]], origin: str = FLAG) -> list[dict[str, Any]]:
     """All combinations of a grid's values.
+
+    Args:
+        grid: option -> values.
+        origin: who asks for it, for messages.
 
     Raises:
         UsageError: no option, or one with fewer than two different values, or too many settings.
@@ -95,8 +100,8 @@ def settings(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     if not grid:
         raise UsageError("There is nothing to tune: name options as in --grid loss.tau=1,2,4 (or see --space).")
     for target, values in grid.items():
-        check_target("--grid", target)
-        check_values("--grid", target, values)
+        check_target(origin, target)
+        check_values(origin, target, values)
     if (number := math.prod(map(len, grid.values()))) > MOST:
         raise UsageError(f"The grid has {number:,} settings, and each is a training: at most {MOST:,} can be compared.")
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
@@ -109,7 +114,9 @@ def check_target(flag: str, target: str) -> None:
         UsageError: the option belongs to data, evaluation or machine.
     """
     if (group := target.partition(".")[0]) in MEASURE:
-        raise UsageError(f"{flag} {target}: all settings must share their {group} options, so they cannot be tuned.")
+        raise UsageError(
+            f"{opening(flag)}{target}: all settings must share their {group} options, so they cannot be tuned."
+        )
 
 
 def check_values(flag: str, target: str, values: Sequence[Any]) -> None:
@@ -119,16 +126,25 @@ def check_values(flag: str, target: str, values: Sequence[Any]) -> None:
         UsageError: fewer than two, or one of them twice.
     """
     if len(values) < 2 or len({json.dumps(value) for value in values}) < len(values):
-        raise UsageError(f"{flag} {target}={','.join(map(str, values))}: it takes two or more different values.")
+        raise UsageError(
+            f"{opening(flag)}{target}={','.join(map(str, values))}: it takes two or more different values."
+        )
 
 
-def trials_of(request: Request, grid: Mapping[str, Sequence[Any]]) -> list[tuple[dict[str, Any], Plan]]:
+def trials_of(
+    request: Request, grid: Mapping[str, Sequence[Any]], origin: str = FLAG
+) -> list[tuple[dict[str, Any], Plan]]:
     """Every setting of the grid with its plan.
+
+    Args:
+        request: the experiment around the grid.
+        grid: option -> values.
+        origin: who asks for it, for messages.
 
     Raises:
         UsageError: the request or a value is invalid.
     """
-    return [(values, plan(request.with_options(values, "--grid"))) for values in settings(grid)]
+    return [(values, plan(request.with_options(values, origin))) for values in settings(grid, origin)]
 
 
 def tune(

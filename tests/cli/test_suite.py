@@ -210,7 +210,12 @@ def test_tune_prints_every_setting(small, tools) -> None:
         ("cells: [{model: bigrec, los: msl}]", "line 1: unknown key 'los'"),
         ("cells: [{model: nosuch}]", "nosuch"),
         ("cells: [{model: bigrec, set: {loss: {gamma: 1}}}]", "gamma"),
-        ("cells: [{model: bigrec, loss: lml, grid: {loss.tau: [1]}}]", "two or more"),
+        (
+            "cells: [{model: bigrec, loss: lml, grid: {loss.tau: [1]}}]",
+            "bad.yaml, line 1: loss.tau=1: it takes two or more",
+        ),
+        ("cells:\n- model: bigrec\n  grid: {loss.tua: [1, 2]}", "bad.yaml, line 3: loss.tua does not exist"),
+        ("defaults:\n  grid: {loss.tua: [1, 2]}\ncells: [{model: bigrec}]", "bad.yaml, line 2: loss.tua"),
         ("cells: [{model: bigrec, loss: lml, grid: {decoder: [exact, beem]}}]", "beem"),
     ],
 )

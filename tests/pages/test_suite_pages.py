@@ -272,8 +272,8 @@ def test_parts_of_the_test_set_are_means_over_their_cases(tmp_path: Path, record
 
 def test_a_record_of_another_identifier_is_not_the_cell() -> None:
     """A cell that names no identifier is one of titles."""
-    cell = Cell("good", (Layer({"model": "bigrec", "loss": "msl"}, str),), (), {}, 1)
-    other = Cell("named", (Layer({"model": "bigrec", "loss": "msl", "identifier": "index"}, str),), (), {}, 1)
+    cell = Cell("good", (Layer({"model": "bigrec", "loss": "msl"}, str),), (), {}, "", 1)
+    other = Cell("named", (Layer({"model": "bigrec", "loss": "msl", "identifier": "index"}, str),), (), {}, "", 1)
     suite = Suite("x", "x", "x", (cell, other), (), (), {})
     titles = make("bigrec", 0.5)
     spec = {
