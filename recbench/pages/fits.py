@@ -14,7 +14,8 @@ from recbench.suites import Cell, Suite
 def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]:
     """Cells whose record was not made as the suite says now, or not as the other cells were; each with the reason.
 
-    What a cell leaves open (preset, data, seeds, test cases, budget of its kind) must be one thing in the whole suite.
+    What a cell leaves open (preset, data, seeds, test cases, budget of its kind) must be one thing in the whole suite,
+    and what one ``llm`` of the suite became must be one language model.
     """
     found: dict[str, str] = {}
     common: dict[str, tuple[str, Any]] = {}
@@ -27,6 +28,8 @@ def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]
             if name.startswith("train.") and "train" not in record.spec["recommender"]:
                 continue  # a method that is not trained has no budget
             made = _made(record, name)
+            if isinstance(made, (list, tuple)) and isinstance(value, str):  # a list may be written as text
+                value = type(made)(part.strip() for part in value.split(","))
             if made != value and not (isinstance(made, float) and made == value):
                 found[cell.name] = f"its record has {name} {made!r} and the suite {value!r}"
         if cell.name in found:
@@ -80,7 +83,7 @@ def _left_open(cell: Cell, record: RunRecord) -> dict[str, Any]:
     if found["preset"] is None:  # not trained
         del found["preset"]
     if llm:
-        found["language model"] = llm
+        found[f"language model of {cell.flags.get('llm')}"] = llm
     kind = "scores" if "llm" not in recommender else "preferences" if "reference" in recommender else "titles"
     fixed = {*_own(cell), *cell.grid}
     budget = {f"train.{k} of {kind}": v for k, v in recommender.get("train", {}).items() if f"train.{k}" not in fixed}

@@ -287,6 +287,37 @@ def test_a_record_of_another_identifier_is_not_the_cell() -> None:
     assert found["named"] == "its record has identifier 'title' and the suite 'index'"
 
 
+def with_llm(name: str, **options: object) -> RunRecord:
+    made = make("bigrec", 0.5)
+    llm = {"name": name, "options": options}
+    return made.model_copy(update={"spec": {**made.spec, "recommender": {**made.spec["recommender"], "llm": llm}}})
+
+
+def test_cells_of_one_llm_share_the_language_model(tmp_path: Path) -> None:
+    """A suite may compare language models, but ``--llm`` given to one of two cells that share theirs is found."""
+    cells = (
+        "{model: bigrec, name: one}",
+        "{model: bigrec, loss: msl, name: two}",
+        "{model: bigrec, llm: big, name: big}",
+    )
+    (tmp_path / "own.yaml").write_text("cells:\n" + "".join(f"- {cell}\n" for cell in cells))
+    suite = load(str(tmp_path / "own.yaml"))
+    small, big = with_llm("tiny"), with_llm("big")
+    assert mismatches(suite, {"one": small, "two": small, "big": big}) == {}
+    found = mismatches(suite, {"one": small, "two": big, "big": big})
+    assert found == {"two": "its language model differs from that of one"}
+
+
+@pytest.mark.parametrize("said", ["[q_proj, v_proj]", "'q_proj, v_proj'", "'q_proj,v_proj'"])
+def test_a_list_may_be_written_as_text(tmp_path: Path, said: str) -> None:
+    (tmp_path / "own.yaml").write_text(
+        f"cells:\n- {{model: bigrec, set: {{llm: {{lora_targets: {said}}}}}, name: a}}\n"
+    )
+    suite = load(str(tmp_path / "own.yaml"))
+    assert mismatches(suite, {"a": with_llm("big", lora_targets=["q_proj", "v_proj"])}) == {}
+    assert "a" in mismatches(suite, {"a": with_llm("big", lora_targets=["q_proj"])})
+
+
 def test_a_budget_is_nothing_to_a_method_that_is_not_trained(tmp_path: Path) -> None:
     """The suite's default number of windows does not apply to popularity."""
     (tmp_path / "own.yaml").write_text(
