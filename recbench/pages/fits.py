@@ -7,6 +7,7 @@ from typing import Any
 
 from recbench.interfaces.identifiers import TITLE
 from recbench.results import RunRecord
+from recbench.spec.llm import TINY
 from recbench.spec.request import BUDGET
 from recbench.suites import Cell, Suite
 
@@ -15,9 +16,10 @@ def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]
     """Cells whose record was not made as the suite says now, or not as the other cells were; each with the reason.
 
     What a cell leaves open (preset, data, seeds, test cases, budget of its kind) must be one thing in the whole suite,
-    and what one ``llm`` of the suite became must be one language model.
+    and cells with the same ``llm`` must have used the same language model, those with another one another.
     """
     found: dict[str, str] = {}
+    models: dict[str, tuple[str, str]] = {}  # language model -> the cell that used it first, and that cell's llm
     common: dict[str, tuple[str, Any]] = {}
     for cell in suite.cells:
         record = records.get(cell.name)
@@ -29,7 +31,7 @@ def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]
                 continue  # a method that is not trained has no budget
             made = _made(record, name)
             if isinstance(made, (list, tuple)) and isinstance(value, str):  # a list may be written as text
-                value = type(made)(part.strip() for part in value.split(","))
+                value = type(made)(part.strip() for part in value.split(",") if part.strip())
             if made != value and not (isinstance(made, float) and made == value):
                 found[cell.name] = f"its record has {name} {made!r} and the suite {value!r}"
         if cell.name in found:
@@ -38,6 +40,11 @@ def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]
             other, first = common.setdefault(name, (cell.name, value))
             if value != first:
                 found[cell.name] = f"its {name.partition(' of ')[0]} differs from that of {other}"
+        if record.language_model and cell.name not in found:
+            llm = cell.flags.get("llm") or TINY
+            other, first = models.setdefault(record.language_model["name"], (cell.name, llm))
+            if llm != first:
+                found[cell.name] = f"its language model is that of {other}, where the suite has two"
     return found
 
 
@@ -83,7 +90,7 @@ def _left_open(cell: Cell, record: RunRecord) -> dict[str, Any]:
     if found["preset"] is None:  # not trained
         del found["preset"]
     if llm:
-        found[f"language model of {cell.flags.get('llm')}"] = llm
+        found[f"language model of {cell.flags.get('llm') or TINY}"] = llm
     kind = "scores" if "llm" not in recommender else "preferences" if "reference" in recommender else "titles"
     fixed = {*_own(cell), *cell.grid}
     budget = {f"train.{k} of {kind}": v for k, v in recommender.get("train", {}).items() if f"train.{k}" not in fixed}

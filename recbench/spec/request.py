@@ -116,7 +116,7 @@ FLAGS = tuple(name for name in Request.model_fields if name not in ("options", "
 
 
 def opening(origin: str) -> str:
-    """How a message begins that is about what ``origin`` says: ``--set ``, or ``experiment.yaml, line 3: ``."""
+    """The start of a message about something that ``origin`` says: ``--set ``, or ``experiment.yaml, line 3: ``."""
     return f"{origin} " if origin.startswith("--") else f"{origin}: "
 
 

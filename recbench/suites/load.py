@@ -56,6 +56,7 @@ class _File(BaseModel):
 
     cells: list[_Cells] = Field(min_length=1)
     title: str = ""
+    note: str = ""
     published: str | None = None
     names: dict[str, str] = Field(default_factory=dict)
     defaults: _Cells = Field(default_factory=_Cells)
@@ -91,7 +92,8 @@ def load(text: str) -> Suite:
     called = [cell.name for cell in cells]
     comparisons, controls = reading.comparisons(called), reading.controls(called)
     published = read_published(path.parent / found.published, reading.at("published")) if found.published else {}
-    return Suite(path.stem, text, found.title or path.stem, cells, comparisons, controls, published)
+    title, note = found.title or path.stem, " ".join(found.note.split())
+    return Suite(path.stem, text, title, cells, comparisons, controls, published, note)
 
 
 def _validated(file: Document) -> _File:

@@ -19,7 +19,7 @@ class Cell:
         layers: what the suite says, the later over the earlier: the defaults that apply, then the cell itself.
         skipped: defaults that the cell's method does not have, each with its line.
         grid: options to tune first: name -> values; empty: none.
-        grid_at: where the suite says so, for messages.
+        grid_at: where the suite gives the grid; used in messages.
         tune_seed: seed of the trials.
     """
 
@@ -91,6 +91,7 @@ class Suite:
         comparisons: what the report tests, one declared family.
         controls: methods next to themselves without their idea, a second declared family.
         published: method -> data set -> metric -> number; empty where the suite repeats no table.
+        note: what the readers of its page must know; empty: nothing.
     """
 
     name: str
@@ -100,3 +101,4 @@ class Suite:
     comparisons: tuple[Comparison, ...]
     controls: tuple[Control, ...]
     published: Mapping[str, Mapping[str, Mapping[str, float]]]
+    note: str = ""

@@ -92,7 +92,7 @@ def settings(grid: Mapping[str, Sequence[Any]], origin: str = FLAG) -> list[dict
 
     Args:
         grid: option -> values.
-        origin: who asks for it, for messages.
+        origin: where the grid was given; used in messages.
 
     Raises:
         UsageError: no option, or one with fewer than two different values, or too many settings.
@@ -139,7 +139,7 @@ def trials_of(
     Args:
         request: the experiment around the grid.
         grid: option -> values.
-        origin: who asks for it, for messages.
+        origin: where the grid was given; used in messages.
 
     Raises:
         UsageError: the request or a value is invalid.

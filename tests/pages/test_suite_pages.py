@@ -294,7 +294,7 @@ def with_llm(name: str, **options: object) -> RunRecord:
 
 
 def test_cells_of_one_llm_share_the_language_model(tmp_path: Path) -> None:
-    """A suite may compare language models, but ``--llm`` given to one of two cells that share theirs is found."""
+    """A suite may compare language models; a different one for a cell that should share it is detected."""
     cells = (
         "{model: bigrec, name: one}",
         "{model: bigrec, loss: msl, name: two}",
@@ -306,9 +306,19 @@ def test_cells_of_one_llm_share_the_language_model(tmp_path: Path) -> None:
     assert mismatches(suite, {"one": small, "two": small, "big": big}) == {}
     found = mismatches(suite, {"one": small, "two": big, "big": big})
     assert found == {"two": "its language model differs from that of one"}
+    # recbench suite run --llm big: every cell has it, whatever its name says
+    found = mismatches(suite, {"one": big, "two": big, "big": big})
+    assert found == {"big": "its language model is that of one, where the suite has two"}
 
 
-@pytest.mark.parametrize("said", ["[q_proj, v_proj]", "'q_proj, v_proj'", "'q_proj,v_proj'"])
+def test_a_note_is_on_the_page(tmp_path: Path, records: dict[str, RunRecord]) -> None:
+    cells = "cells:\n- {model: llara, loss: msl, name: base}\n"
+    (tmp_path / "own.yaml").write_text(f"note: |\n  Fewer windows\n  than in the paper.\n{cells}")
+    blocks = suite_content(load(str(tmp_path / "own.yaml")), {"base": records["base"]})
+    assert Paragraph("Fewer windows than in the paper.") in blocks
+
+
+@pytest.mark.parametrize("said", ["[q_proj, v_proj]", "'q_proj, v_proj'", "'q_proj,v_proj,'"])
 def test_a_list_may_be_written_as_text(tmp_path: Path, said: str) -> None:
     (tmp_path / "own.yaml").write_text(
         f"cells:\n- {{model: bigrec, set: {{llm: {{lora_targets: {said}}}}}, name: a}}\n"

@@ -35,9 +35,9 @@ estimate with them, and tau falls to any lower clamp. The corrected variant take
 without a jump. But a calibrated model has s^2 / d = tau at *every* tau, since its logits grow with it: if eta is out of
 reach, tau follows the training and does not converge to a value (the tiny model with BIGRec on ml-100k ends at 2.5 to
 3.0 with ``train.targets=last`` and at 1.3 to 1.4 with ``all``; SmolLM2 was at 0.4 after 250 steps of ``all`` on Book,
-and at 0.65 to 0.7 after 93 steps of ``last`` on Toy, still falling).
-Say then that ATS had no target to reach, not that it found a temperature. With SmolLM2 on Book, in its first steps, eta
-is out of reach too (d 4, s^2 7, m 1,103) and s^2 / d between 1.2 and 4.2.
+and at 0.65 to 0.71 after 93 steps of ``last`` on Toy, still falling). Say then that ATS had no target to reach, not
+that it found a temperature. With SmolLM2 on Book, in its first steps, eta is out of reach too (d 4, s^2 7, m 1,103) and
+s^2 / d between 1.2 and 4.2.
 
 ``FitReport.watched`` shows what happened: ``tau``; ``tau_estimate``, the median of the last 200 estimates before
 the clamps; ``tau_clamped``, the share of all estimates beyond a clamp (1: tau was a constant, the clamp); and
