@@ -15,8 +15,8 @@ from recbench.suites import Cell, Suite
 def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]:
     """Cells whose record was not made as the suite says now, or not as the other cells were; each with the reason.
 
-    What a cell leaves open (preset, data, seeds, test cases, budget of its kind) must be one thing in the whole suite,
-    and cells with the same ``llm`` must have used the same language model, those with another one another.
+    What a cell leaves open (preset, data, seeds, test cases, budget of its kind and ``llm``) must be one thing in the
+    whole suite, and cells with the same ``llm`` must have used the same language model, those with another one another.
     """
     found: dict[str, str] = {}
     models: dict[str, tuple[str, str]] = {}  # language model -> the cell that used it first, and that cell's llm
@@ -40,6 +40,7 @@ def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]
             other, first = common.setdefault(name, (cell.name, value))
             if value != first:
                 found[cell.name] = f"its {name.partition(' of ')[0]} differs from that of {other}"
+                break
         if record.language_model and cell.name not in found:
             llm = cell.flags.get("llm") or TINY
             other, first = models.setdefault(record.language_model["name"], (cell.name, llm))
@@ -89,9 +90,12 @@ def _left_open(cell: Cell, record: RunRecord) -> dict[str, Any]:
     found = {"preset": record.budget.get("preset"), "data": spec["dataset"], "test cases": record.cases.digest}
     if found["preset"] is None:  # not trained
         del found["preset"]
+    own = cell.flags.get("llm") or TINY
     if llm:
-        found[f"language model of {cell.flags.get('llm') or TINY}"] = llm
+        found[f"language model of {own}"] = llm
     kind = "scores" if "llm" not in recommender else "preferences" if "reference" in recommender else "titles"
+    if "llm" in recommender:  # the budget's defaults depend on the language model, too
+        kind += f" of {own}"
     fixed = {*_own(cell), *cell.grid}
     budget = {f"train.{k} of {kind}": v for k, v in recommender.get("train", {}).items() if f"train.{k}" not in fixed}
     return {**found, **budget}
