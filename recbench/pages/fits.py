@@ -16,7 +16,7 @@ def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]
     """Cells whose record was not made as the suite says now, or not as the other cells were; each with the reason.
 
     What a cell leaves open (preset, data, seeds, test cases, budget of its kind and ``llm``) must be one thing in the
-    whole suite, and cells with the same ``llm`` must have used the same language model, those with another one another.
+    whole suite. Cells with the same ``llm`` must have used the same language model, and others another one.
     """
     found: dict[str, str] = {}
     models: dict[str, tuple[str, str]] = {}  # language model -> the cell that used it first, and that cell's llm
@@ -42,9 +42,8 @@ def mismatches(suite: Suite, records: Mapping[str, RunRecord]) -> dict[str, str]
                 found[cell.name] = f"its {name.partition(' of ')[0]} differs from that of {other}"
                 break
         if record.language_model and cell.name not in found:
-            llm = cell.flags.get("llm") or TINY
-            other, first = models.setdefault(record.language_model["name"], (cell.name, llm))
-            if llm != first:
+            other, llm = models.setdefault(record.language_model["name"], (cell.name, _llm(cell)))
+            if llm != _llm(cell):
                 found[cell.name] = f"its language model is that of {other}, where the suite has two"
     return found
 
@@ -85,17 +84,21 @@ def _of(recommender: Mapping[str, Any], name: str) -> Any:
     return part.get("options", part).get(option)
 
 
+def _llm(cell: Cell) -> str:
+    """The language model that the suite names for the cell."""
+    return cell.flags.get("llm") or TINY
+
+
 def _left_open(cell: Cell, record: RunRecord) -> dict[str, Any]:
     spec, recommender, llm = record.spec, record.spec["recommender"], record.language_model
     found = {"preset": record.budget.get("preset"), "data": spec["dataset"], "test cases": record.cases.digest}
     if found["preset"] is None:  # not trained
         del found["preset"]
-    own = cell.flags.get("llm") or TINY
     if llm:
-        found[f"language model of {own}"] = llm
+        found[f"language model of {_llm(cell)}"] = llm
     kind = "scores" if "llm" not in recommender else "preferences" if "reference" in recommender else "titles"
     if "llm" in recommender:  # the budget's defaults depend on the language model, too
-        kind += f" of {own}"
+        kind += f" of {_llm(cell)}"
     fixed = {*_own(cell), *cell.grid}
     budget = {f"train.{k} of {kind}": v for k, v in recommender.get("train", {}).items() if f"train.{k}" not in fixed}
     return {**found, **budget}
