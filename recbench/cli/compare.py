@@ -19,9 +19,9 @@ from recbench.errors import UsageError
 def compare(names: tuple[str, ...], metric: str, slice_name: str | None, runs: Path) -> None:
     """Print A minus B, with interval and tests over users; with more runs, A minus each of the others.
 
-    A difference is shown where p after Holm is below .05 and the interval over users and seeds does not contain 0. Holm
-    corrects the larger of two p-values: one is only for the seeds that were run, the other also covers other seeds. The
-    parts of a slice form a separate family.
+    A difference is shown if p after Holm is below .05 and the interval over users and seeds does not contain 0. Holm
+    corrects the larger of two p-values: one is only for the seeds that were run, the other also accounts for seeds that
+    were not run. The parts of a slice form a separate family.
 
     A is the first run named, B the second and so on. Name a run by its id, the beginning of it, its folder, or a record
     file such as leaderboards/records/X.json.

@@ -10,7 +10,7 @@ from recbench.errors import UsageError, did_you_mean
 
 SHELLS = {
     "bash": 'eval "$(recbench completion bash)"   # in ~/.bashrc',
-    "zsh": 'eval "$(recbench completion zsh)"    # in ~/.zshrc, behind compinit',
+    "zsh": 'eval "$(recbench completion zsh)"    # in ~/.zshrc, after compinit',
     "fish": "recbench completion fish | source   # in ~/.config/fish/config.fish",
 }
 

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 FILES = (".csv", ".tsv", ".parquet", ".inter", ".item", ".gz", ".zip")
 """How the name of a file of data may end: no data set of datasets.yaml is called so."""
 COMMANDS = {
-    "audit": ("recbench.cli.data:audit", "Print the facts of a data set and its leaks; NAME alone means the same."),
+    "audit": (
+        "recbench.cli.data:audit",
+        'Print the facts of a data set, and any leaks. "recbench data NAME" does the same.',
+    ),
     "cases": ("recbench.cli.data_cases:cases", "Write the test cases and the training windows, for your own code."),
     "prepare": (
         "recbench.cli.data_prepare:prepare",
@@ -90,7 +93,7 @@ def audit(
     NAME may also be a folder in the format of the MSL release, a folder that "data prepare" wrote, or a file of
     interactions.
 
-    Titles are counted in tokens of the tiny model's tokenizer, as a run makes it, and of every --llm. The exit status
+    Tokens are counted with the tiny model's tokenizer, built as in a run, and with that of each --llm. The exit status
     is 1 if the data is malformed, or if the test set leaks into training.
     """
     from recbench.diagnose.audited import audited

@@ -52,10 +52,11 @@ def diagnose(
     6  validation NDCG@10 over temperatures, over all seeds
     8  valid logits next to a Gaussian
 
-    The other figures watch the first seed. Each study has its own folder, so that nothing is overwritten.
+    Figure 6 uses all seeds; the other figures use only the first. Each study has its own folder, so that nothing is
+    overwritten.
 
-    With --probe contamination it asks the untuned language model three questions about the data set: does it complete
-    titles, does it prefer the order of the data, does it name the next item.
+    With --probe contamination, recbench asks the untuned language model three questions about the data set: Does it
+    complete titles? Does it prefer the order of the data? Does it name the next item?
     """
     if probe is not None:
         _contamination(ask(flags, sets, config), figures, workers, runs, out)

@@ -16,7 +16,7 @@ from recbench.cli.text import table, terminal_width
 def doctor(ctx: click.Context, runs: Path) -> None:
     """Look at this machine: versions, device, threads, store, data, language models, plugins, extras.
 
-    Parts that are missing are needed by some requests only. BROKEN parts must be fixed, and the exit code is then 1.
+    Missing parts are needed only for some requests. BROKEN parts must be fixed; if there are any, the exit code is 1.
     An arrow marks the command that helps.
     """
     from recbench.doctor import examine

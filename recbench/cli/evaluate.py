@@ -32,7 +32,8 @@ from recbench.progress import reporter
     "--llm",
     default="",
     metavar="LABEL",
-    help="Its language model, in your own words, as shown in tables; without one the row counts as traditional.",
+    help="Label for the method's language model, as shown in tables. Leave it out if there is none; the row then "
+    "counts as traditional.",
 )
 @author_option
 @folder_option("--runs", "runs", "Folder of runs.")
@@ -48,13 +49,13 @@ def evaluate(
 ) -> None:
     """Evaluate ranked lists that other code made, and keep a record like that of a run.
 
-    A file has one row for each item of each list. Columns: "case" (a number of "recbench data cases", or "user" where
-    every user has one test case), "item" (the data set's own id, or "title" in its place), and optionally "seed" and
-    "rank" or "score"; without the last two, rows must be in the order of ranks. Several files without a seed are seeds
+    A file has one row for each item of each list. Columns: "case", the number from "recbench data cases" (or "user"
+    instead, if every user has one test case); "item", the data set's own id (or "title" instead); optionally "seed",
+    and "rank" or "score". Without "rank" and "score", list the rows best first. Several files without a seed are seeds
     1, 2 and so on. A TREC run (.run, .trec, .txt) has lines "case Q0 item rank score tag".
 
-    Every test case needs a list, all have the same length, 10 items or more. Tables mark the row as external: its
-    metrics are computed here, but recbench cannot run it again.
+    Every test case needs a list. All lists must have the same length, at least 10 items. Tables mark the row as
+    external: its metrics are computed here, but recbench cannot run it again.
     """
     from recbench.cli.outcome import report
     from recbench.experiment import RECORD

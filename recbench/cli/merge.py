@@ -17,8 +17,9 @@ from recbench.errors import UsageError
 def merge(folders: tuple[Path, ...], out: Path, no_examples: bool) -> None:
     """Join the records in FOLDERS (of records, or of runs): a run that several of them hold becomes one record.
 
-    Spec, data, test cases, plugin code and versions must agree, and a seed that occurs twice must have the same lists;
-    else nothing is written, and the difference is named. Signatures are not kept, since the merged file is a new one.
+    Spec, data, test cases, plugin code and versions must agree, and a seed that occurs twice must have the same lists.
+    Otherwise, nothing is written, and the command names the difference. Signatures are not kept, since the merged file
+    is a new one.
     """
     from recbench.leaderboard.merge import found_in, merged
     from recbench.results import write

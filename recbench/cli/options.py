@@ -107,7 +107,7 @@ _OPTIONS = (
     click.option(
         "--seeds",
         metavar="N|A,B,...",
-        help="How many (5: 1 to 5), or which (3,17,42; a single one: 17,).  [default: 1]",
+        help="Number of seeds (5 runs seeds 1 to 5), or a list of seeds (3,17,42; for one seed: 17,).  [default: 1]",
     ),
     click.option("--epochs", type=_COUNT, metavar="N", help="Training epochs."),
     click.option("--train-samples", type=click.IntRange(min=0), metavar="N", help="Training windows; 0 is all."),

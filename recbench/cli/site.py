@@ -20,7 +20,9 @@ def site() -> None:
 
 @click.command("build")
 @folder_option(
-    "--records", "leaderboards/records", "Folder of committed records; data sets' cards lie in data next to it."
+    "--records",
+    "leaderboards/records",
+    "Folder of committed records. The cards of data sets are in the folder data next to it.",
 )
 @folder_option("--out", "site", "Folder of the site; other files in it are kept.")
 @click.option("--check", "only_check", is_flag=True, help="Write nothing; exit 1 and name the files that differ.")

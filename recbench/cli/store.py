@@ -52,7 +52,7 @@ def store(ctx: click.Context, runs: Path) -> None:
 @_runs
 @click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 def prune(runs: Path, dry_run: bool) -> None:
-    """Remove the steps that no run needs, finished or interrupted, and what an older recbench left.
+    """Remove steps, finished or interrupted, that no run needs, and anything left by older versions of recbench.
 
     It keeps steps that a running process uses.
     """

@@ -30,9 +30,9 @@ FORMATS = ("table", "json", "slurm")
 def plan(form: str, as_json: bool, runs: Path, **flags: Any) -> None:
     """List every distinct step of a suite: whether it is stored, an estimate, and the cells that need it.
 
-    --format json prints one JSON object per line. It adds the steps that a step needs, and a command that builds it
-    together with those that are missing. The last steps of a cell with a grid are known only after its options are
-    chosen: plan again then.
+    --format json prints one JSON object per line. Each object also lists the steps that its step needs, and a command
+    that builds the step together with any missing ones. For a cell with a grid, the last steps are known only once its
+    options are chosen; run suite plan again then.
 
     --format slurm prints a bash script that gives Slurm a job for every missing step and one for every cell without a
     record. The job of a cell with a grid also trains the steps that depend on the chosen options.

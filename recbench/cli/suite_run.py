@@ -53,9 +53,9 @@ def run(ctx: click.Context, /, steps: tuple[str, ...], runs: Path, workers: Work
 
     The same command continues an interrupted suite. If a cell fails, the others still run, and the exit code is 1.
 
-    With --workers or --scheduler all cells run at once: each step goes to a Dask worker once what it needs is built.
-    If a worker dies, another one continues its step from the last checkpoint. The folder of runs must be the same on
-    every host.
+    With --workers or --scheduler, all cells run at once: each step goes to a Dask worker as soon as the steps that it
+    needs are built. If a worker dies, another one continues its step from the last checkpoint. The folder of runs must
+    be the same on every host.
     """
     from recbench import processes
     from recbench.cells import build_steps, suite_plan

@@ -44,7 +44,7 @@ def table(dataset: str | None, form: str, baseline: str | None, records: Path | 
     other commands accept. The page in RUNS/pages has every metric, comparison, cost, budget and command.
 
     The formats latex (booktabs) and markdown are for a paper: the best figure of each column in bold, the second
-    underlined, and a mark where a difference from the baseline is shown. csv and json have unrounded numbers.
+    underlined, and a mark wherever a difference from the baseline is shown. csv and json have unrounded numbers.
     """
     if form == "text" and baseline:
         raise UsageError("--baseline does not apply to --format text, which marks rows against the best ones.")
@@ -103,7 +103,7 @@ def _print_frames(found: Sequence[RunRecord], form: str, baseline: str | None) -
 
 
 def _print_text(found: Sequence[RunRecord], every: Sequence[RunRecord], runs: Path | None) -> None:
-    """As text; ``runs`` is where the page is, None where there is none."""
+    """As text; ``runs`` is where the page is, None if there is none."""
     from recbench.pages.rows import METRIC, sections
 
     dataset = found[0].dataset.name
@@ -121,7 +121,7 @@ def _print_text(found: Sequence[RunRecord], every: Sequence[RunRecord], runs: Pa
 
 
 def shortened(runs: Sequence[str]) -> dict[str, str]:
-    """Run -> the hash at the end of its id where that tells it from the others, else the whole id."""
+    """Run -> the hash at the end of its id if that tells it from the others, else the whole id."""
     ends = {run: run.rpartition("-")[2] for run in runs}
     counts = Counter(ends.values())
     return {r: end if re.fullmatch("[0-9a-f]{8}", end) and counts[end] == 1 else r for r, end in ends.items()}
@@ -149,7 +149,7 @@ def _lines(section: Section, short: dict[str, str]) -> list[list[str]]:
 
 
 def _fitting(lines: list[list[str]], width: int) -> list[list[str]]:
-    """The lines with long names cut, where some line is wider than a terminal of ``width`` columns (0: none is)."""
+    """The lines with long names cut, if some line is wider than a terminal of ``width`` columns (0: none is)."""
     if not width or max(map(len, columns(lines).splitlines())) <= width:
         return lines
     return [[*row[:1], *map(_cut, row[1:5]), *row[5:]] for row in lines]

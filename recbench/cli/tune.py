@@ -46,8 +46,8 @@ TRIALS = 20
 @click.option(
     "--pruner",
     type=click.Choice(PRUNERS),
-    help="With --space: end a training whose validation score after an epoch is below the median of finished trials.  "
-    "[default: median]",
+    help="With --space: end a training run whose validation score after an epoch is below the median of finished "
+    "trials.  [default: median]",
 )
 @click.option(
     "--trials", type=click.IntRange(min=1), metavar="N", help=f"With --space: number of trials.  [default: {TRIALS}]"
@@ -79,9 +79,9 @@ def tune(
 ) -> None:
     """Train settings of a grid or of a sampled space, and choose by NDCG@10 on validation.
 
-    In a grid, the first setting within one standard error of the best is chosen (the error of the difference, over
-    users). Among several decoders of one model, the best is chosen. A sampled space has no order of preference, so its
-    best trial is chosen. A pruned trial never is.
+    In a grid, recbench chooses the first setting within one standard error of the best; this is the standard error of
+    the difference, over users. Among several decoders of one model, it chooses the best. A sampled space has no order
+    of preference, so it chooses the best trial, and never a pruned one.
 
     No trial ranks the test set. The record that --run makes says what was tried. The same command continues an
     interrupted search; a higher --trials extends a finished one.
