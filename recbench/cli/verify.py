@@ -34,9 +34,9 @@ def verify(
 
     It checks the record's checksum and hash, the ranks against the lists, the run's name against the spec, and the best
     epoch. If the data is available, it also checks the data's checksums, the labels against the spec, and every test
-    case, target and popularity. It notes plugins that have the same version but different code. A signature RUN.json.sig (ssh-keygen -Y
-    sign -n recbench -f KEY RUN.json) is checked too, against the keys in the file allowed_signers next to the folder of
-    records.
+    case, target and popularity. It notes plugins that have the same version but different code. A signature
+    RUN.json.sig (ssh-keygen -Y sign -n recbench -f KEY RUN.json) is checked too, against the keys in the file
+    allowed_signers next to the folder of records.
 
     Each mismatch is one sentence, and the exit code is then 1. Fabricated lists can pass; --rerun detects them.
     """
