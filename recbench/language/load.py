@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -100,6 +101,7 @@ def load_pretrained(place: str, commit: str | None, options: PretrainedOptions, 
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    gc.collect()  # a model that was trained before refers to itself: memory may not hold two
     where = _where(place, commit)
     dtype = torch.bfloat16 if options.precision == "bf16" and options.bits == 16 else torch.float32
     extra = _quantised(options, device)
