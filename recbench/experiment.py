@@ -205,7 +205,7 @@ class _Run:
             steps_trained=report.steps,
             losses=report.losses,
             steps=tuple(_step_record(role, step, built[role]) for role, step in steps.steps.items()),
-            watched=dict(report.watched),
+            watched={**report.watched, **({} if report.temperature == 1.0 else {"temperature": report.temperature})},
             course=_course(built.get("model")),
             peak_memory_bytes=max([report.peak_memory_bytes, *(one.peak_memory_bytes for one in kept)]),
             started=started,

@@ -123,7 +123,8 @@ class Trained:
         from recbench.search.item_scores import all_scores
 
         model: TextModel = self.model
-        return all_scores(model, model.encoder.prompts(cases))
+        with model.at(getattr(self.decoder.options, "temperature", 1.0)):
+            return all_scores(model, model.encoder.prompts(cases))
 
     def index(self, name: str) -> int:
         """The catalogue's index of an item by its title or id; a title that is also an id counts as a title.

@@ -11,7 +11,7 @@ from recbench.cli.text import columns
 from recbench.description import run_id
 from recbench.planning import Plan
 from recbench.progress import duration
-from recbench.spec.model import LanguageModel, Method, Recommender
+from recbench.spec.model import LanguageModel, Method, Recommender, path_options
 from recbench.spec.request import Request
 from recbench.steps.estimate import Estimates, Outlook
 from recbench.steps.graph import graph, seeds_of
@@ -100,7 +100,8 @@ class _Printed:
             origin = f"default of {self.plan.spec.recommender.backbone.name}"
         rows = [("name", method.name, origin)]
         rows += [(option, path, self._origin(group, option)) for option, path in method.paths.items()]
-        rows += self._rows(group, {k: v for k, v in method.plain()["options"].items() if k not in method.paths})
+        said, places = method.options.model_dump(mode="json"), path_options(type(method.options))
+        rows += self._rows(group, {option: value for option, value in said.items() if option not in places})
         rows += [(f"sha256 {name}", digest[:16], "measured") for name, digest in method.files.items()]
         return f"{group}\n{columns(rows, '  ')}"
 

@@ -58,6 +58,7 @@ def recommend(folder, history, k=10):
         ids,
         attention_mask=ids.new_ones(ids.shape),
         prefix_allowed_tokens_fn=lambda _, row: sorted(following.get(tuple(row[width:].tolist()), {end})),
+        logits_processor=[lambda _, scores: scores / TEMPERATURE],
     )[:, width:].tolist()
     found = []
     for row in rows:
@@ -95,12 +96,15 @@ def card(trained: Trained, whole: bool) -> str:
         "",
     ]
     if whole:
-        beams = getattr(own.decoder.options if own.decoder else None, "beams", 10)
+        options = own.decoder.options if own.decoder else None
+        beams, temperature = getattr(options, "beams", 10), getattr(options, "temperature", 1.0)
+        with trained.model.at(temperature):
+            code = CODE.replace("BEAMS", str(beams)).replace("TEMPERATURE", str(trained.model.temperature))
         lines += [
             "## Recommend with transformers alone",
             "",
             "```python",
-            CODE.replace("BEAMS", str(beams)).rstrip(),
+            code.rstrip(),
             "```",
             "",
         ]

@@ -28,7 +28,7 @@ from recbench.interfaces.measures import (
     Slicer,
     TopLists,
 )
-from recbench.interfaces.options import BatchSize, Options
+from recbench.interfaces.options import BatchSize, Options, Temperature
 from recbench.interfaces.plugin import Plugin, Resumable, Signal
 from recbench.interfaces.sources import DataSource, SourcePlugin
 from recbench.interfaces.teachers import Lessons, Teacher
@@ -88,6 +88,7 @@ __all__ = [
     "Slicer",
     "SourcePlugin",
     "Teacher",
+    "Temperature",
     "TextBackbone",
     "TextDecoder",
     "TopLists",

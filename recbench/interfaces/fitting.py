@@ -174,7 +174,8 @@ class FitReport:
 
     ``validation_error`` is the standard error over users of the chosen epoch's validation score. ``log`` is the course
     of the training: ``step`` and ``epoch`` with ``loss``, ``learning_rate`` and what the loss watches, or with
-    ``validation`` and ``validation_error``; None stands for a value that is not finite.
+    ``validation`` and ``validation_error``; None stands for a value that is not finite. ``temperature`` is the loss's
+    at the end of the chosen epoch.
     """
 
     steps: int = 0
@@ -186,4 +187,5 @@ class FitReport:
     seconds: float = 0.0
     watched: Mapping[str, float] = field(default_factory=dict)  # at the end: by the loss (tau), by steps before it
     peak_memory_bytes: int = 0
+    temperature: float = 1.0
     log: tuple[Mapping[str, float | None], ...] = ()

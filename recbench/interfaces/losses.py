@@ -50,6 +50,11 @@ class Loss(Method[O], Resumable, ABC):
         """Values worth logging next to the loss (MSL: tau)."""
         return {}
 
+    @property
+    def temperature(self) -> float:
+        """What the loss divides logits by before its softmax (MSL: tau). A decoder can do the same."""
+        return 1.0
+
 
 class ScoringLoss(Method[O], Resumable, ABC):
     """A training loss for a model that scores items."""

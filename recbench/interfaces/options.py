@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -24,6 +25,22 @@ BatchSize = Annotated[int | Literal["auto"], BeforeValidator(_number_or_auto)]
 """The type of an option that is a number of users at a time, or left to the decoder."""
 
 
+def _temperature(value: object) -> object:
+    if value == "loss":
+        return value
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not (number > 0 and math.isfinite(number)):
+        raise ValueError("it must be loss or a positive number")
+    return number
+
+
+Temperature = Annotated[float | Literal["loss"], BeforeValidator(_temperature)]
+"""The type of an option that divides logits: by a number, or by what the model's loss divided them by."""
+
+
 class Options(BaseModel):
     """Base of every plugin's options: typed, defaulted, immutable; an unknown key is an error.
 
@@ -31,18 +48,22 @@ class Options(BaseModel):
         later: options that do not change what a method learns before its training (a teacher's lessons, ``learn``).
             Every other option counts there: forgetting one costs time, but never gives a wrong result.
         labelled: options that a row's label names even with their default value (which of RecBole's models it is).
+        added: options that are younger than runs without them. A spec leaves them out at their default, which must be
+            what was done before, so that those runs keep their names.
 
     Raises:
-        TypeError: ``later`` or ``labelled`` names an option that the class does not have; when the class is created.
+        TypeError: ``later``, ``labelled`` or ``added`` names an option that the class does not have; when the class is
+            created.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     later: ClassVar[frozenset[str]] = frozenset()
     labelled: ClassVar[frozenset[str]] = frozenset()
+    added: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        for attribute in ("later", "labelled"):
+        for attribute in ("later", "labelled", "added"):
             names, who = getattr(cls, attribute), f"{cls.__name__}.{attribute}"
             if isinstance(names, str):
                 raise TypeError(f"{who} must be a frozenset of option names, not the text {names!r}.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,8 @@ class TextModel:
         device: where ``lm`` is.
         counts: [items] how often each item is a training target, for decoders that mix popularity in; or None.
         recommender: a trained :class:`recbench.interfaces.ScoringBackbone`, for decoders that ask for one; or None.
+        trained_at: what its loss divided logits by at the end of the epoch that was kept (MSL: tau).
+        temperature: what searches divide logits by, see :meth:`at`.
     """
 
     lm: Any
@@ -37,6 +39,8 @@ class TextModel:
     device: str
     counts: Longs | None = None
     recommender: Any = None
+    trained_at: float = 1.0
+    temperature: float = field(default=1.0, init=False)
     _head: Head | None = field(default=None, init=False, repr=False)
 
     @property
@@ -87,6 +91,16 @@ class TextModel:
         finally:
             for half, data in zip(halves, kept, strict=True):
                 half.data = data
+
+    @contextmanager
+    def at(self, temperature: float | Literal["loss"]) -> Iterator[None]:
+        """Search at a temperature for a while; ``loss``: at the one that the model was trained at."""
+        before = self.temperature
+        self.temperature = self.trained_at if temperature == "loss" else temperature
+        try:
+            yield
+        finally:
+            self.temperature = before
 
     def trainable(self) -> dict[str, Tensor]:
         """The trained parameters by name, on the CPU: with the spec, all it takes to rebuild the model."""

@@ -156,8 +156,8 @@ class SeedResult(_Part):
         steps_trained: optimisation steps.
         losses: (step, loss) as logged; None where it was not finite.
         steps: the steps that made it.
-        watched: what was measured in training: the loss's own values at its end (MSL: tau), what an identifier learned,
-            and the mean tokens and choices of an item.
+        watched: what was measured in training: the loss's own values at its end (MSL: tau), its temperature at the end
+            of the best epoch (none: 1), what an identifier learned, and the mean tokens and choices of an item.
         course: the same values on the way there, name -> (step, value) at up to 60 steps; empty if not kept.
         peak_memory_bytes: largest resident set; None: not measured.
         started: when, as ISO 8601 text.

@@ -20,7 +20,7 @@ def log_probabilities(
     """[edges] log-probability of every valid token of ``nodes``, whose predicting states are ``hidden``.
 
     Args:
-        model: its output matrix and trie are used.
+        model: its output matrix, trie and temperature are used.
         hidden: [N, width].
         nodes: [N] trie nodes.
         over_vocabulary: of the plain softmax, not renormalised over valid tokens.
@@ -36,7 +36,7 @@ def log_probabilities(
     if over_vocabulary:
         parts = []
         for start in range(0, len(nodes), AT_ONCE):  # a row of logits is as long as the vocabulary
-            logits = head(hidden[start : start + AT_ONCE]).float()
+            logits = head(hidden[start : start + AT_ONCE]).float() / model.temperature
             edges = slice(int(indptr[start]), int(indptr[min(start + AT_ONCE, len(nodes))]))
             row = position[edges] - start
             parts.append(logits[row, allowed[edges]] - logits.logsumexp(1)[row])
@@ -46,7 +46,7 @@ def log_probabilities(
         bias = None if head.bias is None else head.bias[union].float()
         # in fp32 whatever the model's precision: bf16 would make ties of close scores
         dense = torch.nn.functional.linear(hidden.float(), head.weight[union].float(), bias)
-        values = dense[position, column]
+        values = dense[position, column] / model.temperature
         values = values - segment_logsumexp(values, position, len(nodes))[position]
     found: npt.NDArray[np.float64] = values.double().cpu().numpy()
     if np.isnan(found).any():

@@ -80,8 +80,10 @@ class Method(_Part):
     @model_serializer(mode="wrap")
     def _present(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         found = dump(self)
-        places = path_options(type(self.options))
-        found["options"] = {name: value for name, value in found["options"].items() if name not in places}
+        kind = type(self.options)
+        places, given = path_options(kind), found["options"]
+        young = {name for name in kind.added & given.keys() if given[name] == kind.model_fields[name].default}
+        found["options"] = {name: value for name, value in given.items() if name not in {*places, *young}}
         return {name: value for name, value in found.items() if name == "options" or value not in (None, {})}
 
     @property

@@ -19,7 +19,7 @@ from recbench.prompts.encode import Encoder
 from recbench.prompts.names import shown_in_history
 from recbench.seeds.everything import seed_everything
 from recbench.spec.llm import PretrainedOptions, TinyOptions
-from recbench.steps.artefacts import load_model
+from recbench.steps.artefacts import load_model, load_report
 from recbench.steps.modelplace import model_place
 from recbench.steps.naming import names_of
 from recbench.steps.trie import tokenizer_of
@@ -132,6 +132,7 @@ def restored(
         model.restore({name: torch.from_numpy(array) for name, array in load_model(folder).items()})
     except KeyError as error:
         raise DataError(f"{folder} is not a model of this spec ({error}): remove the folder and run again.") from error
+    model.trained_at = load_report(folder).temperature
     return model
 
 

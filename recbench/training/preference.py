@@ -37,6 +37,7 @@ def prefer(model: TextModel, loss: PreferenceLoss[Any], windows: Sequences, plan
     from datasets import Dataset
     from trl.trainer.dpo_config import DPOConfig
 
+    model.trained_at = 1.0  # whatever its reference's was: preferences compare plain log-probabilities
     if model.collaborative is not None:
         model.collaborative.hybrid = True  # as the reference ended, and as at inference
     rejected = sample_rejected(windows, len(model.encoder.catalog), loss.negatives, plan.seed)

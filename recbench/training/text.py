@@ -173,7 +173,7 @@ def tune(
     asked = alignment(model, round(aligned * len(windows)), plan.seed) if aligned else None
     module = AnswerModel(model, loss, [] if asked is None else [asked.titles])
     embedding = model.collaborative
-    curriculum = _Curriculum(child(plan.seed, "curriculum"))
+    curriculum, temperatures = _Curriculum(child(plan.seed, "curriculum")), _Temperatures()
 
     def before(step: int, steps: int) -> None:
         if embedding is not None:
@@ -189,19 +189,21 @@ def tune(
             module,
             examples,
             lambda rows: {"batch": collate(rows)},
-            _validating_hybrid(plan, embedding),
+            _validating(plan, embedding, loss, temperatures),
             purpose="language model",
             precision=precision,
             lengths=examples.lengths,
             on_step=before,
             watched=loss.state,
             # a probe keeps notes of its own
-            parts=None if probe is not None else {"loss": loss, "curriculum": curriculum},
+            parts=None if probe is not None else {"loss": loss, "curriculum": curriculum, "temperatures": temperatures},
         )
     module.below = None
+    kept = temperatures.of_epochs
+    model.trained_at = kept[report.best_epoch - 1] if kept else loss.temperature
     if embedding is not None:
         embedding.hybrid = True  # inference always shows the collaborative tokens
-    return report
+    return replace(report, temperature=model.trained_at)
 
 
 class _Curriculum(Resumable):
@@ -209,6 +211,13 @@ class _Curriculum(Resumable):
 
     def __init__(self, draws: np.random.Generator) -> None:
         self.draws = draws
+
+
+class _Temperatures(Resumable):
+    """The loss's temperature at the end of each epoch: the best epoch's is the model's."""
+
+    def __init__(self) -> None:
+        self.of_epochs: list[float] = []
 
 
 def _curriculum(backbone: Any, budget: TrainOptions, step: int, steps: int, draws: np.random.Generator) -> torch.Tensor:
@@ -224,14 +233,16 @@ def _curriculum(backbone: Any, budget: TrainOptions, step: int, steps: int, draw
     return torch.tensor(shown).repeat_interleave(size)[process() * rows :][:rows]
 
 
-def _validating_hybrid(plan: Fit, embedding: Any) -> Fit:
-    """Validate as at inference: with the collaborative tokens shown."""
+def _validating(plan: Fit, embedding: Any, loss: Loss[Any], temperatures: _Temperatures) -> Fit:
+    """Validate as at inference, with the collaborative tokens shown; and note the epoch's temperature."""
     score = plan.validate
-    if embedding is None or score is None:
+    if score is None:
         return plan
 
     def validate() -> float:
-        embedding.hybrid = True
+        if embedding is not None:
+            embedding.hybrid = True
+        temperatures.of_epochs.append(loss.temperature)
         return score()
 
     return replace(plan, validate=validate)

@@ -68,14 +68,16 @@ def test_the_top_of_the_catalogue(rows: Any, texts: Any, seed: int, over_vocabul
     depth, expand, kept = data.draw(st.integers(1, 16)), data.draw(st.integers(1, 6)), data.draw(st.integers(0, 12))
     items = st.sets(st.integers(0, len(rows) - 1), max_size=5)
     forbidden = [data.draw(items) for _ in texts]
-    found = BestFirst(model, depth, expand, over_vocabulary, kept)(texts, forbidden)
-    scores = all_scores(model, texts, over_vocabulary, expand)
     some = [data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=3, max_size=3)) for _ in texts]
-    given_items = item_scores(model, texts, some, over_vocabulary)
+    temperature = data.draw(st.sampled_from([1.0, 0.5, 3.0]))
     beams = len(rows) + 2  # as wide as the catalogue, so that nothing is pruned; the root may be narrower
-    wide = BeamSearch(model, beams, over_vocabulary, 0.0)(texts, forbidden)
+    with model.at(temperature):
+        found = BestFirst(model, depth, expand, over_vocabulary, kept)(texts, forbidden)
+        scores = all_scores(model, texts, over_vocabulary, expand)
+        given_items = item_scores(model, texts, some, over_vocabulary)
+        wide = BeamSearch(model, beams, over_vocabulary, 0.0)(texts, forbidden)
     for n, text in enumerate(texts):
-        expected = brute_force(model, text, over_vocabulary)
+        expected = brute_force(model, text, over_vocabulary, temperature)
         agrees(found[n], expected, depth, forbidden[n])
         assert scores[n] == pytest.approx(expected, abs=2e-5)
         assert given_items[n] == pytest.approx(expected[some[n]], abs=2e-5)

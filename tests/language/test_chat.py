@@ -15,7 +15,6 @@ import transformers
 
 import recbench
 from recbench.errors import UsageError
-from recbench.exporting.card import CODE
 from recbench.prompts.templates import template
 
 SOURCE = (
@@ -60,11 +59,14 @@ def start(place: Path, llm: str, naming: str | None = None, **more: Any) -> recb
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("targets", "naming"), [("last", None), ("all", None), ("all", "index")])
+@pytest.mark.parametrize(
+    ("targets", "naming", "temperature"), [("last", None, "loss"), ("all", None, 1.0), ("all", "index", 0.6)]
+)
 def test_scores_lists_and_the_exported_folder_are_those_of_transformers(
-    place: Path, targets: str, naming: str | None
+    place: Path, targets: str, naming: str | None, temperature: float | str
 ) -> None:
-    run = start(place, "talks", naming, train={"targets": targets, "learning_rate": 0.05})
+    train, decoder = {"targets": targets, "learning_rate": 0.05}, {"temperature": temperature}
+    run = start(place, "talks", naming, train=train, decoder=decoder)
     trained = run.load()
     titles = list(trained.split.catalog.titles)
     history = titles[:3]
@@ -91,21 +93,25 @@ def test_scores_lists_and_the_exported_folder_are_those_of_transformers(
     rows = [json.loads(line) for line in (folder / "catalogue.jsonl").read_text().splitlines()]
     answers = [tuple(row["tokens"]) for row in rows]
     assert all(answer[-1] == tokenizer.eos_token_id for answer in answers)
-    expected = [by_hand(model, prompt, answer, answers) for answer in answers]
+    divisor = trained.model.trained_at if temperature == "loss" else temperature
+    expected = [by_hand(model, prompt, answer, answers, divisor) for answer in answers]
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
     best = [titles[i] for i in np.argsort(-np.array(expected), kind="stable")[:10]]
     assert [item.title for item in found] == best
 
     space: dict[str, Any] = {}
-    exec(CODE.replace("BEAMS", "40"), space)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    exec(card.partition("```python\n")[2].partition("```")[0], space)
     ids = [trained.split.catalog.ids[titles.index(title)] for title in history]
     assert [title for _, title in space["recommend"](folder, list(zip(ids, history, strict=True)), 10)] == best
 
 
-def by_hand(model: Any, prompt: list[int], answer: tuple[int, ...], answers: list[tuple[int, ...]]) -> float:
+def by_hand(
+    model: Any, prompt: list[int], answer: tuple[int, ...], answers: list[tuple[int, ...]], temperature: float
+) -> float:
     """The log-probability of a title over the tokens that can continue one."""
     with torch.no_grad():
-        logits = model(torch.tensor([[*prompt, *answer]])).logits[0, len(prompt) - 1 : -1].double()
+        logits = model(torch.tensor([[*prompt, *answer]])).logits[0, len(prompt) - 1 : -1].double() / temperature
     total = 0.0
     for place, token in enumerate(answer):
         valid = sorted({other[place] for other in answers if other[:place] == answer[:place] and len(other) > place})

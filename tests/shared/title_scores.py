@@ -10,12 +10,14 @@ import torch
 from recbench.language.textmodel import TextModel
 
 
-def steps(model: TextModel, prompt: Sequence[int], over_vocabulary: bool) -> list[list[float]]:
+def steps(
+    model: TextModel, prompt: Sequence[int], over_vocabulary: bool, temperature: float = 1.0
+) -> list[list[float]]:
     """For each item the log-probability of each token of its answer after the prompt, in float64."""
     answers, found = model.encoder.answers, []
     for answer in answers:
         with torch.inference_mode():
-            logits = model.causal(input_ids=torch.tensor([[*prompt, *answer]])).logits[0].double()
+            logits = model.causal(input_ids=torch.tensor([[*prompt, *answer]])).logits[0].double() / temperature
         own = []
         for i, token in enumerate(answer):
             row = logits[len(prompt) + i - 1]
@@ -25,6 +27,6 @@ def steps(model: TextModel, prompt: Sequence[int], over_vocabulary: bool) -> lis
     return found
 
 
-def brute_force(model: TextModel, prompt: Sequence[int], over_vocabulary: bool) -> np.ndarray:
+def brute_force(model: TextModel, prompt: Sequence[int], over_vocabulary: bool, temperature: float = 1.0) -> np.ndarray:
     """[items] log-probability of each item's answer after the prompt."""
-    return np.array([sum(own) for own in steps(model, prompt, over_vocabulary)])
+    return np.array([sum(own) for own in steps(model, prompt, over_vocabulary, temperature)])

@@ -12,6 +12,10 @@ later choice depends on it.
 bf16 gives other rankings than fp32, since it cannot tell close scores apart. ``precision=fp32`` ranks in fp32 with a
 model that is kept in bf16, at the cost of time and memory.
 
+MSL trains softmax(z / tau), so the trained model's probability of a title is the product of these. The paper and its
+code decode softmax(z). The score of each step is then tau log p + (tau - 1) H, where H is the Renyi entropy of order
+tau of the step: with tau above 1, titles behind uncertain steps gain. ``temperature=loss`` decodes softmax(z / tau).
+
 Known differences: the original masks invalid tokens *after* the softmax over the whole vocabulary and divides by the
 title's length (``length_penalty=1``); Lemma 1 ranks by the product of probabilities renormalised over valid tokens.
 ``scores=renormalised`` (default) is the lemma's, ``scores=hf`` with ``length_penalty=1`` the code's. Each step keeps
@@ -25,7 +29,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import BatchSize, DecoderPlugin, Options, Reporter, TextDecoder
+from recbench.interfaces import BatchSize, DecoderPlugin, Options, Reporter, Temperature, TextDecoder
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
@@ -44,6 +48,10 @@ class BeamOptions(Options):
         "auto", description="users decoded at a time; auto: 64 on the CPU, as many as fit into free memory on CUDA"
     )
     precision: Literal["model", "fp32"] = Field("model", description="precision of ranking: the model's own, or fp32")
+    temperature: Temperature = Field(
+        1.0, description="divides the logits: a number, or loss, what the model's loss divided them by (MSL: tau)"
+    )
+    added = frozenset({"temperature"})
 
     def objection(self, depth: int) -> str:
         """A beam finds no more items than it is wide."""
@@ -59,7 +67,9 @@ class ConstrainedBeam(TextDecoder[BeamOptions]):
         """See :class:`recbench.interfaces.Decoder`; equal scores in the trie's order (by token ids)."""
         from recbench.search.beams import rank
 
-        return rank(model, cases, depth, exclude_history, reporter, self.options, self.options.length_penalty)
+        options = self.options
+        with model.at(options.temperature):
+            return rank(model, cases, depth, exclude_history, reporter, options, options.length_penalty)
 
 
 plugin = DecoderPlugin(

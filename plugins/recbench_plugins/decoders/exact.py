@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from recbench.interfaces import BatchSize, DecoderPlugin, Options, Reporter, TextDecoder
+from recbench.interfaces import BatchSize, DecoderPlugin, Options, Reporter, Temperature, TextDecoder
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
@@ -40,6 +40,10 @@ class ExactOptions(Options):
     precision: Literal["model", "fp32"] = Field(
         "model", description="precision of ranking: the model's own (bf16 changes rankings), or fp32"
     )
+    temperature: Temperature = Field(
+        1.0, description="divides the logits: a number, or loss, what the model's loss divided them by (MSL: tau)"
+    )
+    added = frozenset({"temperature"})
 
 
 class Exact(TextDecoder[ExactOptions]):
@@ -53,7 +57,7 @@ class Exact(TextDecoder[ExactOptions]):
         from recbench.search.best_first import BestFirst
 
         options = self.options
-        with model.in_fp32() if options.precision == "fp32" else nullcontext():
+        with model.in_fp32() if options.precision == "fp32" else nullcontext(), model.at(options.temperature):
             search = BestFirst(model, depth, options.expand, options.scores == "hf")
             batch, fed = options.batch_size, search.kept + options.expand * max(map(len, model.encoder.answers))
             return rank(model, cases, depth, exclude_history, reporter, search, batch, 16, fed)

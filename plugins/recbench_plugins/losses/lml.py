@@ -36,6 +36,11 @@ class LMLOptions(Options):
 class LML(Loss[LMLOptions]):
     """Cross-entropy over the vocabulary at every answer position."""
 
+    @property
+    def temperature(self) -> float:
+        """The option ``tau``."""
+        return self.options.tau
+
     def __call__(self, batch: AnswerBatch) -> tuple[Tensor, Tensor | float]:
         """See :class:`recbench.interfaces.Loss`; counts tokens, or titles with ``title_sum``."""
         from recbench.training.vocabulary import cross_entropy_sum

@@ -224,6 +224,11 @@ class MSL(Loss[MSLOptions]):
             found["eta_unreached"] = self.unreached / self.estimates
         return found
 
+    @property
+    def temperature(self) -> float:
+        """The current tau; 1 with ``scope=token``, whose temperatures depend on the right tokens."""
+        return self.tau if self.options.scope == "batch" else 1.0
+
     def __call__(self, batch: AnswerBatch) -> tuple[Tensor, Tensor | float]:
         """See :class:`recbench.interfaces.Loss`.
 
