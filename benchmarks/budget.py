@@ -2,12 +2,12 @@
 
     python benchmarks/budget.py --data-dir DIR/toy --seconds 600
 
-Every arm trains BIGRec with MSL at temperature 1 from the same seed, for the same seconds of training alone. At each
-mark it measures the log-likelihood of the same validation windows' targets, renormalised over valid tokens, which is
-also what it trains. At the end it ranks validation windows, too: NDCG@10 needs far more windows than a CPU ranks in
-this time, while the log-likelihood tells arms apart on few. The learning rate is constant after its warm-up, so that
-every mark is the end of a training of that length. Arms are finished steps in the store: an interrupted benchmark
-continues. Writes BUDGET.md.
+Every arm trains BIGRec with MSL at temperature 1 from the same seed, for the same seconds of CPU time of training alone
+(one thread, so that other work on the machine hardly counts). At each mark it measures the log-likelihood of the same
+validation windows' targets, renormalised over valid tokens, which is also what it trains. At the end it ranks
+validation windows, too: NDCG@10 needs far more windows than a CPU ranks in this time, while the log-likelihood tells
+arms apart on few. The learning rate is constant after its warm-up, so that every mark is the end of a training of that
+length. Arms are finished steps in the store: an interrupted benchmark continues. Writes BUDGET.md.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Clock:
 
     def __call__(self, step: int, steps: int, module: AnswerModel) -> None:
         """A probe of :func:`recbench.training.text.tune`."""
-        now = time.perf_counter()
+        now = time.process_time()
         if step == 0:
             self.started = now
             self.points.append({"seconds": 0.0, "steps": 0, **self.measure(module, last=False)})
@@ -87,7 +87,7 @@ class Clock:
             self.points.append({"seconds": seconds, "steps": step, **self.measure(module, last=not self.marks)})
             if not self.marks:
                 raise Over
-        self.started += time.perf_counter() - now
+        self.started += time.process_time() - now
 
 
 def likelihoods(module: AnswerModel, examples: Examples) -> list[float]:
@@ -192,9 +192,9 @@ def page(rows: Mapping[str, Sequence[Mapping[str, Any]]], args: argparse.Namespa
         "",
         f"Made by `python benchmarks/budget.py --seconds {args.seconds:.0f} --cases {args.cases} --rank {args.rank} "
         f"--rate {args.rate}` on {Path(args.data_dir).name} with {args.llm}: BIGRec + MSL at temperature 1, one seed, "
-        f"one thread, fp32, {environment('cpu', 1)['cpu']}. Every arm trains for {args.seconds:.0f} seconds; measuring "
-        "does not count. The log-likelihood is of the target's whole title among valid tokens, the mean over "
-        f"{args.cases} validation windows. Differences are to the first row at the same mark, with a 95 % interval "
+        f"one thread, fp32, {environment('cpu', 1)['cpu']}. Every arm trains for {args.seconds:.0f} seconds of CPU "
+        "time; measuring does not count. The log-likelihood is of the target's whole title among valid tokens, the "
+        f"mean over {args.cases} validation windows. Differences are to the first row at the same mark, with a 95 % interval "
         f"over these windows; it says nothing of other seeds. NDCG@10 is of {args.rank} validation windows at the end, "
         "with its standard error.",
         "",
