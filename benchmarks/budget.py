@@ -194,9 +194,9 @@ def page(rows: Mapping[str, Sequence[Mapping[str, Any]]], args: argparse.Namespa
         f"--rate {args.rate}` on {Path(args.data_dir).name} with {args.llm}: BIGRec + MSL at temperature 1, one seed, "
         f"one thread, fp32, {environment('cpu', 1)['cpu']}. Every arm trains for {args.seconds:.0f} seconds of CPU "
         "time; measuring does not count. The log-likelihood is of the target's whole title among valid tokens, the "
-        f"mean over {args.cases} validation windows. Differences are to the first row at the same mark, with a 95 % interval "
-        f"over these windows; it says nothing of other seeds. NDCG@10 is of {args.rank} validation windows at the end, "
-        "with its standard error.",
+        f"mean over {args.cases} validation windows. Differences are to the first row at the same mark, with a 95 % "
+        f"interval over these windows; it says nothing of other seeds. NDCG@10 is of {args.rank} validation windows at "
+        "the end, with its standard error.",
         "",
         f"| arm | untrained | {' | '.join(f'log-likelihood at {mark}' for mark in marks)} | "
         f"{' | '.join(f'difference at {mark}' for mark in marks)} | windows read | NDCG@10 |",
