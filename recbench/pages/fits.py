@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from recbench import registry
+from recbench.errors import RecbenchError
+from recbench.interfaces import KINDS, Options
 from recbench.interfaces.identifiers import TITLE
 from recbench.results import RunRecord
 from recbench.spec.llm import TINY
@@ -81,7 +85,17 @@ def _of(recommender: Mapping[str, Any], name: str) -> Any:
     if inner is not None:
         recommender, group = recommender.get(whose, {}), rest or inner
     part = recommender.get(group, {})
-    return part.get("options", part).get(option)
+    given = part.get("options", part)
+    return given[option] if option in given else _left_out(group, part.get("name", ""), option)
+
+
+def _left_out(kind: str, name: str, option: str) -> Any:
+    """The default of an option that specs leave out where it has that value (``Options.added``); None for others."""
+    with suppress(RecbenchError):  # the method may not be installed where its page is made
+        options = registry.get(kind, name).options if kind in KINDS and name else Options
+        if option in options.added:
+            return options.model_fields[option].default
+    return None
 
 
 def _llm(cell: Cell) -> str:

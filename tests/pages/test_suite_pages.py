@@ -330,6 +330,15 @@ def test_a_list_may_be_written_as_text(tmp_path: Path, said: str) -> None:
     assert "a" in mismatches(suite, {"a": with_llm("big", lora_targets=["q_proj"])})
 
 
+@pytest.mark.parametrize(("said", "fits"), [("1", True), ("1.0", True), ("loss", False), ("2", False)])
+def test_an_option_that_a_spec_leaves_out_has_its_default(tmp_path: Path, said: str, fits: bool) -> None:
+    (tmp_path / "own.yaml").write_text(
+        f"cells:\n- {{model: bigrec, set: {{decoder: {{temperature: {said}}}}}, name: a}}\n"
+    )
+    found = mismatches(load(str(tmp_path / "own.yaml")), {"a": make("bigrec", 0.5)})
+    assert found == {} if fits else "decoder.temperature 1.0" in found["a"]
+
+
 def test_a_budget_is_nothing_to_a_method_that_is_not_trained(tmp_path: Path) -> None:
     """The suite's default number of windows does not apply to popularity."""
     (tmp_path / "own.yaml").write_text(
