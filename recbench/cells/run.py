@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -77,7 +77,7 @@ def recorded(suite: Suite, one: Planned, runs: Path) -> bool:
         return False
     found = targets[-1][0]
     name = run_id(found.spec)
-    if _known(runs / FOLDER / f"{suite.name}-{found.spec.dataset.called}.json").get(one.cell.name) != name:
+    if known(runs / FOLDER / f"{suite.name}-{found.spec.dataset.called}.json").get(one.cell.name) != name:
         return False
     try:
         record = read(runs / name / RECORD)
@@ -87,7 +87,7 @@ def recorded(suite: Suite, one: Planned, runs: Path) -> bool:
     return all(step.folder in there for of, step in targets if of is found)
 
 
-def _known(path: Path) -> dict[str, str]:
+def known(path: Path) -> dict[str, str]:
     """Cell -> run; nothing where the file is missing or damaged, which is then rewritten by the cells that run."""
     try:
         return dict(read_json(path)["cells"])
@@ -100,9 +100,13 @@ def _remember(suite: Suite, cell: Cell, record: RunRecord, runs: Path) -> None:
     path = runs / FOLDER / f"{suite.name}-{record.dataset.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
-        cells = {**_known(path), cell.name: record.run}
-        kept = {c.name: cells[c.name] for c in suite.cells if c.name in cells}
-        write_atomic(path, (json.dumps({"suite": suite.name, "cells": kept}, indent=1) + "\n").encode())
+        write_atomic(path, manifest(suite, {**known(path), cell.name: record.run}).encode())
+
+
+def manifest(suite: Suite, cells: Mapping[str, str]) -> str:
+    """The file that says which run each cell is, in the suite's order; what is no longer a cell is left out."""
+    kept = {cell.name: cells[cell.name] for cell in suite.cells if cell.name in cells}
+    return json.dumps({"suite": suite.name, "cells": kept}, indent=1) + "\n"
 
 
 def shared(records: Sequence[RunRecord]) -> Iterator[tuple[str, int, int, int]]:

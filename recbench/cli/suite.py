@@ -134,8 +134,10 @@ def _draw(found: Suite, records: Mapping[str, RunRecord], path: Path) -> None:
 def add(name: str, dataset: str | None, records: Path, runs: Path, no_examples: bool) -> None:
     """Copy the records of a suite's cells into the committed ones, with a file that maps cells to records.
 
-    A record that is already committed for a data set's page is not copied again.
+    A record that is already committed for a data set's page is not copied again. Cells that were added before, from
+    this machine or another one, stay unless they are added again.
     """
+    from recbench.cells import known, manifest
     from recbench.pages.build import write_page
     from recbench.pages.records import place_of
     from recbench.results import copy, read, taken
@@ -153,7 +155,9 @@ def add(name: str, dataset: str | None, records: Path, runs: Path, no_examples: 
             click.echo(f"already there: {there}")
         else:
             click.echo(f"added: {copy(place, records, keeps(place, no_examples))[0]}")
-    write_page(records / FOLDER / path.name, path.read_text(encoding="utf-8"))
+    target = records / FOLDER / path.name
+    before = {cell: run for cell, run in known(target).items() if place_of(run, records).is_file()}
+    write_page(target, manifest(found, {**before, **known(path)}))
     click.echo(
         f"next: recbench suite report {found.source} --records {records} --out FILE.md; recbench leaderboard build"
     )

@@ -108,11 +108,13 @@ def _left_open(cell: Cell, record: RunRecord) -> dict[str, Any]:
     found = {"preset": record.budget.get("preset"), "data": spec["dataset"], "test cases": record.cases.digest}
     if found["preset"] is None:  # not trained
         del found["preset"]
+    fixed = {*_own(cell), *cell.grid}
     if llm:
-        found[f"language model of {_llm(cell)}"] = llm
+        found[f"language model of {_llm(cell)}"] = {name: value for name, value in llm.items() if name != "options"}
+        options = {f"llm.{k} of {_llm(cell)}": v for k, v in llm["options"].items() if f"llm.{k}" not in fixed}
+        found.update(options)
     kind = "scores" if "llm" not in recommender else "preferences" if "reference" in recommender else "titles"
     if "llm" in recommender:  # the budget's defaults depend on the language model, too
         kind += f" of {_llm(cell)}"
-    fixed = {*_own(cell), *cell.grid}
     budget = {f"train.{k} of {kind}": v for k, v in recommender.get("train", {}).items() if f"train.{k}" not in fixed}
     return {**found, **budget}

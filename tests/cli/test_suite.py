@@ -56,7 +56,12 @@ def small(tmp_path_factory: pytest.TempPathFactory, tools: SimpleNamespace) -> S
 
 
 def cells(small: SimpleNamespace) -> dict[str, str]:
-    return json.loads((small.folder / "runs/suites/small-own.json").read_text())["cells"]
+    return cells_in((small.folder / "runs/suites/small-own.json").read_text())
+
+
+def cells_in(manifest: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads(manifest)["cells"]
+    return found
 
 
 def test_every_cell_has_a_record(small) -> None:
@@ -123,6 +128,25 @@ def test_report_from_committed_records(small) -> None:
     assert small.call("suite", "report", "small.yaml", *out, "--format", "html").exit_code == 2
     (small.folder / "page.md").write_text("edited")
     assert small.call("suite", "report", "small.yaml", *out, "--check").exit_code == 1
+
+
+def test_cells_of_several_machines_come_together(small) -> None:
+    """Adding one machine's cells keeps those of another; a cell whose record is gone, or that is none, is left out."""
+    here = small.folder / "runs/suites/small-own.json"
+    whole = here.read_text()
+    manifest = small.folder / "both/suites/small-own.json"
+    names = list(cells(small))
+    try:
+        for part in (names[2:], names[:2]):
+            here.write_text(json.dumps({"suite": "small", "cells": {n: cells_in(whole)[n] for n in part}}))
+            assert small.call("suite", "add", "small.yaml", "--records", "both").exit_code == 0
+        assert manifest.read_text() == whole
+        (small.folder / "both" / f"{cells_in(whole)[names[3]]}.json").unlink()
+        manifest.write_text(whole.replace(f'"{names[2]}"', '"renamed"'))
+        assert small.call("suite", "add", "small.yaml", "--records", "both").exit_code == 0
+        assert list(cells_in(manifest.read_text())) == names[:2]
+    finally:
+        here.write_text(whole)
 
 
 def test_a_report_does_not_mix_settings(small, tmp_path: Path) -> None:

@@ -313,6 +313,21 @@ def test_cells_of_one_llm_share_the_language_model(tmp_path: Path) -> None:
     assert found == {"big": "its language model is that of one, where the suite has two"}
 
 
+def test_cells_may_set_options_of_their_language_model(tmp_path: Path) -> None:
+    """What a cell sets is its own; what two cells of one llm leave open must be the same."""
+    cells = (
+        "- {model: bigrec, llm: big, name: whole}\n- {model: bigrec, llm: big, name: cut, set: {llm: {layers: 4}}}\n"
+    )
+    (tmp_path / "own.yaml").write_text(f"cells:\n{cells}")
+    suite = load(str(tmp_path / "own.yaml"))
+    whole, cut = with_llm("big", layers=0, bits=16), with_llm("big", layers=4, bits=16)
+    assert mismatches(suite, {"whole": whole, "cut": cut}) == {}
+    found = mismatches(suite, {"whole": whole, "cut": with_llm("big", layers=4, bits=8)})
+    assert found == {"cut": "its llm.bits differs from that of whole"}
+    found = mismatches(suite, {"whole": whole, "cut": with_llm("big", layers=5, bits=16)})
+    assert found == {"cut": "its record has llm.layers 5 and the suite 4"}
+
+
 def test_a_note_is_on_the_page(tmp_path: Path, records: dict[str, RunRecord]) -> None:
     cells = "cells:\n- {model: llara, loss: msl, name: base}\n"
     (tmp_path / "own.yaml").write_text(f"note: |\n  Fewer windows\n  than in the paper.\n{cells}")
