@@ -7,7 +7,8 @@ Every arm trains BIGRec with MSL at temperature 1 from the same seed, for the sa
 validation windows' targets, renormalised over valid tokens, which is also what it trains. At the end it ranks
 validation windows, too: NDCG@10 needs far more windows than a CPU ranks in this time, while the log-likelihood tells
 arms apart on few. The learning rate is constant after its warm-up, so that every mark is the end of a training of that
-length. Arms are finished steps in the store: an interrupted benchmark continues. Writes BUDGET.md.
+length. Arms are finished steps in the store: an interrupted benchmark continues (after a change of this file, remove
+--runs). Writes BUDGET.md.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 from scipy import stats
 
+from recbench.errors import RecbenchError
 from recbench.experiment import ready
 from recbench.interfaces import Score
 from recbench.planning import Plan, plan
@@ -157,7 +159,7 @@ class Budgeted(Step):
         except Over:
             (folder / "points.json").write_text(json.dumps(clock.points))
         else:
-            raise SystemExit(f"{self.title}: the windows were used up before the time was.")
+            raise RecbenchError(f"{self.title}: the windows were used up before the time was; give fewer --seconds.")
 
     def load(self, folder: Path, work: Work, made: Any = None) -> Any:
         return json.loads((folder / "points.json").read_text())
@@ -223,7 +225,7 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=250, help="validation windows that are ranked at the end")
     parser.add_argument("--rate", type=float, default=0.0005)
     parser.add_argument("--runs", type=Path, default=Path("runs/budget"))
-    parser.add_argument("--only", action="append", choices=list(ARMS), help="an arm; repeatable; no page")
+    parser.add_argument("--only", action="append", choices=list(ARMS), help="an arm; repeatable")
     args = parser.parse_args()
     store, rows = store_of(args.runs), {}
     for arm in args.only or ARMS:
@@ -235,8 +237,7 @@ def main() -> None:
         with store.using(step.closure()), reporter() as progress:
             rows[arm] = Serial(store, progress).value(step)
         print(arm, [round(float(np.mean(point["likelihood"])), 3) for point in rows[arm]], flush=True)
-    if not args.only:
-        Path(__file__).with_name("BUDGET.md").write_text(page(rows, args))
+    Path(__file__).with_name("BUDGET.md").write_text(page(rows, args))
 
 
 if __name__ == "__main__":

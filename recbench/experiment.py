@@ -18,7 +18,7 @@ from recbench.data.catalog import shows_examples
 from recbench.description import describe, run_id
 from recbench.errors import DataError, RecbenchError
 from recbench.files import digest, read_json, reason, sweep_scratch, sweep_temporaries, write_atomic
-from recbench.interfaces import Reporter
+from recbench.interfaces import FitReport, Reporter
 from recbench.planning import Plan, places
 from recbench.process import begin
 from recbench.results import KEPT, RunRecord, SeedResult, StepRecord, course, examples, read
@@ -205,7 +205,7 @@ class _Run:
             steps_trained=report.steps,
             losses=report.losses,
             steps=tuple(_step_record(role, step, built[role]) for role, step in steps.steps.items()),
-            watched={**report.watched, **({} if report.temperature == 1.0 else {"temperature": report.temperature})},
+            watched={**report.watched, **_temperature(report)},
             course=_course(built.get("model")),
             peak_memory_bytes=max([report.peak_memory_bytes, *(one.peak_memory_bytes for one in kept)]),
             started=started,
@@ -312,3 +312,7 @@ def _assembled(base: Mapping[str, Any], done: Mapping[int, SeedResult], shown: _
     allowed = shows_examples(base["spec"]["dataset"]["name"])
     chosen = examples(shown.cases, shown.split.catalog.titles, results) if allowed else None
     return RunRecord(**{**base, "command": command}, seeds=results, examples=chosen)
+
+
+def _temperature(report: FitReport) -> dict[str, float]:
+    return {} if report.temperature == 1.0 else {"temperature_of_best_epoch": report.temperature}

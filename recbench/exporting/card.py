@@ -95,11 +95,14 @@ def card(trained: Trained, whole: bool) -> str:
         "- `prompt.json`: the words around a history",
         "",
     ]
+    options = own.decoder.options if own.decoder else None
+    with trained.model.at(getattr(options, "temperature", 1.0)):
+        temperature = trained.model.temperature
+    if temperature != 1.0:
+        lines += [f"Its probabilities of tokens are softmax(logits / {temperature:g}).", ""]
     if whole:
-        options = own.decoder.options if own.decoder else None
-        beams, temperature = getattr(options, "beams", 10), getattr(options, "temperature", 1.0)
-        with trained.model.at(temperature):
-            code = CODE.replace("BEAMS", str(beams)).replace("TEMPERATURE", str(trained.model.temperature))
+        beams = getattr(options, "beams", 10)
+        code = CODE.replace("BEAMS", str(beams)).replace("TEMPERATURE", str(temperature))
         lines += [
             "## Recommend with transformers alone",
             "",

@@ -51,7 +51,7 @@ class Loss(Method[O], Resumable, ABC):
         return {}
 
     @property
-    def temperature(self) -> float:
+    def softmax_temperature(self) -> float:
         """What the loss divides logits by before its softmax (MSL: tau). A decoder can do the same."""
         return 1.0
 

@@ -48,8 +48,8 @@ class Options(BaseModel):
         later: options that do not change what a method learns before its training (a teacher's lessons, ``learn``).
             Every other option counts there: forgetting one costs time, but never gives a wrong result.
         labelled: options that a row's label names even with their default value (which of RecBole's models it is).
-        added: options that are younger than runs without them. A spec leaves them out at their default, which must be
-            what was done before, so that those runs keep their names.
+        added: options of a method that are younger than runs without them. A spec leaves them out at their default,
+            which must be what was done before, so that those runs keep their names.
 
     Raises:
         TypeError: ``later``, ``labelled`` or ``added`` names an option that the class does not have; when the class is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from recbench.errors import RecbenchError
 from recbench.interfaces import Fit, FitReport, Loss, Resumable, TrainOptions
 from recbench.language.frozen import kept_below
 from recbench.language.hidden_states import pack
@@ -174,6 +176,7 @@ def tune(
     module = AnswerModel(model, loss, [] if asked is None else [asked.titles])
     embedding = model.collaborative
     curriculum, temperatures = _Curriculum(child(plan.seed, "curriculum")), _Temperatures()
+    temperature_of(loss)  # a wrong one ends the training before it begins
 
     def before(step: int, steps: int) -> None:
         if embedding is not None:
@@ -200,7 +203,7 @@ def tune(
         )
     module.below = None
     kept = temperatures.of_epochs
-    model.trained_at = kept[report.best_epoch - 1] if kept else loss.temperature
+    model.trained_at = kept[report.best_epoch - 1] if kept else temperature_of(loss)
     if embedding is not None:
         embedding.hybrid = True  # inference always shows the collaborative tokens
     return replace(report, temperature=model.trained_at)
@@ -211,6 +214,22 @@ class _Curriculum(Resumable):
 
     def __init__(self, draws: np.random.Generator) -> None:
         self.draws = draws
+
+
+def temperature_of(loss: Loss[Any]) -> float:
+    """The loss's temperature as it is now.
+
+    Raises:
+        RecbenchError: it is not a positive number.
+    """
+    said: Any = loss.softmax_temperature
+    try:
+        value = float(said)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not (value > 0 and math.isfinite(value)):
+        raise RecbenchError(f"softmax_temperature of {type(loss).__name__} must be a positive number, not {said!r}.")
+    return value
 
 
 class _Temperatures(Resumable):
@@ -242,7 +261,7 @@ def _validating(plan: Fit, embedding: Any, loss: Loss[Any], temperatures: _Tempe
     def validate() -> float:
         if embedding is not None:
             embedding.hybrid = True
-        temperatures.of_epochs.append(loss.temperature)
+        temperatures.of_epochs.append(temperature_of(loss))
         return score()
 
     return replace(plan, validate=validate)

@@ -226,10 +226,10 @@ def choose(trials: Sequence[Trial]) -> Trial:
     """The best trial, or the first of the grid that is not worse by more than the standard error of the difference.
 
     What lies within the error is not shown to be better, so the grid's order decides: name the default first. Of
-    several decoders of one model the best is taken as it is, since no training is chosen.
+    several decoders of one model, or options of its decoder, the best is taken as it is, since no training is chosen.
     """
     best = max(trials, key=lambda trial: trial.score)
-    if all(set(trial.values) == {DECODER} for trial in trials):
+    if {name.partition(".")[0] for trial in trials for name in trial.values} == {DECODER}:
         return best
     return next(trial for trial in trials if trial is best or (lost := trial.behind(best)) <= lost.error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from pydantic import ValidationError
 
 from recbench.interfaces import SilentReporter
 from recbench.language.textmodel import TextModel
-from recbench.spec.model import Decoder
+from recbench.results import read
+from recbench.spec.model import Decoder, Spec
 from recbench.testing import tiny_split, tiny_text_model
 from recbench_plugins.decoders.constrained_beam import BeamOptions, ConstrainedBeam
 from recbench_plugins.decoders.exact import Exact, ExactOptions
@@ -80,3 +82,22 @@ def test_runs_without_the_option_keep_their_names(name: str) -> None:
 def test_a_wrong_temperature_is_named(wrong: Any) -> None:
     with pytest.raises(ValidationError, match="it must be loss or a positive number"):
         BeamOptions(temperature=wrong)
+
+
+def test_a_search_that_fails_leaves_the_temperature_as_it_was(model: TextModel) -> None:
+    decoder: Any = Exact(ExactOptions(temperature="loss"))
+    with pytest.raises(AttributeError):
+        decoder.rank(model, SPLIT.test.histories(), 5, False, None)  # no reporter
+    assert model.temperature == 1.0
+    with model.at(3.0):
+        with model.at("loss"):
+            assert model.temperature == 2.5
+        assert model.temperature == 3.0
+
+
+@pytest.mark.parametrize(
+    "file", ["ml-100k-bigrec-msl-constrained_beam-1e4f91f5", "book-bigrec-lml-constrained_beam-a9884ed0"]
+)
+def test_a_committed_record_keeps_its_hash(file: str) -> None:
+    record = read(Path(__file__).parents[2] / "leaderboards/records" / f"{file}.json")
+    assert Spec.from_record(record.spec).spec_hash()[:8] == file.rpartition("-")[2]

@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, tools: SimpleNamespace) -> P
     random, rows = np.random.default_rng(0), []
     for user in range(20):
         for step, item in enumerate(random.integers(12, size=9)):
-            rows.append(f"{user},i{item},{60 * step + user},Film {item}")
+            rows.append(f"{user},i{item},{60 * step + user},{'ABC'[item % 3]} film {item}")
     (folder / "own.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
     for name in ("plain", "talks"):
         tools.save_model(folder / name)
@@ -97,6 +97,8 @@ def test_scores_lists_and_the_exported_folder_are_those_of_transformers(
     expected = [by_hand(model, prompt, answer, answers, divisor) for answer in answers]
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
     best = [titles[i] for i in np.argsort(-np.array(expected), kind="stable")[:10]]
+    plain = np.argsort([-by_hand(model, prompt, answer, answers, 1.0) for answer in answers], kind="stable")[:10]
+    assert naming or (best == [titles[i] for i in plain]) == (divisor == 1.0)  # one choice an item: always alike
     assert [item.title for item in found] == best
 
     space: dict[str, Any] = {}

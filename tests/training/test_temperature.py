@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import recbench
+from recbench.errors import RecbenchError
 from recbench.interfaces import Fit, Options, SilentReporter, TrainOptions
 from recbench.testing import tiny_split, tiny_text_model
 from recbench.training.text import tune
@@ -26,7 +27,7 @@ def tuned(loss: Any, scores: list[float] | None) -> tuple[Any, Any, list[float]]
     model, seen = tiny_text_model(SPLIT), []
 
     def validate() -> float:
-        seen.append(loss.temperature)
+        seen.append(loss.softmax_temperature)
         assert scores is not None
         return scores[len(seen) - 1]
 
@@ -58,6 +59,29 @@ def test_losses_without_an_adaptive_one(loss: Any, temperature: float) -> None:
     assert model.trained_at == report.temperature == temperature
 
 
+class Odd(LML):
+    given: Any = 2
+
+    @property
+    def softmax_temperature(self) -> Any:
+        return self.given
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), "tau", None, lambda: 2.0])
+def test_a_wrong_temperature_ends_the_training_before_it_begins(wrong: Any) -> None:
+    loss = Odd(LMLOptions())
+    loss.given = wrong
+    with pytest.raises(RecbenchError, match=r"^softmax_temperature of Odd must be a positive number, not "):
+        tuned(loss, [])
+
+
+def test_any_number_will_do() -> None:
+    loss = Odd(LMLOptions())
+    for number in (2, np.float32(2), torch.tensor(2.0)):
+        loss.given = number
+        assert type(tuned(loss, [0.1, 0.2, 0.3])[1].temperature) is float
+
+
 def test_from_the_store_to_scores_and_the_record(tmp_path: Path) -> None:
     """A loaded model ranks and scores at the temperature that its record names."""
     random = np.random.default_rng(0)
@@ -70,7 +94,7 @@ def test_from_the_store_to_scores_and_the_record(tmp_path: Path) -> None:
              "evaluate": {"validation_cases": 8, "cases": 8}},
     )  # fmt: skip
     assert "temperature=loss" in found.record.labels.decoder
-    stated = found.record.seeds[0].watched["temperature"]
+    stated = found.record.seeds[0].watched["temperature_of_best_epoch"]
     trained = found.load()
     assert trained.model.trained_at == stated != 1.0
     titles = list(trained.split.catalog.titles)

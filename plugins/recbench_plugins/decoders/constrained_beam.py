@@ -12,15 +12,16 @@ later choice depends on it.
 bf16 gives other rankings than fp32, since it cannot tell close scores apart. ``precision=fp32`` ranks in fp32 with a
 model that is kept in bf16, at the cost of time and memory.
 
-MSL trains softmax(z / tau), so the trained model's probability of a title is the product of these. The paper and its
-code decode softmax(z). The score of each step is then tau log p + (tau - 1) H, where H is the Renyi entropy of order
-tau of the step: with tau above 1, titles behind uncertain steps gain. ``temperature=loss`` decodes softmax(z / tau).
-
 Known differences: the original masks invalid tokens *after* the softmax over the whole vocabulary and divides by the
 title's length (``length_penalty=1``); Lemma 1 ranks by the product of probabilities renormalised over valid tokens.
 ``scores=renormalised`` (default) is the lemma's, ``scores=hf`` with ``length_penalty=1`` the code's. Each step keeps
 the ``beams`` best unfinished prefixes, and a title counts as finished when it is among the ``beams`` best
 continuations, as in transformers.
+
+MSL trains softmax(z / tau), so the trained model's probability of a title is the product of these. The paper and its
+code decode softmax(z). The score of each step is then tau log p + (tau - 1) H, where H is the Renyi entropy of order
+tau of the step: with tau above 1, titles behind uncertain steps gain. ``temperature=loss`` decodes softmax(z / tau);
+1 is the default. The epoch is chosen at 1 in either case.
 """
 
 from __future__ import annotations

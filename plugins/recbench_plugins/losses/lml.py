@@ -37,7 +37,7 @@ class LML(Loss[LMLOptions]):
     """Cross-entropy over the vocabulary at every answer position."""
 
     @property
-    def temperature(self) -> float:
+    def softmax_temperature(self) -> float:
         """The option ``tau``."""
         return self.options.tau
 

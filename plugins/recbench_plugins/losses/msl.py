@@ -225,7 +225,7 @@ class MSL(Loss[MSLOptions]):
         return found
 
     @property
-    def temperature(self) -> float:
+    def softmax_temperature(self) -> float:
         """The current tau; 1 with ``scope=token``, whose temperatures depend on the right tokens."""
         return self.tau if self.options.scope == "batch" else 1.0
 
