@@ -152,7 +152,7 @@ def test_a_hub_model_without_a_network_is_one_sentence_before_anything_is_done(
 
 
 def test_seeds_say_how_a_single_one_is_written(call) -> None:
-    assert "a single one: 17," in " ".join(call("run", "--help").stdout.split())
+    assert "for one seed: 17," in " ".join(call("run", "--help").stdout.split())
     assert "(the single seed 2024 is written '2024,')" in call("run", "--model", "bigrec", "--seeds", "2024").stderr
 
 

@@ -43,6 +43,9 @@ s^2 / d between 1.2 and 4.2.
 the clamps; ``tau_clamped``, the share of all estimates beyond a clamp (1: tau was a constant, the clamp); and
 ``eta_unreached``, the share of batches without a root.
 
+The paper and its code decode the plain logits, whatever tau was. ``decoder.temperature=loss`` divides them by tau, see
+``constrained_beam``.
+
 Two choices of the paper that its code does not have: ``scope=token`` gives every position the temperature of Eq. (11),
 from its own logits and with neither smoothing nor gradient; ``alpha`` is Table 6's coefficient of the negative tokens,
 there set to |Z| / |Z_valid| (``auto``), which makes up for the tokens that the mask took out of the denominator.
