@@ -18,10 +18,10 @@ title's length (``length_penalty=1``); Lemma 1 ranks by the product of probabili
 the ``beams`` best unfinished prefixes, and a title counts as finished when it is among the ``beams`` best
 continuations, as in transformers.
 
-MSL trains softmax(z / tau), so the trained model's probability of a title is the product of these. The paper and its
-code decode softmax(z). The score of each step is then tau log p + (tau - 1) H, where H is the Renyi entropy of order
-tau of the step: with tau above 1, titles behind uncertain steps gain. ``temperature=loss`` decodes softmax(z / tau);
-1 is the default. The epoch is chosen at 1 in either case.
+MSL trains softmax(z / tau), so the trained model's probability of a title is the product of these. The paper's code
+decodes softmax(z). The score of each step is then tau log p + (tau - 1) H, where H is the Renyi entropy of order tau
+of the step: with tau above 1, titles behind uncertain steps gain. ``temperature=loss`` decodes softmax(z / tau); 1 is
+the default. The epoch is chosen at 1 in either case.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ s^2 / d between 1.2 and 4.2.
 the clamps; ``tau_clamped``, the share of all estimates beyond a clamp (1: tau was a constant, the clamp); and
 ``eta_unreached``, the share of batches without a root.
 
-The paper and its code decode the plain logits, whatever tau was. ``decoder.temperature=loss`` divides them by tau, see
+The paper's code decodes the plain logits, whatever tau was. ``decoder.temperature=loss`` divides them by tau, see
 ``constrained_beam``.
 
 Two choices of the paper that its code does not have: ``scope=token`` gives every position the temperature of Eq. (11),
