@@ -123,7 +123,7 @@ class Trained:
         from recbench.search.item_scores import all_scores
 
         model: TextModel = self.model
-        with model.at(getattr(self.decoder.options, "temperature", 1.0)):
+        with model.at(self.decoder.temperature):
             return all_scores(model, model.encoder.prompts(cases))
 
     def index(self, name: str) -> int:

@@ -96,7 +96,7 @@ def card(trained: Trained, whole: bool) -> str:
         "",
     ]
     options = own.decoder.options if own.decoder else None
-    with trained.model.at(getattr(options, "temperature", 1.0)):
+    with trained.model.at(trained.decoder.temperature):
         temperature = trained.model.temperature
     if temperature != 1.0:
         lines += [f"Its probabilities of tokens are softmax(logits / {temperature:g}).", ""]

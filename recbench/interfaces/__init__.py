@@ -6,7 +6,7 @@ A third party's package needs this package alone. Nothing here imports numpy or 
 from __future__ import annotations
 
 from recbench.interfaces.backbones import USER, BackbonePlugin, Piece, ScoringBackbone, TextBackbone
-from recbench.interfaces.decoders import Decoder, DecoderPlugin, ScoringDecoder, TextDecoder
+from recbench.interfaces.decoders import Decoder, DecoderPlugin, ScoringDecoder, SearchOptions, TextDecoder
 from recbench.interfaces.fitting import (
     Checkpoints,
     Curves,
@@ -82,6 +82,7 @@ __all__ = [
     "ScoringBackbone",
     "ScoringDecoder",
     "ScoringLoss",
+    "SearchOptions",
     "Signal",
     "SilentReporter",
     "SlicePlugin",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from recbench.interfaces.fitting import Reporter
+from recbench.interfaces.options import Options, Temperature
 from recbench.interfaces.plugin import Method, O, Plugin, Signal
 
 if TYPE_CHECKING:
@@ -40,6 +43,21 @@ class Decoder(Method[O], ABC):
             Items and scores [N, depth], best first: distinct items of the catalogue in each row, then ``PAD`` with a
             score of -inf where there are no more. The bench checks it (:func:`recbench.search.checked`).
         """
+
+
+class SearchOptions(Options):
+    """Options of a decoder that searches the trie of the catalogue."""
+
+    scores: Literal["renormalised", "hf"] = Field(
+        "renormalised", description="softmax over valid tokens (Lemma 1), or over the vocabulary and masked after (hf)"
+    )
+    precision: Literal["model", "fp32"] = Field(
+        "model", description="precision of ranking: the model's own (bf16 changes rankings), or fp32"
+    )
+    temperature: Temperature = Field(
+        1.0, description="divides the logits: a number, or loss, what the model's loss divided them by (MSL: tau)"
+    )
+    added = frozenset({"temperature"})
 
 
 class TextDecoder(Decoder[O]):

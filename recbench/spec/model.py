@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, ClassVar, Self, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_serializer, model_validator
 
 from recbench import registry
 from recbench.errors import RecbenchError
 from recbench.files import digest, sha256_path
-from recbench.interfaces import Options, Signal
+from recbench.interfaces import Options, SearchOptions, Signal
 from recbench.interfaces.identifiers import TITLE, IdentifierOptions, Shows
 from recbench.spec.llm import TINY, PretrainedOptions, TinyOptions, options_of
 from recbench.spec.options import EvaluateOptions, MachineOptions, Search, TrainBudget, Tuning
@@ -138,6 +138,11 @@ class Decoder(Method):
     """How its output becomes a ranking."""
 
     kind = "decoder"
+
+    @property
+    def temperature(self) -> float | Literal["loss"]:
+        """What it divides logits by; 1 for a decoder that does not search the trie."""
+        return self.options.temperature if isinstance(self.options, SearchOptions) else 1.0
 
 
 class Identifier(Method):

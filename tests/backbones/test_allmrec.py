@@ -207,7 +207,7 @@ def test_negatives_are_outside_the_users_training_items_and_drawn_anew() -> None
 
 
 @given(st.lists(st.sets(st.integers(0, 6)), min_size=1, max_size=5), st.integers(0, 2**31))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_each_free_item_is_equally_likely(own: list[set[int]], shift: int) -> None:
     """Against a loop over the free items, for the smallest, the largest and other uniform numbers."""
     items = 8

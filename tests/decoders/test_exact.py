@@ -61,7 +61,7 @@ def agrees(found: list[tuple[float, int]], expected: np.ndarray, depth: int, for
 
 
 @given(titles, prompts, st.integers(0, 2), st.booleans(), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_top_of_the_catalogue(rows: Any, texts: Any, seed: int, over_vocabulary: bool, data: Any) -> None:
     """Any catalogue, ragged prompts, any depth and forbidden items, any number of expansions, any memory."""
     model = with_titles(random_model(seed), rows)

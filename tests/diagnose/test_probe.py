@@ -33,7 +33,7 @@ class Likelihood(Loss[Options]):
 
 
 @given(catalogues, st.integers(0, 99))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_parts_weights_and_logits(rows: list[list[int]], seed: int) -> None:
     """Eq. (1) to (4) and (7), position by position with plain exponentials."""
     random = np.random.default_rng(seed)

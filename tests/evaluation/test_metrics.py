@@ -38,7 +38,7 @@ def brute(name: str, rank: int) -> float:
     return {"NDCG": 1 / math.log2(rank + 1), "HR": 1.0, "Recall": 1.0, "MRR": 1 / rank, "MAP": 1 / rank}[kind]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
 def test_every_rank_metric_follows_its_definition(ranks: list[int]) -> None:
     results = of_ranks(ranks)
@@ -92,7 +92,7 @@ def with_lists(seed: int, n: int = 12, items: int = 20, seeds: int = 2) -> CaseR
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_list_metrics_follow_their_definitions(seed: int) -> None:
     results = with_lists(seed)

@@ -74,7 +74,7 @@ def test_small_connected_parts_stay_whole(groups: int, clusters: int) -> None:
     assert [int(part[0]) for part in parts] == sorted(int(part.min()) for part in parts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(2, 25), st.integers(2, 6), st.lists(st.tuples(st.integers(0, 24), st.integers(0, 24)), max_size=60))
 def test_every_division_divides(items: int, clusters: int, edges: list[tuple[int, int]]) -> None:
     """Whatever the graph: every item is in one part, and there are at least two, so that the recursion ends."""

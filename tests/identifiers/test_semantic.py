@@ -65,7 +65,7 @@ def test_every_level_is_a_fixed_point_of_kmeans() -> None:
     np.testing.assert_allclose(left, rest, atol=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1)), min_size=1, max_size=30))
 def test_names_are_unique_under_collisions(rows: list[tuple[int, int]]) -> None:
     codes = np.array(rows, np.int32)

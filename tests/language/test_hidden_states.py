@@ -81,7 +81,7 @@ endings = st.lists(st.lists(tokens, min_size=2, max_size=9), min_size=1, max_siz
 
 @pytest.mark.parametrize("name", [*PACKING, *OTHERS])
 @given(beginnings, endings, st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_rows_equal_each_row_alone(name: str, beginning: list[int], ends: list[list[int]], data: Any) -> None:
     """Ragged rows, with and without a beginning that all share, any wanted tokens."""
     rows = [[*beginning, *end] for end in ends]
@@ -144,7 +144,7 @@ def test_beyond_a_sliding_window_rows_are_padded() -> None:
 
 @pytest.mark.parametrize("name", ["Llama", "GPT2", "Bloom"])
 @given(beginnings, endings, st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_tree_gives_what_its_paths_give(name: str, beginning: list[int], ends: list[list[int]], data: Any) -> None:
     """Runs of tokens behind any known path, in several passes, with forgetting and leaving rows between them."""
     prompts = [[*beginning, *end] for end in ends]

@@ -82,7 +82,7 @@ variants = st.sampled_from(["corrected", "official", "paper"])
 
 
 @given(titles, st.integers(0, 999), st.sampled_from([0.5, 1.0, 2.0]), variants)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_fixed_temperature_and_gradient(rows: Any, seed: int, tau: float, variant: str) -> None:
     case = Case(rows, seed)
     mine = case.logits.clone().requires_grad_()
@@ -116,7 +116,7 @@ def brute_tau(d: float, variance: float, m: float, eta: float, variant: str) -> 
 
 
 @given(titles, st.integers(0, 999), variants)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_adaptive_temperature(rows: Any, seed: int, variant: str) -> None:
     case = Case(rows, seed)
     loss = MSL(MSLOptions(variant=variant, tau_min=0.3, tau_max=9.0))
@@ -159,7 +159,7 @@ def brute_token_tau(case: Case, i: int, options: MSLOptions) -> float:
 
 
 @given(titles, st.integers(0, 999), variants, st.sampled_from([0.25, 0.4, 0.9]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_temperature_for_every_token(rows: Any, seed: int, variant: str, eta: float) -> None:
     """Eq. (11): tau from the position's own logits, a constant for the gradient, the same whether training or not."""
     case = Case(rows, seed)
@@ -183,7 +183,7 @@ def test_a_temperature_for_every_token(rows: Any, seed: int, variant: str, eta: 
 
 
 @given(titles, st.integers(0, 999), st.sampled_from(["auto", 0.25, 40.0]), st.sampled_from([1.0, 2.0]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_coefficient_of_the_negative_tokens(rows: Any, seed: int, alpha: Any, tau: float) -> None:
     """Table 6: the negative part of the denominator times alpha, written out with plain exponentials."""
     case = Case(rows, seed)
@@ -294,7 +294,7 @@ def test_the_temperature_rests_outside_training() -> None:
 
 
 @given(titles, st.integers(0, 999))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_decomposition_and_upper_bound(rows: Any, seed: int) -> None:
     """Eq. (2) to (4): LML = validity part + MSL at tau 1, so that MSL <= LML (Lemma 1), title by title."""
     case = Case(rows, seed)
@@ -330,7 +330,7 @@ def test_large_logits_do_not_overflow() -> None:
 
 
 @given(titles, st.integers(0, 99), st.sampled_from([1.0, 2.5]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_lml_is_torch_cross_entropy(rows: Any, seed: int, tau: float) -> None:
     case = Case(rows, seed)
     total, count = LML(LMLOptions(tau=tau))(case.batch(case.logits))

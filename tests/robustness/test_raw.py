@@ -43,7 +43,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(contents=st.tuples(CONTENT, CONTENT), packed=st.booleans())
 def test_any_content_ends_in_a_result_or_a_sentence(name, contents, packed):
     with tempfile.TemporaryDirectory() as folder:

@@ -39,7 +39,7 @@ def random_pair(rng: np.random.Generator, users: int, n: int, seeds: int = 1, le
     return [cases(who, np.where(rng.random(shape) < p, rng.integers(1, 11, shape), 0)) for p in hit]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 9), st.integers(0, 2**32 - 1))
 def test_p_is_the_exact_share_of_sign_patterns(users: int, seed: int) -> None:
     a, b = random_pair(np.random.default_rng(seed), users, 4 * users, seeds=2)
@@ -208,7 +208,7 @@ def test_different_numbers_of_seeds_and_effect_by_hand() -> None:
     assert c.relative == pytest.approx(0.5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 9), st.integers(0, 2**32 - 1))
 def test_effect_is_of_the_same_estimand_as_the_difference(users: int, seed: int) -> None:
     """Its sign is the difference's also where active users decide, and only the test's own sums enter it."""

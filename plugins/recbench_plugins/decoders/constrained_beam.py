@@ -26,33 +26,25 @@ the default. The epoch is chosen at 1 in either case.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from recbench.interfaces import BatchSize, DecoderPlugin, Options, Reporter, Temperature, TextDecoder
+from recbench.interfaces import BatchSize, DecoderPlugin, Reporter, SearchOptions, TextDecoder
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
     from recbench.types import Histories, Ranking
 
 
-class BeamOptions(Options):
+class BeamOptions(SearchOptions):
     """Options of ``--decoder constrained_beam``."""
 
     beams: int = Field(10, ge=1, description="prefixes kept at each step")
-    scores: Literal["renormalised", "hf"] = Field(
-        "renormalised", description="softmax over valid tokens (Lemma 1), or over the vocabulary and masked after (hf)"
-    )
     length_penalty: float = Field(0.0, description="a title's score is divided by its token count to this power")
     batch_size: BatchSize = Field(
         "auto", description="users decoded at a time; auto: 64 on the CPU, as many as fit into free memory on CUDA"
     )
-    precision: Literal["model", "fp32"] = Field("model", description="precision of ranking: the model's own, or fp32")
-    temperature: Temperature = Field(
-        1.0, description="divides the logits: a number, or loss, what the model's loss divided them by (MSL: tau)"
-    )
-    added = frozenset({"temperature"})
 
     def objection(self, depth: int) -> str:
         """A beam finds no more items than it is wide."""

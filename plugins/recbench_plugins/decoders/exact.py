@@ -16,34 +16,24 @@ improbable until its end is reached.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from recbench.interfaces import BatchSize, DecoderPlugin, Options, Reporter, Temperature, TextDecoder
+from recbench.interfaces import BatchSize, DecoderPlugin, Reporter, SearchOptions, TextDecoder
 
 if TYPE_CHECKING:
     from recbench.language.textmodel import TextModel
     from recbench.types import Histories, Ranking
 
 
-class ExactOptions(Options):
+class ExactOptions(SearchOptions):
     """Options of ``--decoder exact``."""
 
-    scores: Literal["renormalised", "hf"] = Field(
-        "renormalised", description="softmax over valid tokens (Lemma 1), or over the whole vocabulary (hf)"
-    )
     expand: int = Field(16, ge=1, description="prefixes of a user expanded in one pass; affects speed, not the result")
     batch_size: BatchSize = Field(
         "auto", description="users decoded at a time; auto: 16 on the CPU, as many as fit into free memory on CUDA"
     )
-    precision: Literal["model", "fp32"] = Field(
-        "model", description="precision of ranking: the model's own (bf16 changes rankings), or fp32"
-    )
-    temperature: Temperature = Field(
-        1.0, description="divides the logits: a number, or loss, what the model's loss divided them by (MSL: tau)"
-    )
-    added = frozenset({"temperature"})
 
 
 class Exact(TextDecoder[ExactOptions]):

@@ -38,7 +38,7 @@ def brute_force(rows, titled, core):
         rows = left
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(interactions, st.sets(st.integers(1, 6), min_size=1), st.integers(1, 4))
 def test_the_steps_equal_their_definition_and_are_a_fixed_point(raw, rows, titled, core):
     wanted = brute_force(rows, titled, core)
@@ -66,7 +66,7 @@ def test_distinct_keeps_the_first_of_each(rows):
     assert distinct(user.astype(np.int32), item.astype(np.int32), time.astype(np.int64)).tolist() == first
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(1, 8), st.integers(1, 6), st.integers(0, 300)), min_size=90, max_size=160))
 def test_no_test_interaction_is_seen_in_training(raw, rows):
     """Parts follow one another in time, and a user's training windows are the beginning of the user's sequence."""
