@@ -105,7 +105,7 @@ def measured(dataset: DataSet) -> DataSet:
         place = place.resolve()
         label = re.sub(r"[^A-Za-z0-9._-]+", "-", place.name if place.is_dir() else place.stem).strip("-._") or "own"
         taken = datasets().get(label)
-        if taken and not taken.layout:  # a folder called toy may well be what recbench data prepare toy wrote
+        if taken and not taken.raw:  # a folder called toy may well be what recbench data prepare toy wrote
             label = f"own-{label}"
     return dataset.model_copy(update={"files": files, "label": label})
 

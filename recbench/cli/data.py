@@ -91,7 +91,7 @@ def audit(
     """Prepare the data set NAME, audit it, and print its facts; "data audit NAME" and "data NAME" are the same.
 
     NAME may also be a folder in the format of the MSL release, a folder that "data prepare" wrote, or a file of
-    interactions.
+    interactions. If you leave out --data-dir, a data set of raw files is read from the folder NAME.
 
     Tokens are counted with the tiny model's tokenizer, built as in a run, and with that of each --llm. The exit status
     is 1 if the data is malformed, or if the test set leaks into training.
@@ -129,7 +129,8 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
         raise UsageError(f"{said}; {hint}" if hint.startswith("did you mean") else f"{said}.")
     (word,) = words
     if word in datasets() or word in registry.names("source"):
-        return word, data_dir
+        here = data_dir is None and word in datasets() and datasets()[word].raw and os.path.isdir(word)
+        return word, word if here else data_dir
     if not os.path.exists(word):  # never an OSError
         if "/" in word or os.sep in word or word.lower().endswith(FILES):
             raise UsageError(f"There is no file or folder {word!r}.")
@@ -137,8 +138,19 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
     if data_dir is not None:
         raise UsageError(f"Name the data once: {word} is a folder or file, and --data-dir names another.")
     if os.path.exists(os.path.join(word, "interactions.parquet")):
-        return "parquet", word
+        return _prepared_as(Path(word)), word
     return "prepared" if os.path.isdir(word) else "csv", word
+
+
+def _prepared_as(folder: Path) -> str:
+    """The data set that a folder of ``data prepare`` holds, as its manifest says; parquet if that is no name."""
+    from recbench.data.raw.folder import MANIFEST
+
+    try:
+        name = json.loads((folder / MANIFEST).read_text("utf-8"))["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "parquet"  # reading the folder says what is wrong with it
+    return name if isinstance(name, str) and name in datasets() else "parquet"
 
 
 def _text(found: Audited) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +48,8 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
 
     Without --raw the files are downloaded, and an interrupted download resumes. The folder holds the
     interactions and titles as Parquet, and a manifest. Preparing the same files again gives the same bytes.
+
+    A data set whose windows its authors released, such as book-msl, is only downloaded and checked.
     """
     from recbench.data.raw.folder import check_place, write_folder
     from recbench.data.raw.layouts import LAYOUTS, layout
@@ -57,9 +61,19 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
     entry = datasets().get(name)
     if entry is None and name in LAYOUTS:
         entry = Entry(name, source="parquet", title=name, licence="", preparation="", layout=name)
-    if entry is None or not entry.layout:
-        known = [*LAYOUTS, *(other for other, found in datasets().items() if found.layout)]
+    if entry is None or not (entry.layout or entry.raw):
+        known = [*LAYOUTS, *(other for other, found in datasets().items() if found.raw)]
         raise UsageError(f"{name!r} is not a data set with raw files: {did_you_mean(name, known)}")
+    if not entry.layout:
+        if raws or more or any(value is not None for value in said.values()):
+            raise UsageError(
+                f"{name} is used as released: give only --out. If you have its files, use --dataset {name} --data-dir "
+                "DIR."
+            )
+        with reporter() as progress:
+            _fetched(entry, out, progress)
+        click.echo(columns([("data set", name), *_unchecked(entry, entry.raw), _use(name, out)]))
+        return
     steps = _steps(entry, said)
     check_place(out)
     with reporter() as progress:
@@ -73,11 +87,17 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
         manifest = write_folder(out, result, about)
     rows = [("data set", f"{name}, layout {entry.layout}"), *fact_rows(manifest["counts"])]
     rows += [(f"sha256 of {file}", stated["sha256"]) for file, stated in manifest["outputs"].items()]
-    unchecked = [file for file in inputs if not (entry.raw.get(file) and entry.raw[file].sha256)]
-    if unchecked:
-        rows.append(("not checked", f"{', '.join(unchecked)}: datasets.yaml has no sha256 for them"))
-    dataset = name if name in datasets() else "parquet"
-    click.echo(columns([*rows, ("use it with", f"--dataset {dataset} --data-dir {out}")]))
+    rows += _unchecked(entry, inputs)
+    click.echo(columns([*rows, _use(name if name in datasets() else "parquet", out)]))
+
+
+def _unchecked(entry: Entry, files: Iterable[str]) -> list[tuple[str, str]]:
+    unknown = [file for file in files if not (entry.raw.get(file) and entry.raw[file].sha256)]
+    return [("not checked", f"{', '.join(unknown)}: datasets.yaml has no sha256 for them")] if unknown else []
+
+
+def _use(dataset: str, out: Path) -> tuple[str, str]:
+    return "use it with", f"--dataset {dataset} --data-dir {out}"
 
 
 def _steps(entry: Entry, said: dict[str, Any]) -> Steps:
@@ -94,22 +114,24 @@ def _steps(entry: Entry, said: dict[str, Any]) -> Steps:
 
 
 def _inputs(entry: Entry, layout: Layout, paths: list[Path]) -> dict[str, dict[str, Any]]:
-    """Size and sha256 of every raw file, by name.
+    """Size and sha256 of every raw file, by name; files of one name by folder and name.
 
     Raises:
-        UsageError: two files have one name, or they are not those of the layout.
+        UsageError: a file is named twice, or they are not those of the layout.
         DataError: a file is missing or not the one that datasets.yaml describes.
     """
     from recbench.data.raw.download import check
 
     layout.files(paths)
     found: dict[str, dict[str, Any]] = {}
+    often = Counter(path.name for path in paths)
     for path in paths:
-        if path.name in found:
-            raise UsageError(f"--raw names two files {path.name}: rename one of them.")
+        name = path.name if often[path.name] == 1 else f"{path.absolute().parent.name}/{path.name}"
+        if name in found:
+            raise UsageError(f"--raw names two files {name}: rename one of them.")
         if path.name in entry.raw:
             check(path, entry.raw[path.name], path.name)
-        found[path.name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
+        found[name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
     return dict(sorted(found.items()))
 
 
@@ -125,7 +147,7 @@ def _fetched(entry: Entry, folder: Path, progress: Reporter) -> list[Path]:
             raise
         addresses = " and ".join(file.url for file in entry.raw.values())
         files = " ".join(entry.raw)
+        then = f"give the files with --raw {files}" if entry.layout else f"put the files into {folder}"
         raise RecbenchError(
-            f"{str(error).rstrip('.')}: run it again to continue, or fetch {addresses} elsewhere and give the files "
-            f"with --raw {files}."
+            f"{str(error).rstrip('.')}: run it again to continue, or fetch {addresses} elsewhere and {then}."
         ) from error

@@ -61,8 +61,8 @@ class Entry:
         size: bytes of all files together, None for your own data.
         sha256: by file name; empty for your own data.
         options: defaults for the source's options.
-        layout: of the raw files that ``recbench data prepare`` reads; empty where there are none.
-        raw: those files by name.
+        layout: of the raw files that ``recbench data prepare`` reads; empty where it has nothing to do but fetch them.
+        raw: those files by name; empty where there are none.
         prepare: defaults for the steps of that preparation.
         published: what a paper says of the data of this name; None where none does.
         examples: whether a record may show some histories with titles; False where the licence forbids redistribution.

@@ -4,7 +4,9 @@ Three questions, after Di Palma et al., "Do LLMs Memorize Recommendation Dataset
 SIGIR 2025 (titles and next items), and Oren et al., "Proving Test Set Contamination in Black Box Language Models", ICLR
 2024 (order): Does it complete titles? Does it find lists of the data set more probable in their own order than in
 another? Does it name the item that came next? The first only says that it knows the items. The others say that it has
-seen the data set; but a history's order has a meaning, so only the order of the catalogue is evidence by itself.
+seen the data set; but a history's order has a meaning, so only the order of the catalogue is evidence by itself. Where
+titles end in a year of release, titles and next items are also counted for older and newer items: a model cannot have
+seen what was released after it was trained.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from recbench.types import Split
 
 TITLES, LISTS, SHUFFLES, BATCH, CHUNK = 200, 100, 4, 16, 10
-_YEAR = re.compile(r"\((\d{4})\)$")
+_YEAR = re.compile(r"\((\d{4})\)(?: \(\d+\))?$")  # a namesake's number comes behind its year
 
 
 def contamination(request: Request, runs: Path, out: Path | None, reporter: Reporter) -> tuple[dict[str, Any], Path]:
@@ -115,7 +117,7 @@ def _histories(split: Split) -> list[tuple[list[int], int]]:
 
 
 def _completed(model: TextModel, split: Split) -> dict[str, Any]:
-    """How many titles the model completes from the first half of their words; by popularity, and by year."""
+    """How many titles the model completes from the first half of their words; by popularity, and by year of release."""
     counts = np.bincount(split.train.target, minlength=len(split.catalog))
     titles = split.catalog.titles
     long = [item for item in np.argsort(-counts, kind="stable").tolist() if len(titles[item].split()) > 1]
@@ -128,12 +130,17 @@ def _completed(model: TextModel, split: Split) -> dict[str, Any]:
     right = np.array([text.startswith(titles[item]) for item, text in zip(items, said, strict=True)])
     groups = {"all": np.ones(len(items), bool), "popular half": np.arange(len(items)) < len(items) / 2}
     groups["other half"] = ~groups["popular half"]
-    years = [int(found[1]) if (found := _YEAR.search(titles[item])) else None for item in items]
-    if all(year is not None for year in years) and years:
-        middle = int(np.median([year for year in years if year is not None]))
-        groups[f"until {middle}"] = np.array([year is not None and year <= middle for year in years])
-        groups[f"after {middle}"] = ~groups[f"until {middle}"]
+    groups |= _by_year([titles[item] for item in items])
     return {name: _share(int(right[group].sum()), int(group.sum())) for name, group in groups.items()}
+
+
+def _by_year(titles: Sequence[str]) -> dict[str, Any]:
+    """Which titles are until, and after, the median of their years; nothing if none of them ends in a year."""
+    years = np.array([float(found[1]) if (found := _YEAR.search(title)) else np.nan for title in titles])
+    if np.isnan(years).all():
+        return {}
+    middle = int(np.nanmedian(years))
+    return {f"until {middle}": years <= middle, f"after {middle}": years > middle}
 
 
 def _ordered(model: TextModel, lists: Sequence[Sequence[str]], generator: np.random.Generator) -> dict[str, Any]:
@@ -161,9 +168,10 @@ def _next_named(model: TextModel, lists: Sequence[Sequence[str]], targets: Seque
     ]
     others = [*targets[-1:], *targets[:-1]]
     own, other = ([a == b for a, b in zip(said, against, strict=True)] for against in (targets, others))
+    groups = {name: _share(int(np.sum(group & own)), int(group.sum())) for name, group in _by_year(targets).items()}
     only, never = (sum(a and not b for a, b in zip(*pair, strict=True)) for pair in ((own, other), (other, own)))
     p = float(binomtest(only, only + never, 0.5, alternative="greater").pvalue) if only + never else 1.0
-    return {**_share(sum(own), len(said)), "of another user": sum(other) / max(len(said), 1), "p": p}
+    return {**_share(sum(own), len(said)), "of another user": sum(other) / max(len(said), 1), "p": p, **groups}
 
 
 def _continued(model: TextModel, beginnings: Sequence[str]) -> list[str]:
@@ -213,7 +221,8 @@ def sentences(answer: Mapping[str, Any]) -> list[str]:
     """What was found, a sentence each."""
     titles = answer["titles completed"]["all"]
     found = [
-        f"{answer['llm']} completes {titles['count']} of {titles['of']} titles from the first half of their words."
+        f"{answer['llm']} completes {titles['count']} of {titles['of']} titles from the first half of their words"
+        f"{_years(answer['titles completed'])}."
     ]
     for name, order in answer["own order preferred"].items():
         found.append(
@@ -223,6 +232,12 @@ def sentences(answer: Mapping[str, Any]) -> list[str]:
     named = answer["next item named"]
     found.append(
         f"After {named['of']} histories it names the next item {named['count']} times, and the next item of another "
-        f"user {named['of another user'] * named['of']:.0f} times (p {named['p']:.3f})."
+        f"user {named['of another user'] * named['of']:.0f} times (p {named['p']:.3f}){_years(named)}."
     )
     return found
+
+
+def _years(answer: Mapping[str, Any]) -> str:
+    """The counts of the groups by year, as the end of a sentence."""
+    named = [(name, share) for name, share in answer.items() if name.startswith(("until ", "after "))]
+    return "".join(f"; {share['count']} of {share['of']} {name}" for name, share in named)

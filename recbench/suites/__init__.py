@@ -4,6 +4,7 @@ A suite's file::
 
     title: what it is
     published: table5.csv                   # optional, next to the file: method,dataset,<metric>,...
+    published_as: {SmolLM2+MSL: BIGRec+MSL} # cell: the table's row, where their names differ
     names: {bigrec: BIGRec, lml: LML}       # how parts are called in cell names
     defaults: {seeds: 3}                    # flags of every cell
     cells:

@@ -58,6 +58,7 @@ class _File(BaseModel):
     title: str = ""
     note: str = ""
     published: str | None = None
+    published_as: dict[str, str] = Field(default_factory=dict)
     names: dict[str, str] = Field(default_factory=dict)
     defaults: _Cells = Field(default_factory=_Cells)
     comparisons: list[_Comparison] = Field(default_factory=list)
@@ -92,6 +93,7 @@ def load(text: str) -> Suite:
     called = [cell.name for cell in cells]
     comparisons, controls = reading.comparisons(called), reading.controls(called)
     published = read_published(path.parent / found.published, reading.at("published")) if found.published else {}
+    published = reading.renamed(published, called)
     title, note = found.title or path.stem, " ".join(found.note.split())
     return Suite(path.stem, text, title, cells, comparisons, controls, published, note)
 
@@ -239,6 +241,21 @@ class _Reading:
         for number, declared in enumerate(self.content.comparisons):
             self._known((declared.of, *declared.over), cells, "comparisons", number)
         return tuple(Comparison(c.of, tuple(c.over), c.improvement, c.deviation) for c in self.content.comparisons)
+
+    def renamed(self, published: Mapping[str, Any], cells: list[str]) -> dict[str, Any]:
+        """The published rows, those of ``published_as`` under the names of their cells.
+
+        Raises:
+            UsageError: it names no cell, or no row of the table.
+        """
+        found = dict(published)
+        for cell, row in self.content.published_as.items():
+            self._known((cell,), cells, "published_as", cell)
+            if row not in published:
+                table = did_you_mean(row, published) if published else "name its table in 'published'."
+                raise UsageError(f"{self.at('published_as', cell)}: there is no published row {row!r}; {table}")
+            found[cell] = published[row]
+        return found
 
     def controls(self, cells: list[str]) -> tuple[Control, ...]:
         """The declared controls among the cells of these names.

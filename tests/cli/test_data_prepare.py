@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def test_prepared_twice_and_run(call, raw, tmp_path):
         facts = call("data", *words)
         assert facts.exit_code == 0, facts.output
         assert "prepared interactions without title dropped" in facts.stdout
+        assert ("Amazon Toys and Games" in facts.stdout) == (words[0] != "parquet"), "the manifest says what it is"
     assert {path.name for path in tmp_path.iterdir()} == {"own.csv", "raw", "one", "two", "runs"}
 
 
@@ -109,6 +111,66 @@ def test_without_a_network_it_says_what_to_fetch(call, monkeypatch, tmp_path):
     assert result.exit_code == 1
     assert f"or fetch {address} elsewhere and give the files with --raw {FILES[0]}" in result.stderr
     assert not (tmp_path / "o").exists()
+
+
+def test_released_windows_are_fetched_and_checked(call, monkeypatch, tmp_path):
+    """From file: addresses, which need no server."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    films = {str(n): f"Film {n}" for n in range(12)}
+    (folder / "id2name4Rec.json").write_text(json.dumps(films))
+    for name, start in (("train.csv", 0), ("valid.csv", 1000), ("test.csv", 2000)):
+        rows = [f'{u},"[{u % 12}, {(u + 1) % 12}, {(u + start + 2) % 12}]",{start + u}' for u in range(30)]
+        (folder / name).write_text("user_id,item_ids,timestamp\n" + "\n".join(rows) + "\n")
+    raw = {
+        path.name: RawFile(path.as_uri(), path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(folder.iterdir())
+    }
+    raw["train.csv"] = RawFile(raw["train.csv"].url)  # not known
+    entry = Entry("toy-msl", "prepared", "Toys", "", "", raw=raw)
+    for place in ("recbench.data.catalog", "recbench.cli.data_prepare", "recbench.cli.data", "recbench.planning"):
+        monkeypatch.setattr(f"{place}.datasets", lambda: {"toy-msl": entry})
+    made = call("data", "prepare", "toy-msl", "--out", "toy-msl")
+    assert made.exit_code == 0, made.output
+    assert "not checked  train.csv: datasets.yaml has no sha256" in made.stdout
+    assert "--dataset toy-msl --data-dir toy-msl" in made.stdout
+    for path in folder.iterdir():
+        assert (tmp_path / "toy-msl" / path.name).read_bytes() == path.read_bytes()
+    facts = call("data", "audit", "toy-msl")  # found by its name
+    assert "test windows" in facts.stdout, facts.output
+    run = call("run", "--model", "popularity", "--dataset", "toy-msl", "--data-dir", "toy-msl", "--device", "cpu")
+    assert run.exit_code == 0, run.output
+    assert "runs/toy-msl-popularity" in run.stdout, "not called own-toy-msl"
+    (tmp_path / "toy-msl" / "test.csv").write_text("another")
+    again = call("data", "prepare", "toy-msl", "--out", "toy-msl")
+    assert again.exit_code == 1
+    assert "remove it" in again.stderr
+    refused = call("data", "prepare", "toy-msl", "--out", "o", "--core", "3")
+    assert refused.exit_code == 2
+    assert "toy-msl is used as released: give only --out" in refused.stderr
+
+
+def test_files_of_one_name_are_kept_apart_by_their_folders(call, tmp_path):
+    """As on the hub."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    plays = [(u, i) for u in range(20) for i in range(14)]
+    reviews = {
+        "user_id": [f"U{u}" for u, _ in plays],
+        "parent_asin": [f"B{i}" for _, i in plays],
+        "timestamp": [1000 + 60 * i + u for u, i in plays],
+        "rating": [5.0] * len(plays),
+    }
+    titles = {"parent_asin": [f"B{i}" for i in range(14)], "title": [f"Toy {i}" for i in range(14)]}
+    places = []
+    for folder, table in (("raw_review_Toys", reviews), ("raw_meta_Toys", titles)):
+        (tmp_path / folder).mkdir()
+        places.append(f"{folder}/full-00000-of-00001.parquet")
+        pq.write_table(pa.table(table), tmp_path / places[-1])
+    made = call("data", "prepare", "amazon-2023", *places, "--out", "o")
+    assert made.exit_code == 0, made.output
+    assert set(json.loads((tmp_path / "o" / "manifest.json").read_text())["inputs"]) == set(places)
 
 
 def test_known_checksums_are_checked(call, raw, monkeypatch, tmp_path):

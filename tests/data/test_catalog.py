@@ -11,6 +11,7 @@ from recbench.data.raw.layouts import layout
 from recbench.data.raw.preparation import Steps
 from recbench.errors import DataError, UsageError
 
+RELEASED = ["book-msl", "toy-msl"]
 RAW = ["toy", "book", "clothing", "office", "ml-1m", "ml-20m", "ml-32m", "lastfm", "steam"]
 
 
@@ -25,7 +26,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_every_entry_says_what_it_is():
-    assert list(catalog.datasets()) == ["ml-100k", "prepared", "csv", "recbole", "parquet", *RAW]
+    assert set(catalog.datasets()) == {"ml-100k", "prepared", "csv", "recbole", "parquet", *RAW, *RELEASED}
     for entry in catalog.datasets().values():
         assert entry.title
         assert entry.licence
@@ -51,6 +52,18 @@ def test_every_release_can_be_prepared(name):
         )
     assert all(file.url.startswith("https://") and file.url.endswith(name) for name, file in entry.raw.items())
     assert entry.source == "parquet"
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_every_release_of_windows_has_its_files(name):
+    entry = catalog.dataset(name)
+    assert (entry.source, entry.layout) == ("prepared", "")
+    assert {"id2name4Rec.json", "train.csv", "train_10000.csv", "test.csv"} <= set(entry.raw)
+    for file, about in entry.raw.items():
+        assert about.url.startswith("https://")
+        assert about.url.endswith(f"/{file}")
+        assert (about.size is None) == (about.sha256 is None)
+    assert entry.size in (None, sum(about.size or 0 for about in entry.raw.values()))
 
 
 def test_an_unknown_name_suggests_the_nearest():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -113,6 +114,81 @@ def test_a_text_goes_on_greedily() -> None:
         row.append(token)
     assert said.startswith(text)
     assert said.endswith(model.encoder.tokenizer.decode(row[len(ids) :], skip_special_tokens=True))
+
+
+def test_older_and_newer_items(split: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _by_heart(split, monkeypatch)
+    plain = module.probe(None, split, 1, SilentReporter())  # type: ignore[arg-type]
+    assert not any("until" in name for name in [*plain["titles completed"], *plain["next item named"]])
+    undated, namesake = 2, 3
+    titles = [f"{title} ({1990 + item % 10})" for item, title in enumerate(split.catalog.titles)]
+    titles[undated], titles[namesake] = split.catalog.titles[undated], f"{titles[namesake]} (2)"
+    dated = replace(split, catalog=replace(split.catalog, titles=tuple(titles)))
+    _by_heart(dated, monkeypatch)
+    answer = module.probe(None, dated, 1, SilentReporter())  # type: ignore[arg-type]
+    years = [1990 + item % 10 for item in range(len(titles)) if item != undated]
+    middle = int(np.median(years))
+    completed = answer["titles completed"]
+    assert completed[f"until {middle}"]["of"] == sum(year <= middle for year in years)
+    assert completed[f"after {middle}"]["of"] == sum(year > middle for year in years)
+    parts = [completed[f"until {middle}"]["count"], completed[f"after {middle}"]["count"]]
+    assert 0 <= completed["all"]["count"] - sum(parts) <= 1  # the undated one is in neither
+    named = answer["next item named"]
+    older, newer = (share for name, share in named.items() if name.startswith(("until", "after")))
+    targets = [target for _, target in module._histories(dated)]
+    assert (older["count"], newer["count"]) == (older["of"], newer["of"])
+    assert older["of"] + newer["of"] == sum(target != undated for target in targets)
+    said = module.sentences({"llm": "it", **answer})
+    assert said[0].endswith(
+        f"; {parts[0]} of {completed[f'until {middle}']['of']} until {middle}; {parts[1]} of "
+        f"{completed[f'after {middle}']['of']} after {middle}."
+    )
+    assert f"; {older['of']} of {older['of']} until" in said[-1]
+
+
+def test_a_pretrained_model_end_to_end(tmp_path: Path, split: Any) -> None:
+    from click.testing import CliRunner
+
+    from recbench.cli import cli
+
+    model = tiny_text_model(split)
+    for part in (model.lm, model.encoder.tokenizer):
+        part.save_pretrained(tmp_path / "lm")
+    table = tmp_path / "plays.csv"
+    rows = ["user,item,timestamp,title"]
+    for user in range(12):
+        for step in range(16):
+            item = (user + step) % len(split.catalog.titles)
+            rows.append(f"{user},{item},{step * 100 + user},{split.catalog.titles[item]}")
+    table.write_text("\n".join(rows) + "\n")
+    said = CliRunner().invoke(
+        cli,
+        [
+            "diagnose",
+            "--model",
+            "bigrec",
+            "--probe",
+            "contamination",
+            "--llm",
+            str(tmp_path / "lm"),
+            "--data-dir",
+            str(table),
+            "--dataset",
+            "csv",
+            "--device",
+            "cpu",
+            "--runs",
+            str(tmp_path / "runs"),
+            "--out",
+            str(tmp_path / "out"),
+        ],
+    )
+    assert said.exit_code == 0, said.output
+    answer = json.loads((tmp_path / "out" / "contamination.json").read_text())
+    assert module.sentences(answer)[0] in said.stdout
+    assert answer["dataset"] == "csv"
+    assert answer["titles completed"]["all"]["of"] > 0
+    assert answer["own order preferred"]["catalogue"]["of"] > 0
 
 
 def test_it_is_about_titles_of_a_pretrained_model(tmp_path: Path, split: Any) -> None:

@@ -213,6 +213,19 @@ def test_mistakes_are_named_with_their_line(suite, text, message):
         suite(text)
 
 
+def test_a_published_row_under_another_name(suite, tmp_path):
+    (tmp_path / "t.csv").write_text("method,dataset,ndcg@10\ntheirs,toy,0.5\n")
+    found = suite("{published: t.csv, published_as: {bigrec: theirs}, cells: [{model: bigrec}]}").published
+    assert found["bigrec"] == found["theirs"] == {"toy": {"ndcg@10": 0.5}}
+    for text, message in (
+        ("{published: t.csv, published_as: {bigrec: their}, cells: [{model: bigrec}]}", "did you mean 'theirs'"),
+        ("{published: t.csv, published_as: {bigre: theirs}, cells: [{model: bigrec}]}", "'bigre' is not a cell"),
+        ("{published_as: {bigrec: theirs}, cells: [{model: bigrec}]}", "no published row 'theirs'; name its table in"),
+    ):
+        with pytest.raises(UsageError, match=f"own.yaml, line 1: .*{message}"):
+            suite(text)
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

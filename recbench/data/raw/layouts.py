@@ -23,7 +23,7 @@ class Layout:
             releases that are known to be dirty have.
         interactions: names of the files of interactions.
         titles: id and raw title of each item of a file; None where the rows carry titles.
-        items: names of the files of items.
+        items: names of the files of items; with the folder where the name alone does not tell what a file is.
     """
 
     summary: str
@@ -41,9 +41,9 @@ class Layout:
         """
         rows, items = [], []
         for raw in expanded(paths, (*self.items, *self.interactions)):
-            if any(fnmatch.fnmatch(raw.name, pattern) for pattern in self.items):
+            if _matches(raw, self.items):
                 items.append(raw)
-            elif any(fnmatch.fnmatch(raw.name, pattern) for pattern in self.interactions):
+            elif _matches(raw, self.interactions):
                 rows.append(raw)
             else:
                 wanted = " or ".join((*self.interactions, *self.items))
@@ -52,6 +52,11 @@ class Layout:
             if names and not found:
                 raise UsageError(f"--raw names no file like {' or '.join(names)}, which this layout needs.")
         return rows, items
+
+
+def _matches(raw: Raw, patterns: tuple[str, ...]) -> bool:
+    inside = f"{raw.path.absolute().parent.name}/{raw.name}"  # not resolved: the hub's cache holds links
+    return any(fnmatch.fnmatch(inside if "/" in pattern else raw.name, pattern) for pattern in patterns)
 
 
 LAYOUTS = {
@@ -70,11 +75,11 @@ LAYOUTS = {
         ("meta_*",),
     ),
     "amazon-2023": Layout(
-        "Amazon reviews of 2023: CATEGORY.jsonl.gz or .parquet and meta_CATEGORY.jsonl.gz or .parquet",
+        "Amazon reviews of 2023: CATEGORY.jsonl.gz and meta_CATEGORY.jsonl.gz, or the hub's folders of .parquet files",
         amazon.reviews_2023,
         ("*.jsonl.gz", "*.jsonl", "*.parquet"),
         amazon.titles_2023,
-        ("meta_*",),
+        ("meta_*", "raw_meta_*/*.parquet"),
     ),
     "movielens-dat": Layout(
         "MovieLens 1M and 10M: ratings.dat and movies.dat, or the zip archive",

@@ -77,6 +77,25 @@ def amazon_2023_parquet(folder: Path) -> list[Path]:
     return [folder / "Toys.parquet", folder / "meta_Toys.parquet"]
 
 
+def amazon_2023_hub(folder: Path) -> list[Path]:
+    """As on the hub, where the folder tells what a file holds; behind links, as in its cache."""
+    import pyarrow.parquet as pq
+
+    plain = [pq.read_table(path) for path in amazon_2023_parquet(folder)]
+    parts = [(plain[0], "raw_review_Toys", "full-00000-of-00001.parquet")]
+    half = len(plain[1]) // 2
+    parts += [(plain[1].slice(0, half), "raw_meta_Toys", "full-00000-of-00002.parquet")]
+    parts += [(plain[1].slice(half), "raw_meta_Toys", "full-00001-of-00002.parquet")]
+    (folder / "blobs").mkdir()
+    found = []
+    for number, (table, kind, name) in enumerate(parts):
+        (folder / kind).mkdir(exist_ok=True)
+        pq.write_table(table, folder / "blobs" / str(number))
+        (folder / kind / name).symlink_to(folder / "blobs" / str(number))
+        found.append(folder / kind / name)
+    return found
+
+
 def movielens_dat(folder: Path) -> list[Path]:
     ratings = [f"{u}::{i}::{r}::{t}" for u, i, t, r in ROWS]
     movies = [f"{i}::{title}::Drama|War" for i, title in TITLES.items()]
@@ -122,7 +141,7 @@ def lastfm_hetrec(folder: Path) -> list[Path]:
 RELEASES = {
     "amazon-2014": [amazon_2014],
     "amazon-2018": [amazon_2018],
-    "amazon-2023": [amazon_2023, amazon_2023_parquet],
+    "amazon-2023": [amazon_2023, amazon_2023_parquet, amazon_2023_hub],
     "movielens-dat": [movielens_dat, movielens_zip],
     "movielens-csv": [movielens_csv],
     "steam": [steam],
