@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from recbench import datasets
     from recbench.api import Run, compare, evaluate, load, open_run, run
 
-__version__ = "0.12.0"
+__version__ = "0.13.0"
 __all__ = ["Run", "__version__", "compare", "datasets", "evaluate", "load", "open_run", "run"]
 
 _API = ("Run", "compare", "evaluate", "load", "open_run", "run")

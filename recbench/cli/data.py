@@ -16,7 +16,7 @@ from recbench.cli.request import flag_of, set_layer
 from recbench.cli.text import columns
 from recbench.data.catalog import datasets, entry
 from recbench.errors import DataError, UsageError, did_you_mean
-from recbench.files import explained
+from recbench.files import explained, read_json
 from recbench.progress import reporter
 from recbench.spec.request import SET, Layer, combine
 
@@ -91,7 +91,8 @@ def audit(
     """Prepare the data set NAME, audit it, and print its facts; "data audit NAME" and "data NAME" are the same.
 
     NAME may also be a folder in the format of the MSL release, a folder that "data prepare" wrote, or a file of
-    interactions. If you leave out --data-dir, a data set of raw files is read from the folder NAME.
+    interactions. If a folder called NAME holds what "data prepare NAME" wrote, you can leave out
+    --data-dir.
 
     Tokens are counted with the tiny model's tokenizer, built as in a run, and with that of each --llm. The exit status
     is 1 if the data is malformed, or if the test set leaks into training.
@@ -129,8 +130,7 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
         raise UsageError(f"{said}; {hint}" if hint.startswith("did you mean") else f"{said}.")
     (word,) = words
     if word in datasets() or word in registry.names("source"):
-        here = data_dir is None and word in datasets() and datasets()[word].raw and os.path.isdir(word)
-        return word, word if here else data_dir
+        return word, word if data_dir is None and _holds(Path(word)) else data_dir
     if not os.path.exists(word):  # never an OSError
         if "/" in word or os.sep in word or word.lower().endswith(FILES):
             raise UsageError(f"There is no file or folder {word!r}.")
@@ -147,10 +147,17 @@ def _prepared_as(folder: Path) -> str:
     from recbench.data.raw.folder import MANIFEST
 
     try:
-        name = json.loads((folder / MANIFEST).read_text("utf-8"))["name"]
+        name = read_json(folder / MANIFEST)["name"]
+        return name if datasets()[name].source == "parquet" else "parquet"
     except (OSError, ValueError, KeyError, TypeError):
         return "parquet"  # reading the folder says what is wrong with it
-    return name if isinstance(name, str) and name in datasets() else "parquet"
+
+
+def _holds(folder: Path) -> bool:
+    """Whether a folder called as a data set holds what ``data prepare`` writes for it."""
+    entry = datasets().get(folder.name)
+    wanted = {"parquet": "interactions.parquet", "prepared": "test.csv"}
+    return bool(entry and entry.raw and (folder / wanted.get(entry.source, "")).is_file())
 
 
 def _text(found: Audited) -> str:

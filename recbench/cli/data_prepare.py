@@ -49,15 +49,13 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
     Without --raw the files are downloaded, and an interrupted download resumes. The folder holds the
     interactions and titles as Parquet, and a manifest. Preparing the same files again gives the same bytes.
 
-    A data set whose windows its authors released, such as book-msl, is only downloaded and checked.
+    Of a data set whose windows its authors released, such as book-msl, the files are only downloaded to --out, and
+    checked where datasets.yaml has their checksums.
     """
     from recbench.data.raw.folder import check_place, write_folder
     from recbench.data.raw.layouts import LAYOUTS, layout
     from recbench.data.raw.preparation import prepared
 
-    for library in ("orjson", "pyarrow"):
-        if find_spec(library) is None:
-            raise RecbenchError(f"recbench data prepare needs {library}: pip install 'recbench-toolkit[data]'.")
     entry = datasets().get(name)
     if entry is None and name in LAYOUTS:
         entry = Entry(name, source="parquet", title=name, licence="", preparation="", layout=name)
@@ -70,10 +68,11 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
                 f"{name} is used as released: give only --out. If you have its files, use --dataset {name} --data-dir "
                 "DIR."
             )
-        with reporter() as progress:
-            _fetched(entry, out, progress)
-        click.echo(columns([("data set", name), *_unchecked(entry, entry.raw), _use(name, out)]))
+        _released(entry, out)
         return
+    for library in ("orjson", "pyarrow"):
+        if find_spec(library) is None:
+            raise RecbenchError(f"recbench data prepare needs {library}: pip install 'recbench-toolkit[data]'.")
     steps = _steps(entry, said)
     check_place(out)
     with reporter() as progress:
@@ -89,6 +88,18 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
     rows += [(f"sha256 of {file}", stated["sha256"]) for file, stated in manifest["outputs"].items()]
     rows += _unchecked(entry, inputs)
     click.echo(columns([*rows, _use(name if name in datasets() else "parquet", out)]))
+
+
+def _released(entry: Entry, out: Path) -> None:
+    """Fetch and check the files of a release of windows; a run would read other files in the folder, too."""
+    if out.is_file():
+        raise UsageError(f"--out {out} is a file: name a folder.")
+    others = sorted(path.name for path in out.glob("*.csv") if path.name not in entry.raw) if out.is_dir() else []
+    if others:
+        raise UsageError(f"--out {out} holds {', '.join(others)}, which {entry.name} has not: choose another folder.")
+    with reporter() as progress:
+        _fetched(entry, out, progress)
+    click.echo(columns([("data set", entry.name), *_unchecked(entry, entry.raw), _use(entry.name, out)]))
 
 
 def _unchecked(entry: Entry, files: Iterable[str]) -> list[tuple[str, str]]:

@@ -165,7 +165,8 @@ def add(name: str, dataset: str | None, records: Path, runs: Path, no_examples: 
 
 def _manifest(found: Suite, dataset: str | None, folder: Path) -> Path:
     """The file that says which run each cell is."""
-    there = sorted((folder / FOLDER).glob(f"{found.name}-{dataset or '*'}.json"))
+    files = sorted((folder / FOLDER).glob(f"{found.name}-{dataset or '*'}.json"))
+    there = [path for path in files if _suite_of(path) in (found.name, None)]  # a-b-toy.json is of a-b, and not of a
     if not there:
         raise UsageError(
             f"Suite {found.name} has no finished cell in {folder}: run `recbench suite run {found.source}` first."
@@ -174,6 +175,14 @@ def _manifest(found: Suite, dataset: str | None, folder: Path) -> Path:
         names = ", ".join(path.stem.removeprefix(f"{found.name}-") for path in there)
         raise UsageError(f"Suite {found.name} ran on several data sets: choose one with --dataset ({names}).")
     return there[0]
+
+
+def _suite_of(manifest: Path) -> str | None:
+    """The suite that a manifest is of; None for one that cannot be read, which its reader complains about."""
+    try:
+        return str(read_json(manifest)["suite"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _records(manifest: Path, records: Path | None, runs: Path) -> dict[str, RunRecord]:

@@ -5,8 +5,8 @@ SIGIR 2025 (titles and next items), and Oren et al., "Proving Test Set Contamina
 2024 (order): Does it complete titles? Does it find lists of the data set more probable in their own order than in
 another? Does it name the item that came next? The first only says that it knows the items. The others say that it has
 seen the data set; but a history's order has a meaning, so only the order of the catalogue is evidence by itself. Where
-titles end in a year of release, titles and next items are also counted for older and newer items: a model cannot have
-seen what was released after it was trained.
+most titles end in a year of release, titles and next items are also counted for the older and the newer half of the
+catalogue: a model cannot have seen what was released after it was trained.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from recbench.types import Split
 
 TITLES, LISTS, SHUFFLES, BATCH, CHUNK = 200, 100, 4, 16, 10
-_YEAR = re.compile(r"\((\d{4})\)(?: \(\d+\))?$")  # a namesake's number comes behind its year
+_YEAR = re.compile(r"\(((?:19|20)\d\d)\)(?: \(\d{1,3}\))?$")  # a namesake's number comes behind its year
 
 
 def contamination(request: Request, runs: Path, out: Path | None, reporter: Reporter) -> tuple[dict[str, Any], Path]:
@@ -93,7 +93,8 @@ def probe(model: TextModel, split: Split, seed: int, reporter: Reporter) -> dict
     titles, histories = split.catalog.titles, _histories(split)
     lists = [[titles[item] for item in history] for history, _ in histories]
     reporter.begin("contamination", 3)
-    answer: dict[str, Any] = {"titles completed": _completed(model, split)}
+    middle = _middle(titles)
+    answer: dict[str, Any] = {"titles completed": _completed(model, split, middle)}
     reporter.advance(1, 3)
     orders = {"histories": lists}
     if all(identifier.isdecimal() for identifier in split.catalog.ids):  # otherwise their order means nothing
@@ -102,7 +103,7 @@ def probe(model: TextModel, split: Split, seed: int, reporter: Reporter) -> dict
         orders["catalogue"] = [[titles[item] for item in chunks[n]] for n in _spread(len(chunks), LISTS)]
     answer["own order preferred"] = {name: _ordered(model, rows, generator) for name, rows in orders.items()}
     reporter.advance(2, 3)
-    answer["next item named"] = _next_named(model, lists, [titles[target] for _, target in histories])
+    answer["next item named"] = _next_named(model, lists, [titles[target] for _, target in histories], middle)
     reporter.end()
     return answer
 
@@ -116,7 +117,7 @@ def _histories(split: Split) -> list[tuple[list[int], int]]:
     return [(train.history[rows[n]].tolist(), int(train.target[rows[n]])) for n in _spread(len(rows), LISTS)]
 
 
-def _completed(model: TextModel, split: Split) -> dict[str, Any]:
+def _completed(model: TextModel, split: Split, middle: int | None) -> dict[str, Any]:
     """How many titles the model completes from the first half of their words; by popularity, and by year of release."""
     counts = np.bincount(split.train.target, minlength=len(split.catalog))
     titles = split.catalog.titles
@@ -130,17 +131,28 @@ def _completed(model: TextModel, split: Split) -> dict[str, Any]:
     right = np.array([text.startswith(titles[item]) for item, text in zip(items, said, strict=True)])
     groups = {"all": np.ones(len(items), bool), "popular half": np.arange(len(items)) < len(items) / 2}
     groups["other half"] = ~groups["popular half"]
-    groups |= _by_year([titles[item] for item in items])
+    groups |= _by_year([titles[item] for item in items], middle)
     return {name: _share(int(right[group].sum()), int(group.sum())) for name, group in groups.items()}
 
 
-def _by_year(titles: Sequence[str]) -> dict[str, Any]:
-    """Which titles are until, and after, the median of their years; nothing if none of them ends in a year."""
-    years = np.array([float(found[1]) if (found := _YEAR.search(title)) else np.nan for title in titles])
-    if np.isnan(years).all():
-        return {}
+def _years(titles: Sequence[str]) -> Any:
+    """[titles] the year of release at the end of each, NaN where there is none."""
+    return np.array([float(found[1]) if (found := _YEAR.search(title)) else np.nan for title in titles])
+
+
+def _middle(titles: Sequence[str]) -> int | None:
+    """The median year; None unless most titles have one and some are newer."""
+    years = _years(titles)
+    if 2 * np.isfinite(years).sum() <= len(years):
+        return None
     middle = int(np.nanmedian(years))
-    return {f"until {middle}": years <= middle, f"after {middle}": years > middle}
+    return middle if (years > middle).any() else None
+
+
+def _by_year(titles: Sequence[str], middle: int | None) -> dict[str, Any]:
+    """Which of the titles are of that year or older, and which are newer."""
+    years = _years(titles)
+    return {} if middle is None else {f"up to {middle}": years <= middle, f"after {middle}": years > middle}
 
 
 def _ordered(model: TextModel, lists: Sequence[Sequence[str]], generator: np.random.Generator) -> dict[str, Any]:
@@ -157,7 +169,9 @@ def _ordered(model: TextModel, lists: Sequence[Sequence[str]], generator: np.ran
     return {**_share(first, len(lists)), "by chance": chance, "p": p}
 
 
-def _next_named(model: TextModel, lists: Sequence[Sequence[str]], targets: Sequence[str]) -> dict[str, Any]:
+def _next_named(
+    model: TextModel, lists: Sequence[Sequence[str]], targets: Sequence[str], middle: int | None
+) -> dict[str, Any]:
     """How often the line after a history is the item that came next, and how often the one of the user before."""
     from scipy.stats import binomtest
 
@@ -168,7 +182,8 @@ def _next_named(model: TextModel, lists: Sequence[Sequence[str]], targets: Seque
     ]
     others = [*targets[-1:], *targets[:-1]]
     own, other = ([a == b for a, b in zip(said, against, strict=True)] for against in (targets, others))
-    groups = {name: _share(int(np.sum(group & own)), int(group.sum())) for name, group in _by_year(targets).items()}
+    years = _by_year(targets, middle)
+    groups = {name: _share(int(np.sum(group & own)), int(group.sum())) for name, group in years.items()}
     only, never = (sum(a and not b for a, b in zip(*pair, strict=True)) for pair in ((own, other), (other, own)))
     p = float(binomtest(only, only + never, 0.5, alternative="greater").pvalue) if only + never else 1.0
     return {**_share(sum(own), len(said)), "of another user": sum(other) / max(len(said), 1), "p": p, **groups}
@@ -222,7 +237,7 @@ def sentences(answer: Mapping[str, Any]) -> list[str]:
     titles = answer["titles completed"]["all"]
     found = [
         f"{answer['llm']} completes {titles['count']} of {titles['of']} titles from the first half of their words"
-        f"{_years(answer['titles completed'])}."
+        f"{_said(answer['titles completed'])}."
     ]
     for name, order in answer["own order preferred"].items():
         found.append(
@@ -232,12 +247,12 @@ def sentences(answer: Mapping[str, Any]) -> list[str]:
     named = answer["next item named"]
     found.append(
         f"After {named['of']} histories it names the next item {named['count']} times, and the next item of another "
-        f"user {named['of another user'] * named['of']:.0f} times (p {named['p']:.3f}){_years(named)}."
+        f"user {named['of another user'] * named['of']:.0f} times (p {named['p']:.3f}){_said(named)}."
     )
     return found
 
 
-def _years(answer: Mapping[str, Any]) -> str:
+def _said(answer: Mapping[str, Any]) -> str:
     """The counts of the groups by year, as the end of a sentence."""
-    named = [(name, share) for name, share in answer.items() if name.startswith(("until ", "after "))]
+    named = [(name, share) for name, share in answer.items() if name.startswith(("up to ", "after "))]
     return "".join(f"; {share['count']} of {share['of']} {name}" for name, share in named)

@@ -46,7 +46,11 @@ class Decoder(Method[O], ABC):
 
 
 class SearchOptions(Options):
-    """Options of a decoder that searches the trie of the catalogue."""
+    """Options of a decoder that searches the trie of the catalogue.
+
+    ``Trained.scores`` and an exported model's card use this ``temperature``, and no option of that name of another
+    class. A subclass that declares ``added`` itself has to repeat ``temperature`` there.
+    """
 
     scores: Literal["renormalised", "hf"] = Field(
         "renormalised", description="softmax over valid tokens (Lemma 1), or over the vocabulary and masked after (hf)"

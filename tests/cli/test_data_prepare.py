@@ -62,6 +62,10 @@ def test_a_layout_by_its_name_with_steps(call, raw, tmp_path):
     assert made.exit_code == 0, made.output
     assert "--dataset parquet --data-dir some" in made.stdout
     assert json.loads((tmp_path / "some" / "manifest.json").read_text())["counts"]["items"] == 6
+    for name in ("amazon-2014", "csv", ["deep"]):  # no data set that is prepared so
+        manifest = json.loads((tmp_path / "some" / "manifest.json").read_text())
+        (tmp_path / "some" / "manifest.json").write_text(json.dumps(manifest | {"name": name}))
+        assert "A folder that recbench data prepare wrote" in call("data", "audit", "some").stdout
 
 
 @pytest.mark.parametrize(
@@ -145,9 +149,20 @@ def test_released_windows_are_fetched_and_checked(call, monkeypatch, tmp_path):
     again = call("data", "prepare", "toy-msl", "--out", "toy-msl")
     assert again.exit_code == 1
     assert "remove it" in again.stderr
-    refused = call("data", "prepare", "toy-msl", "--out", "o", "--core", "3")
-    assert refused.exit_code == 2
-    assert "toy-msl is used as released: give only --out" in refused.stderr
+    for words in (["--core", "3"], ["--raw", "own.csv"], ["own.csv"]):
+        refused = call("data", "prepare", "toy-msl", "--out", "o", *words)
+        assert refused.exit_code == 2
+        assert "toy-msl is used as released: give only --out" in refused.stderr
+    (tmp_path / "toy-msl" / "train_5.csv").write_text("of another release")
+    for out, said in (("toy-msl", "holds train_5.csv, which toy-msl has not"), ("own.csv", "is a file")):
+        refused = call("data", "prepare", "toy-msl", "--out", out)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
+    monkeypatch.setattr("recbench.data.raw.download.time.sleep", lambda _: None)
+    raw["test.csv"] = RawFile("http://127.0.0.1:9/test.csv")  # nobody listens
+    alone = call("data", "prepare", "toy-msl", "--out", "o")
+    assert alone.exit_code == 1
+    assert "elsewhere and put the files into o." in alone.stderr
 
 
 def test_files_of_one_name_are_kept_apart_by_their_folders(call, tmp_path):

@@ -119,7 +119,7 @@ def test_a_text_goes_on_greedily() -> None:
 def test_older_and_newer_items(split: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _by_heart(split, monkeypatch)
     plain = module.probe(None, split, 1, SilentReporter())  # type: ignore[arg-type]
-    assert not any("until" in name for name in [*plain["titles completed"], *plain["next item named"]])
+    assert not any("up to" in name for name in [*plain["titles completed"], *plain["next item named"]])
     undated, namesake = 2, 3
     titles = [f"{title} ({1990 + item % 10})" for item, title in enumerate(split.catalog.titles)]
     titles[undated], titles[namesake] = split.catalog.titles[undated], f"{titles[namesake]} (2)"
@@ -129,21 +129,37 @@ def test_older_and_newer_items(split: Any, monkeypatch: pytest.MonkeyPatch) -> N
     years = [1990 + item % 10 for item in range(len(titles)) if item != undated]
     middle = int(np.median(years))
     completed = answer["titles completed"]
-    assert completed[f"until {middle}"]["of"] == sum(year <= middle for year in years)
+    assert completed[f"up to {middle}"]["of"] == sum(year <= middle for year in years)
     assert completed[f"after {middle}"]["of"] == sum(year > middle for year in years)
-    parts = [completed[f"until {middle}"]["count"], completed[f"after {middle}"]["count"]]
+    parts = [completed[f"up to {middle}"]["count"], completed[f"after {middle}"]["count"]]
     assert 0 <= completed["all"]["count"] - sum(parts) <= 1  # the undated one is in neither
     named = answer["next item named"]
-    older, newer = (share for name, share in named.items() if name.startswith(("until", "after")))
+    older, newer = named[f"up to {middle}"], named[f"after {middle}"]
     targets = [target for _, target in module._histories(dated)]
     assert (older["count"], newer["count"]) == (older["of"], newer["of"])
+    assert older["of"] == sum(1990 + target % 10 <= middle for target in targets if target != undated)
     assert older["of"] + newer["of"] == sum(target != undated for target in targets)
     said = module.sentences({"llm": "it", **answer})
-    assert said[0].endswith(
-        f"; {parts[0]} of {completed[f'until {middle}']['of']} until {middle}; {parts[1]} of "
-        f"{completed[f'after {middle}']['of']} after {middle}."
-    )
-    assert f"; {older['of']} of {older['of']} until" in said[-1]
+    of = [completed[name]["of"] for name in (f"up to {middle}", f"after {middle}")]
+    assert said[0].endswith(f"; {parts[0]} of {of[0]} up to {middle}; {parts[1]} of {of[1]} after {middle}.")
+    assert f"; {older['of']} of {older['of']} up to {middle}" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("titles", "middle"),
+    [
+        (["Alien (1979)", "Heat (1995)", "Heat (1996) (2)", "Fargo"], 1995),
+        (["Alien (1979)", "Heat (1995)", "Up (2009)"], 1995),
+        (["LEGO Tipper (8189)", "LEGO Jet (3841)", "LEGO Town (1851)"], None),
+        (["Alien (1979)", "Fargo", "Heat"], None),
+        (["Alien (1979)", "Heat (1979)"], None),
+        (["Alien (1979) (2004)", "Heat (1995)", "Up (2009)"], 2004),
+        ([], None),
+    ],
+)
+def test_the_cut_between_older_and_newer(titles: list[str], middle: int | None) -> None:
+    """There is none if most titles have no year (numbers of LEGO sets are none), or if no item is newer."""
+    assert module._middle(titles) == middle
 
 
 def test_a_pretrained_model_end_to_end(tmp_path: Path, split: Any) -> None:

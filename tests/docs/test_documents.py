@@ -44,6 +44,7 @@ ELSEWHERE = {  # what a reader has and a test does not: these commands are only 
         "tabs",
         "decades",
         "toy",
+        "book-msl",
         "path/to/model",
         "path/to/model.gguf",
         "OWNER/NAME",

@@ -85,3 +85,16 @@ def test_a_report_is_markdown_or_html_by_its_suffix(table: Path) -> None:
     assert html.count("<tr>") == sum(line.startswith("| ") for line in text.splitlines()) - tables  # less the rules
     with pytest.raises(UsageError, match=r"A page ends in \.md or \.html or \.tex, and x\.pdf does not"):
         render(blocks, Path("x.pdf"), MARKERS)
+
+
+def test_a_suite_is_told_apart_from_one_whose_name_begins_alike(tmp_path: Path) -> None:
+    """Suites identifiers and identifiers-amazon, both in studies; neither needs --dataset."""
+    from click.testing import CliRunner
+
+    from recbench.cli import cli
+
+    for name, page in (("identifiers", "identifiers"), ("identifiers-amazon", "identifiers-amazon-book")):
+        words = ["suite", "report", name, "--records", str(BOARDS / "studies"), "--out", str(tmp_path / f"{page}.md")]
+        said = CliRunner().invoke(cli, words)
+        assert said.exit_code == 0, said.output
+        assert (tmp_path / f"{page}.md").read_text() == (BOARDS / f"{page}.md").read_text()

@@ -79,7 +79,7 @@ LAYOUTS = {
         amazon.reviews_2023,
         ("*.jsonl.gz", "*.jsonl", "*.parquet"),
         amazon.titles_2023,
-        ("meta_*", "raw_meta_*/*.parquet"),
+        ("meta_*", "raw_meta_*/full-*.parquet"),
     ),
     "movielens-dat": Layout(
         "MovieLens 1M and 10M: ratings.dat and movies.dat, or the zip archive",
