@@ -4,7 +4,7 @@
 
 The files have the layout of Amazon 2014, with random users, items and words; a review has about 750 bytes. Like the
 real Books, they have 2.8 reviews for each user and ten for each item (memory depends on these: every id is kept), and
-the lines with titles are Python literals. Nothing is left out (--core 1), which takes the most memory. Writes
+the lines with titles are Python literals. Nothing is dropped (--core 1), so memory use is highest. Writes
 PREPARE.md.
 """
 
@@ -91,7 +91,7 @@ def main() -> None:
         "# Preparing a release",
         "",
         f"Made by `python benchmarks/prepare.py --reviews {reviews}` on {environment('cpu', 1)['cpu']}: reviews in the "
-        "layout of Amazon 2014, compressed. MB are those of the lines, uncompressed; seconds are of CPU time.",
+        "layout of Amazon 2014, compressed. MB counts uncompressed lines; seconds are of CPU time.",
         "",
         "| reviews | MB | seconds | MB/s | peak memory (MiB) | interactions kept |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -91,8 +91,7 @@ def audit(
     """Prepare the data set NAME, audit it, and print its facts; "data audit NAME" and "data NAME" are the same.
 
     NAME may also be a folder in the format of the MSL release, a folder that "data prepare" wrote, or a file of
-    interactions. If a folder called NAME holds what "data prepare NAME" wrote, you can leave out
-    --data-dir.
+    interactions. Leave out --data-dir if the data set NAME is in a folder of that name.
 
     Tokens are counted with the tiny model's tokenizer, built as in a run, and with that of each --llm. The exit status
     is 1 if the data is malformed, or if the test set leaks into training.
@@ -130,7 +129,8 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
         raise UsageError(f"{said}; {hint}" if hint.startswith("did you mean") else f"{said}.")
     (word,) = words
     if word in datasets() or word in registry.names("source"):
-        return word, word if data_dir is None and _holds(Path(word)) else data_dir
+        there = _read_as(Path(word)) if data_dir is None else None
+        return (there, word) if there else (word, data_dir)
     if not os.path.exists(word):  # never an OSError
         if "/" in word or os.sep in word or word.lower().endswith(FILES):
             raise UsageError(f"There is no file or folder {word!r}.")
@@ -153,11 +153,15 @@ def _prepared_as(folder: Path) -> str:
         return "parquet"  # reading the folder says what is wrong with it
 
 
-def _holds(folder: Path) -> bool:
-    """Whether a folder called as a data set holds what ``data prepare`` writes for it."""
+def _read_as(folder: Path) -> str | None:
+    """The data set to read a folder as that is named after one; None if it holds neither of the two formats."""
     entry = datasets().get(folder.name)
-    wanted = {"parquet": "interactions.parquet", "prepared": "test.csv"}
-    return bool(entry and entry.raw and (folder / wanted.get(entry.source, "")).is_file())
+    if entry is None or not entry.raw:
+        return None
+    for source, file in (("parquet", "interactions.parquet"), ("prepared", "test.csv")):
+        if (folder / file).is_file():
+            return entry.name if entry.source == source else source
+    return None
 
 
 def _text(found: Audited) -> str:

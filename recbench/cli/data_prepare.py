@@ -49,8 +49,8 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
     Without --raw the files are downloaded, and an interrupted download resumes. The folder holds the
     interactions and titles as Parquet, and a manifest. Preparing the same files again gives the same bytes.
 
-    Of a data set whose windows its authors released, such as book-msl, the files are only downloaded to --out, and
-    checked where datasets.yaml has their checksums.
+    For a data set released as windows, such as book-msl, recbench only downloads the files to --out. It verifies those
+    that have a checksum in datasets.yaml.
     """
     from recbench.data.raw.folder import check_place, write_folder
     from recbench.data.raw.layouts import LAYOUTS, layout
@@ -65,7 +65,7 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
     if not entry.layout:
         if raws or more or any(value is not None for value in said.values()):
             raise UsageError(
-                f"{name} is used as released: give only --out. If you have its files, use --dataset {name} --data-dir "
+                f"{name} needs no preparation: give only --out. If you have its files, use --dataset {name} --data-dir "
                 "DIR."
             )
         _released(entry, out)
@@ -91,12 +91,14 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
 
 
 def _released(entry: Entry, out: Path) -> None:
-    """Fetch and check the files of a release of windows; a run would read other files in the folder, too."""
+    """Fetch and check the files of a release of windows; a run would also read other files in the folder."""
     if out.is_file():
         raise UsageError(f"--out {out} is a file: name a folder.")
     others = sorted(path.name for path in out.glob("*.csv") if path.name not in entry.raw) if out.is_dir() else []
     if others:
-        raise UsageError(f"--out {out} holds {', '.join(others)}, which {entry.name} has not: choose another folder.")
+        raise UsageError(
+            f"--out {out} holds {', '.join(others)}, which are not part of {entry.name}: choose another folder."
+        )
     with reporter() as progress:
         _fetched(entry, out, progress)
     click.echo(columns([("data set", entry.name), *_unchecked(entry, entry.raw), _use(entry.name, out)]))
@@ -125,7 +127,7 @@ def _steps(entry: Entry, said: dict[str, Any]) -> Steps:
 
 
 def _inputs(entry: Entry, layout: Layout, paths: list[Path]) -> dict[str, dict[str, Any]]:
-    """Size and sha256 of every raw file, by name; files of one name by folder and name.
+    """Size and sha256 of every raw file, by name; files that share a name, by folder and name.
 
     Raises:
         UsageError: a file is named twice, or they are not those of the layout.

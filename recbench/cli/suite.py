@@ -178,7 +178,7 @@ def _manifest(found: Suite, dataset: str | None, folder: Path) -> Path:
 
 
 def _suite_of(manifest: Path) -> str | None:
-    """The suite that a manifest is of; None for one that cannot be read, which its reader complains about."""
+    """The suite that a manifest is of; None if it cannot be read; the code that reads it reports the error."""
     try:
         return str(read_json(manifest)["suite"])
     except (OSError, ValueError, KeyError, TypeError):

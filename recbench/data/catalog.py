@@ -61,7 +61,7 @@ class Entry:
         size: bytes of all files together, None for your own data.
         sha256: by file name; empty for your own data.
         options: defaults for the source's options.
-        layout: of the raw files that ``recbench data prepare`` reads; empty where it has nothing to do but fetch them.
+        layout: of the raw files that ``recbench data prepare`` reads; empty if the files only need downloading.
         raw: those files by name; empty where there are none.
         prepare: defaults for the steps of that preparation.
         published: what a paper says of the data of this name; None where none does.

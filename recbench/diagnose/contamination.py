@@ -5,8 +5,8 @@ SIGIR 2025 (titles and next items), and Oren et al., "Proving Test Set Contamina
 2024 (order): Does it complete titles? Does it find lists of the data set more probable in their own order than in
 another? Does it name the item that came next? The first only says that it knows the items. The others say that it has
 seen the data set; but a history's order has a meaning, so only the order of the catalogue is evidence by itself. Where
-most titles end in a year of release, titles and next items are also counted for the older and the newer half of the
-catalogue: a model cannot have seen what was released after it was trained.
+most titles end in a year of release, titles and next items are also counted separately for items up to the median year
+and after it: a model cannot have seen what was released after it was trained.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from recbench.types import Split
 
 TITLES, LISTS, SHUFFLES, BATCH, CHUNK = 200, 100, 4, 16, 10
-_YEAR = re.compile(r"\(((?:19|20)\d\d)\)(?: \(\d{1,3}\))?$")  # a namesake's number comes behind its year
+_YEAR = re.compile(r"\(((?:19|20)\d\d)\)(?: \(\d{1,3}\))?$")  # a namesake's number follows its year
 
 
 def contamination(request: Request, runs: Path, out: Path | None, reporter: Reporter) -> tuple[dict[str, Any], Path]:

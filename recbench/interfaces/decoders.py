@@ -48,8 +48,8 @@ class Decoder(Method[O], ABC):
 class SearchOptions(Options):
     """Options of a decoder that searches the trie of the catalogue.
 
-    ``Trained.scores`` and an exported model's card use this ``temperature``, and no option of that name of another
-    class. A subclass that declares ``added`` itself has to repeat ``temperature`` there.
+    ``Trained.scores`` and an exported model's card use this ``temperature``. They ignore an option of that name in any
+    other class. A subclass that declares ``added`` itself has to repeat ``temperature`` there.
     """
 
     scores: Literal["renormalised", "hf"] = Field(

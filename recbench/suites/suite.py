@@ -15,7 +15,7 @@ class Cell:
     """One run of a suite.
 
     Attributes:
-        name: unique in the suite; also its row among the published numbers, unless ``published_as`` says another.
+        name: unique in the suite; also its row among the published numbers, unless ``published_as`` names another row.
         layers: what the suite says, the later over the earlier: the defaults that apply, then the cell itself.
         skipped: defaults that the cell's method does not have, each with its line.
         grid: options to tune first: name -> values; empty: none.

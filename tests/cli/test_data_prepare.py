@@ -62,7 +62,7 @@ def test_a_layout_by_its_name_with_steps(call, raw, tmp_path):
     assert made.exit_code == 0, made.output
     assert "--dataset parquet --data-dir some" in made.stdout
     assert json.loads((tmp_path / "some" / "manifest.json").read_text())["counts"]["items"] == 6
-    for name in ("amazon-2014", "csv", ["deep"]):  # no data set that is prepared so
+    for name in ("amazon-2014", "csv", ["deep"]):  # none of these is a data set prepared this way
         manifest = json.loads((tmp_path / "some" / "manifest.json").read_text())
         (tmp_path / "some" / "manifest.json").write_text(json.dumps(manifest | {"name": name}))
         assert "A folder that recbench data prepare wrote" in call("data", "audit", "some").stdout
@@ -152,9 +152,9 @@ def test_released_windows_are_fetched_and_checked(call, monkeypatch, tmp_path):
     for words in (["--core", "3"], ["--raw", "own.csv"], ["own.csv"]):
         refused = call("data", "prepare", "toy-msl", "--out", "o", *words)
         assert refused.exit_code == 2
-        assert "toy-msl is used as released: give only --out" in refused.stderr
+        assert "toy-msl needs no preparation: give only --out" in refused.stderr
     (tmp_path / "toy-msl" / "train_5.csv").write_text("of another release")
-    for out, said in (("toy-msl", "holds train_5.csv, which toy-msl has not"), ("own.csv", "is a file")):
+    for out, said in (("toy-msl", "holds train_5.csv, which are not part of toy-msl"), ("own.csv", "is a file")):
         refused = call("data", "prepare", "toy-msl", "--out", out)
         assert refused.exit_code == 2
         assert said in refused.stderr

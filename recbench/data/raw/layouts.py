@@ -23,7 +23,7 @@ class Layout:
             releases that are known to be dirty have.
         interactions: names of the files of interactions.
         titles: id and raw title of each item of a file; None where the rows carry titles.
-        items: names of the files of items; with the folder where the name alone does not tell what a file is.
+        items: names of the files of items; includes the folder if the file name alone is ambiguous.
     """
 
     summary: str

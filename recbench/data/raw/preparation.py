@@ -1,8 +1,8 @@
 """The steps from raw files to interactions and titles: titles, a sample of items, repeated rows, the k-core.
 
 Lines are read one by one, by orjson where they are JSON, and pyarrow reads Parquet in batches. A data frame (polars)
-would be faster, but it cannot read the Python literals of Amazon 2014, and does not say which line is malformed. Memory
-holds 16 bytes for each interaction, and every id once (see benchmarks/PREPARE.md).
+cannot read the Python literals of Amazon 2014, and does not say which line is malformed. Memory holds 16 bytes for
+each interaction, and every id once; benchmarks/PREPARE.md has the measured peak.
 """
 
 from __future__ import annotations
