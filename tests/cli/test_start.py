@@ -62,7 +62,7 @@ def test_looking_and_planning_are_light(words: str, boards: SimpleNamespace) -> 
     allowed, most = COMMANDS[words]
     runs = [spent(words.format(**boards.ids), boards.folder) for _ in range(2)]  # the first may have to compile
     assert runs[1][1] <= allowed
-    assert min(seconds for seconds, _ in runs) < 2 * most  # others may be using the machine
+    assert min(seconds for seconds, _ in runs) < 4 * most  # others may be using the machine
 
 
 def test_python_m_is_the_same_command(tmp_path) -> None:

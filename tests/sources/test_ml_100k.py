@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -71,13 +70,6 @@ def test_popularity_scores_as_published(split):
     hits = split.test.target[:, None] == top
     assert 0.0160 <= round((hits / np.log2(np.arange(10) + 2)).sum(axis=1).mean(), 4) <= 0.0162
     assert hits.any(axis=1).mean() == pytest.approx(0.034, abs=5e-4)
-
-
-@needs_recbole
-def test_it_takes_less_than_two_seconds():
-    start = time.process_time()
-    Ml100k(Ml100kOptions()).prepare(SilentReporter())
-    assert time.process_time() - start < 2
 
 
 @needs_recbole
