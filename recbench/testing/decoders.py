@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from recbench.interfaces import Decoder, ScoringBackbone, SilentReporter
+from recbench.interfaces import Decoder, ScoringBackbone, SearchOptions, SilentReporter
 from recbench.search import checked
 from recbench.testing.contract import Contract
 from recbench.testing.data import RandomScores, tiny_split
@@ -98,6 +98,18 @@ class TextDecoderTests(DecoderTests):
     def model(self) -> TextModel:
         """A tiny random Llama, with counts and a recommender for decoders that mix them in."""
         return _shared_text_model()
+
+    def test_the_temperature_counts(self) -> None:
+        """A decoder with the options of a search uses their temperature, and leaves the model's as it was."""
+        if not issubclass(self.plugin.options, SearchOptions):
+            pytest.skip("its options are not SearchOptions")
+        cases, model = tiny_split().test.histories(), self.model()
+        found = []
+        for temperature in (1.0, 5.0):
+            decoder = self.plugin.implementation(self.plugin.options(**{**self.options, "temperature": temperature}))
+            found.append(decoder.rank(model, cases, 10, False, SilentReporter()).scores)
+            assert model.temperature == 1.0, "rank in `with model.at(...)`, which restores the temperature"
+        assert not np.array_equal(*found), "the option temperature has no effect: rank in `with model.at(...)`"
 
 
 class ScoringDecoderTests(DecoderTests):

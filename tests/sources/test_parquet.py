@@ -86,3 +86,9 @@ def test_where_it_is(folder, tmp_path):
         run(tmp_path / "none")
     with pytest.raises(DataError, match="the 9-core leaves none of 48 interactions"):
         run(folder, core=9)
+
+
+def test_windows_as_released_are_pointed_to_their_source(tmp_path):
+    (tmp_path / "test.csv").write_text("user_id,item_ids,timestamp\n")
+    with pytest.raises(DataError, match="holds windows as released, which are read with --dataset prepared"):
+        Parquet(ParquetOptions(dir=str(tmp_path))).inputs()

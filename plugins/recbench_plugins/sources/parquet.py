@@ -39,7 +39,10 @@ class Parquet(DataSource[ParquetOptions]):
         from recbench.data.files import sha256
         from recbench.data.raw.folder import INTERACTIONS, ITEMS
 
-        return {name: sha256(self._folder() / name) for name in (INTERACTIONS, ITEMS)}
+        folder = self._folder()
+        if (folder / "test.csv").is_file() and not (folder / INTERACTIONS).exists():
+            raise DataError(f"{folder} holds windows as released, which are read with --dataset prepared.")
+        return {name: sha256(folder / name) for name in (INTERACTIONS, ITEMS)}
 
     def prepare(self, reporter: Reporter) -> Split:
         """Windows and parts by the option ``protocol``.
