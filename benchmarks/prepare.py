@@ -56,18 +56,7 @@ def prepared(reviews: int) -> dict[str, float]:
     """CPU seconds and peak memory of one preparation, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         raw, meta, size = write(Path(folder), reviews)
-        words = [
-            "data",
-            "prepare",
-            "amazon-2014",
-            "--raw",
-            str(raw),
-            str(meta),
-            "--out",
-            f"{folder}/out",
-            "--core",
-            "1",
-        ]
+        words = ["data", "prepare", "amazon-2014", str(raw), str(meta), "--out", f"{folder}/out", "--core", "1"]
         process = subprocess.Popen([sys.executable, "-m", "recbench", *words], stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         if status:
