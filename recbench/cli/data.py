@@ -129,7 +129,8 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
         raise UsageError(f"{said}; {hint}" if hint.startswith("did you mean") else f"{said}.")
     (word,) = words
     if word in datasets() or word in registry.names("source"):
-        there = _read_as(Path(word)) if data_dir is None else None
+        released = word in datasets() and datasets()[word].raw
+        there = _held(Path(word)) if released and data_dir is None else None
         return (there, word) if there else (word, data_dir)
     if not os.path.exists(word):  # never an OSError
         if "/" in word or os.sep in word or word.lower().endswith(FILES):
@@ -137,30 +138,22 @@ def _named(words: Sequence[str], data_dir: str | None) -> tuple[str, str | None]
         return word, data_dir
     if data_dir is not None:
         raise UsageError(f"Name the data once: {word} is a folder or file, and --data-dir names another.")
-    if os.path.exists(os.path.join(word, "interactions.parquet")):
-        return _prepared_as(Path(word)), word
-    return "prepared" if os.path.isdir(word) else "csv", word
+    return _held(Path(word)) or ("prepared" if os.path.isdir(word) else "csv"), word
 
 
-def _prepared_as(folder: Path) -> str:
-    """The data set that a folder of ``data prepare`` holds, as its manifest says; parquet if that is no name."""
-    from recbench.data.raw.folder import MANIFEST
+def _held(folder: Path) -> str | None:
+    """The data set whose format a folder has; None if it has neither that of ``data prepare`` nor that of a release."""
+    from recbench.data.raw.folder import INTERACTIONS, MANIFEST
 
-    try:
-        name = read_json(folder / MANIFEST)["name"]
-        return name if datasets()[name].source == "parquet" else "parquet"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "parquet"  # reading the folder says what is wrong with it
-
-
-def _read_as(folder: Path) -> str | None:
-    """The data set to read a folder as that is named after one; None if it holds neither of the two formats."""
-    entry = datasets().get(folder.name)
-    if entry is None or not entry.raw:
-        return None
-    for source, file in (("parquet", "interactions.parquet"), ("prepared", "test.csv")):
-        if (folder / file).is_file():
-            return entry.name if entry.source == source else source
+    if (folder / INTERACTIONS).is_file():
+        try:
+            name = read_json(folder / MANIFEST)["name"]
+            return name if datasets()[name].source == "parquet" else "parquet"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "parquet"  # reading the folder says what is wrong with it
+    if (folder / "test.csv").is_file():
+        named = datasets().get(folder.name)
+        return named.name if named and named.raw and named.source == "prepared" else "prepared"
     return None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from recbench.cli.options import Place, folder_option
 from recbench.cli.text import columns
@@ -63,7 +64,8 @@ def prepare(name: str, more: tuple[Path, ...], raws: tuple[Path, ...], out: Path
         known = [*LAYOUTS, *(other for other, found in datasets().items() if found.raw)]
         raise UsageError(f"{name!r} is not a data set with raw files: {did_you_mean(name, known)}")
     if not entry.layout:
-        if raws or more or any(value is not None for value in said.values()):
+        kept = click.get_current_context().get_parameter_source("downloads") is not ParameterSource.DEFAULT
+        if raws or more or kept or any(value is not None for value in said.values()):
             raise UsageError(
                 f"{name} needs no preparation: give only --out. If you have its files, use --dataset {name} --data-dir "
                 "DIR."

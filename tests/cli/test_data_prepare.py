@@ -149,7 +149,7 @@ def test_released_windows_are_fetched_and_checked(call, monkeypatch, tmp_path):
     again = call("data", "prepare", "toy-msl", "--out", "toy-msl")
     assert again.exit_code == 1
     assert "remove it" in again.stderr
-    for words in (["--core", "3"], ["--raw", "own.csv"], ["own.csv"]):
+    for words in (["--core", "3"], ["--raw", "own.csv"], ["own.csv"], ["--downloads", "d"]):
         refused = call("data", "prepare", "toy-msl", "--out", "o", *words)
         assert refused.exit_code == 2
         assert "toy-msl needs no preparation: give only --out" in refused.stderr
