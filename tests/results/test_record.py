@@ -24,7 +24,6 @@ from recbench.results import (
     RunRecord,
     SeedResult,
     StepRecord,
-    copy,
     from_json,
     read,
     spec_hash,
@@ -32,7 +31,7 @@ from recbench.results import (
     verify,
     write,
 )
-from recbench.results.packing import pack, pack_lists, unpack, unpack_lists
+from recbench.results.packing import pack, pack_lists
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 OLD = Path(__file__).parent / "format1"
@@ -103,69 +102,6 @@ def make_record(n: int = 6, seeds: tuple[int, ...] = (1, 2), depth: int = 10, **
         ),
     }
     return RunRecord(**{**fields, **changes})
-
-
-@given(hnp.arrays(np.int32, st.integers(0, 60), elements=INT32))
-def test_packing_is_lossless(array: np.ndarray) -> None:
-    back = unpack(json.loads(json.dumps(pack(array))))
-    assert back.dtype == np.int32
-    np.testing.assert_array_equal(back, array)
-
-
-@pytest.mark.parametrize("array", [np.zeros((2, 2), int), np.array([0.5]), np.array([2**31])])
-def test_what_cannot_be_packed_is_refused(array: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"integer array|32 bits"):
-        pack(array)
-
-
-@pytest.mark.parametrize(
-    "packed", [None, {}, {"length": 3, "data": "!"}, {"length": -1, "data": ""}, {**pack(np.arange(3)), "length": 2}]
-)
-def test_what_pack_never_wrote_is_refused(packed: object) -> None:
-    with pytest.raises(ValueError, match="a packed column"):
-        unpack(packed)
-
-
-@settings(max_examples=40)
-@given(hnp.arrays(np.int32, st.tuples(st.integers(0, 20), st.integers(1, 10)), elements=st.integers(-1, 2**31 - 2)))
-def test_packed_lists_are_lossless(array: np.ndarray) -> None:
-    back = unpack_lists(json.loads(json.dumps(pack_lists(array))))
-    assert back.dtype == np.int32
-    np.testing.assert_array_equal(back, array)
-
-
-@pytest.mark.parametrize("top", [254, 255, 65_534, 65_535])
-def test_lists_take_the_narrowest_width(top: int) -> None:
-    array = np.array([[-1, top]], np.int32)
-    assert pack_lists(array)["bytes"] == (1 if top < 255 else 2 if top < 65_535 else 4)
-    np.testing.assert_array_equal(unpack_lists(pack_lists(array)), array)
-
-
-@pytest.mark.parametrize("array", [np.zeros(3, int), np.zeros((2, 2)), np.full((1, 1), -2), np.full((1, 1), 2**31 - 1)])
-def test_lists_that_cannot_be_packed_are_refused(array: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"integer array|31 bits"):
-        pack_lists(array)
-
-
-LISTS = pack_lists(np.arange(6).reshape(2, 3))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"rows": 3},
-        {"columns": -1},
-        {"bytes": 3},
-        {"bytes": True},
-        {"data": 5},
-        {"data": "!"},
-        {"more": 1},
-        {"bytes": 2},
-    ],
-)
-def test_lists_that_were_never_written_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"packed (lists|column)"):
-        unpack_lists({**LISTS, **change})
 
 
 @settings(max_examples=30)
@@ -392,82 +328,6 @@ def test_what_json_has_no_word_for_is_not_saved() -> None:
     for spec in ({**record.spec, "tau": math.nan}, {**record.spec, "tau": "\ud800"}):
         with pytest.raises(DataError, match="cannot be saved as a record"):
             to_json(make_record(spec=spec))
-
-
-# ---- format 1: what recbench up to 0.3 wrote
-
-
-def old_files() -> list[Path]:
-    """Records as versions 0.1 to 0.3 wrote them."""
-    return sorted(OLD.glob("*.json"))
-
-
-def test_every_old_record_is_read_and_nested() -> None:
-    assert len(old_files()) == 8
-    for path in old_files():
-        record, old = read(path), json.loads(path.read_bytes())
-        assert record.format == 1
-        recommender = record.spec["recommender"]
-        assert recommender["backbone"] == old["spec"]["backbone"]
-        assert recommender.get("llm") == old["spec"].get("llm")
-        assert set(record.spec) <= {"dataset", "recommender", "evaluate", "machine", "tuning"}
-        assert ("teacher" in recommender) == ("teacher" in old["spec"])
-        assert record.case_results().top is None
-        for seed, was in zip(record.seeds, old["seeds"], strict=True):
-            assert seed.steps_trained == was["steps"]
-            assert {s.role: s.seconds for s in seed.steps} == was["seconds"]
-            assert {s.role: s.folder for s in seed.steps} == was["stages"]
-            assert {s.role for s in seed.steps if s.reused} == set(was["reused"])
-            spent = sum(v for k, v in was["seconds"].items() if k not in ("prepare", "rank"))
-            assert seed.seconds("training") == pytest.approx(spent)
-            assert seed.seconds("decoding") == was["seconds"]["rank"]
-            assert all(s.kind == s.folder.rpartition("-")[0] for s in seed.steps)
-
-
-def test_nested_recommenders_of_an_old_spec() -> None:
-    tuned = read(next(OLD.glob("*llara-sdpo*.json"))).spec["recommender"]
-    assert tuned["collaborative"]["backbone"]["name"] == "sasrec"
-    assert tuned["collaborative"]["loss"]["name"] == "ce"
-    assert tuned["collaborative"]["train"]["epochs"] == 3
-    assert tuned["reference"]["loss"]["name"] == "lml"
-    assert tuned["reference"]["backbone"] == tuned["backbone"]
-    distilled = read(next(OLD.glob("*dllm2rec*.json")))
-    assert distilled.language_model is not None
-    assert "llm" not in distilled.spec["recommender"]
-
-
-def test_an_old_record_is_copied_and_never_rewritten(tmp_path: Path) -> None:
-    path = old_files()[0]
-    target, record = copy(path, tmp_path)
-    assert target.read_bytes() == path.read_bytes()
-    assert target.name == f"{record.run}.json"
-    with pytest.raises(DataError, match="older recbench"):
-        write(record, tmp_path / "new.json")
-
-
-def test_an_old_record_that_is_malformed_or_forged(tmp_path: Path) -> None:
-    content = json.loads(old_files()[0].read_bytes())
-    content.pop("sha256")
-
-    def made(**changes: Any) -> str:
-        changed = {**content, **changes}
-        if isinstance(changed.get("spec"), dict) and "spec_hash" not in changes:
-            changed["spec_hash"] = spec_hash(changed["spec"])
-        return json.dumps({**changed, "sha256": digest(changed)})
-
-    seed = content["seeds"][0]
-    for text in (
-        made(spec={}),
-        made(spec={**content["spec"], "backbone": 3}),
-        made(spec={**content["spec"], "dataset": None}),
-        made(seeds=3),
-        made(seeds=[{**seed, "seconds": 4}]),
-        made(seeds=[{**seed, "stages": {"model": 3}}]),
-        made(seeds=[{**seed, "ranks": pack(np.full(2238, 11))}]),
-        made(spec_hash="0" * 16),
-    ):
-        with pytest.raises(DataError, match="not a valid record"):
-            from_json(text, "r.json")
 
 
 def test_a_killed_writers_file_is_swept(tmp_path: Path) -> None:
