@@ -25,6 +25,7 @@ def begin(machine: MachineOptions, trains: bool = True) -> None:
         UsageError: the device or the number of processes is not what the machine options say, or the launch asks for
             what recbench does not do.
     """
+    _environment()
     for variable, flag in SHARDING.items():
         if os.environ.get(variable, "false").lower() == "true":
             raise UsageError(
@@ -43,7 +44,6 @@ def begin(machine: MachineOptions, trains: bool = True) -> None:
     if machine.threads > (cores := 4 * (os.cpu_count() or 1)):
         raise UsageError(f"machine.threads={machine.threads}: this machine takes {cores} threads at most.")
     processes.join(machine.device)
-    _environment()
     if trains:
         _libraries(machine)
 
@@ -53,6 +53,9 @@ def _environment() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress goes through the reporter
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # libgomp's waiting threads spin for milliseconds: two runs on the same cores are then ten times slower
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
         # By default glibc returns every tensor of more than 128 KiB to the system and faults it in again.
         libc = ctypes.CDLL("libc.so.6")

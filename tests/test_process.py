@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+
 import pytest
 
 from recbench import planning, process
@@ -16,3 +21,22 @@ def test_a_sharded_launch_is_refused(variable: str, flag: str, monkeypatch: pyte
     monkeypatch.setenv(variable, "true")
     with pytest.raises(UsageError, match=f"^accelerate launch {flag}: recbench does not shard a model"):
         process.begin(spec)
+
+
+def waiting(code: str, **variables: str) -> str:
+    """What libgomp, OpenMP's library in torch's wheels, says of its settings when a fresh process loads it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    environment |= {"OMP_DISPLAY_ENV": "VERBOSE", **variables}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return done.stderr
+
+
+BEGIN = "from recbench.process import begin\nfrom recbench.spec.options import MachineOptions\nbegin(MachineOptions())"
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="torch has libgomp on Linux only")
+def test_waiting_threads_leave_the_cores_to_others() -> None:
+    assert "GOMP_SPINCOUNT = '1000'" in waiting(BEGIN)
+    assert "GOMP_SPINCOUNT = '1000'" not in waiting("import torch")
+    assert "GOMP_SPINCOUNT = '7'" in waiting(BEGIN, GOMP_SPINCOUNT="7")
+    assert "GOMP_SPINCOUNT = '1000'" not in waiting(BEGIN, OMP_WAIT_POLICY="ACTIVE")
