@@ -197,8 +197,8 @@ def page(rows: Mapping[str, Sequence[Mapping[str, Any]]], args: argparse.Namespa
         f"one thread, fp32, {environment('cpu', 1)['cpu']}. Every arm trains for {args.seconds:.0f} seconds of CPU "
         "time; measuring does not count. The log-likelihood is of the target's whole title among valid tokens, the "
         f"mean over {args.cases} validation windows. Differences are to the first row at the same mark, with a 95 % "
-        f"interval over these windows; it says nothing of other seeds. NDCG@10 is of {args.rank} validation windows at "
-        "the end, with its standard error.",
+        f"interval over these windows. The interval says nothing about other seeds. NDCG@10 is of {args.rank} "
+        "validation windows at the end, with its standard error.",
         "",
         f"| arm | untrained | {' | '.join(f'log-likelihood at {mark}' for mark in marks)} | "
         f"{' | '.join(f'difference at {mark}' for mark in marks)} | windows read | NDCG@10 |",

@@ -49,8 +49,8 @@ def page(found: dict[str, Any]) -> str:
         "on the same test set.",
         table("rows", found["page"], tuple(next(iter(found["page"].values())))),
         "## Ratio of standard deviations over seeds",
-        "Coverage of the 95 % interval where both deviations are equal (for Levene: 100 % less false positives), and "
-        "the power of F at a true ratio of 5. The pages use F.",
+        "Coverage of the 95 % interval where both deviations are equal (for Levene: 100 % minus the false positives), "
+        "and the power of F at a true ratio of 5. The pages use F.",
         table("seed means", found["deviation"], tuple(next(iter(found["deviation"].values())))),
         "## Speed",
         f"{speed['systems']} systems x {speed['seeds']} seeds x {speed['users']:,} users x {speed['draws']:,} draws, "

@@ -56,7 +56,9 @@ CODE = 1e-10  # what the code adds to the best item's
 class D3Options(Options):
     """Options of ``--decoder d3``."""
 
-    alpha: float = Field(0.3, ge=0, lt=1, description="weight of the assistant; 0 trains and asks none")
+    alpha: float = Field(
+        0.3, ge=0, lt=1, description="weight of the assistant; with 0, no assistant is trained or asked"
+    )
     collaborative: str = Field("sasrec", description="the assistant: a backbone that scores items")
     aggregate: Literal["sum", "max"] = Field(
         "sum", description="mass of a prefix: of all items behind it (paper), or of the best of them (code)"

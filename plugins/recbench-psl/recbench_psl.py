@@ -43,7 +43,9 @@ class PSLOptions(Options):
 
     activation: Literal["tanh", "relu", "atan"] = Field("tanh", description="the function that replaces exp")
     tau: float = Field(
-        0.2, gt=0, description="how early it departs from exp: at logits 1 / tau apart; as tau goes to 0 it becomes exp"
+        0.2,
+        gt=0,
+        description="how soon it departs from exp: where logits differ by 1 / tau; as tau goes to 0, it becomes exp",
     )
 
 

@@ -59,7 +59,7 @@ class SearchOptions(Options):
         "model", description="precision of ranking: the model's own (bf16 changes rankings), or fp32"
     )
     temperature: Temperature = Field(
-        1.0, description="divides the logits: a number, or loss, what the model's loss divided them by (MSL: tau)"
+        1.0, description="divides the logits: a number, or loss for the temperature of the loss (MSL: tau)"
     )
     added = frozenset({"temperature"})
 

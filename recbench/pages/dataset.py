@@ -104,8 +104,8 @@ def _order(section: Section) -> str:
     )
     return (
         "Place: from the top down, a row joins the group above it unless the marks show that it differs from a row of "
-        "that group; then it opens the next group. No two rows that share a place differ. Rows with different places "
-        "need not differ. "
+        "that group; then it opens the next group. No two rows that share a place are shown to differ. Rows with "
+        "different places may still not differ. "
         f"Row 1 stays first in {' and '.join([*halves, *seeds]) or 'the one draw there is'}.{sharp}"
     )
 

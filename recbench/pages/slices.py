@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from recbench.pages.blocks import NONE, Block, Bullets, Heading, Paragraph, Table, figure
 from recbench.pages.rows import METRIC
 
-COLD = " A row that is trained on a sample of the training windows sees fewer items still."
+COLD = " A row that is trained on a sample of the training windows sees even fewer items."
 
 
 def part_blocks(

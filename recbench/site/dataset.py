@@ -246,7 +246,8 @@ def _reading(section: Section, pieces: list[View]) -> Html:
     items = [
         READING,
         "Place: going down, a row shares the place of the group above it unless it differs from a row in it; then it "
-        "opens the next. No two rows that share a place differ; rows with different places need not differ.",
+        "opens the next. No two rows that share a place are shown to differ; rows with different places may "
+        "still not differ.",
         f"The bar in {METRIC} is the 95 % interval of the row's own mean over users and seeds, and its dots are seeds. "
         "Rows share their users, so two overlapping bars say nothing about their difference: read the column Against "
         "the best, and the matrix. An arrow stands for a bar far outside the others' scale.",

@@ -311,7 +311,7 @@ def _alignment(cf: Tensor, text: Tensor, had: Tensor) -> Any:
 
 plugin = BackbonePlugin(
     implementation=ALLMRec,
-    summary="titles with joint collaborative and text embeddings, and the user's",
+    summary="titles, joint collaborative and text embeddings of items, and an embedding of the user",
     options=ALLMRecOptions,
     default_loss="lml",
     default_decoder="constrained_beam",
