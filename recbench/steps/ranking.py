@@ -93,4 +93,7 @@ class Ranked(RecommenderStep):
         llm, evaluate = self.recommender.llm, self.setting.evaluate
         like = {"decoder": self.decoder.plain(), "llm": llm.name if llm else "", "part": self.part}
         amount = evaluate.validation_cases if self.part == "validation" else evaluate.cases or 3000
-        return like, float(amount), 1e-4 if llm is None else 8e-3 if llm.tiny else 1.0
+        if llm is None:
+            return like, float(amount), 1e-4
+        free = 20 if self.decoder.plugin.reads_titles else 1  # free generation may go on to the longest title's length
+        return like, float(amount), free * (8e-3 if llm.tiny else 1.0)
