@@ -25,7 +25,7 @@ SETTINGS = {
 }
 RUN = [
     *["run", "--model", "bigrec", "--loss", "msl", "--epochs", "1", "--train-samples", "1000", "--seeds", "1"],
-    *["--set", "machine.threads=2"],
+    *["--device", "cpu", "--set", "machine.threads=2"],
 ]
 
 
@@ -43,7 +43,8 @@ def seconds(runs: int, variables: dict[str, str]) -> float:
             )
             for number in range(runs)
         ]
-        if any(process.wait() for process in started):
+        codes = [process.wait() for process in started]
+        if any(codes):
             raise SystemExit("a run failed")
         return time.monotonic() - began
 

@@ -54,7 +54,7 @@ def _environment() -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")  # progress goes through the reporter
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if "OMP_WAIT_POLICY" not in os.environ:
-        # libgomp's waiting threads spin for milliseconds: two runs on the same cores are then ten times slower
+        # libgomp's waiting threads spin for milliseconds: two runs on the same cores are then four times slower
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
         # By default glibc returns every tensor of more than 128 KiB to the system and faults it in again.

@@ -145,13 +145,13 @@ def _held(folder: Path) -> str | None:
     """The data set whose format a folder has; None if it has neither that of ``data prepare`` nor that of a release."""
     from recbench.data.raw.folder import INTERACTIONS, MANIFEST
 
-    if (folder / INTERACTIONS).is_file():
+    if os.path.isfile(folder / INTERACTIONS):  # never an OSError
         try:
             name = read_json(folder / MANIFEST)["name"]
             return name if datasets()[name].source == "parquet" else "parquet"
         except (OSError, ValueError, KeyError, TypeError):
             return "parquet"  # reading the folder says what is wrong with it
-    if (folder / "test.csv").is_file():
+    if os.path.isfile(folder / "test.csv"):
         named = datasets().get(folder.name)
         return named.name if named and named.raw and named.source == "prepared" else "prepared"
     return None

@@ -95,5 +95,6 @@ class Ranked(RecommenderStep):
         amount = evaluate.validation_cases if self.part == "validation" else evaluate.cases or 3000
         if llm is None:
             return like, float(amount), 1e-4
-        free = 20 if self.decoder.plugin.reads_titles else 1  # free generation may go on to the longest title's length
+        # measured on Book: free generation may go on to the longest title's length, in the whole vocabulary
+        free = 20 if self.decoder.plugin.reads_titles else 1
         return like, float(amount), free * (8e-3 if llm.tiny else 1.0)
