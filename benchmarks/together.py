@@ -4,7 +4,7 @@
 
 Each run trains BIGRec with MSL on 1,000 windows of ml-100k with two threads, and ranks the test windows.
 ``GOMP_SPINCOUNT`` is how often libgomp's threads look for work before they sleep; its own default is 300,000. Takes
-five minutes on two idle cores. Writes TOGETHER.md.
+six to ten minutes on two idle cores. Writes TOGETHER.md.
 """
 
 from __future__ import annotations
