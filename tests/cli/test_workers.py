@@ -97,8 +97,6 @@ def test_a_killed_worker_and_a_stopped_client_lose_no_more_than_since_the_last_c
         "train.patience=0",
         "train.checkpoint_minutes=0.001",
         "machine.threads=1",
-    )
-    options += (
         "evaluate.validation_cases=10",
         "evaluate.cases=20",
         "backbone.hidden=8",
@@ -106,7 +104,7 @@ def test_a_killed_worker_and_a_stopped_client_lose_no_more_than_since_the_last_c
         "backbone.heads=1",
         "backbone.inner=8",
     )
-    words += ("--epochs", "120", *(word for text in options for word in ("--set", text)), "--runs")
+    words += ("--epochs", "400", *(word for text in options for word in ("--set", text)), "--runs")
     assert tools.invoke(place.folder, *words, "undisturbed").exit_code == 0
     words += ("killed",)
     process = start(place, *words)
