@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 import recbench
+from children import Child, several
 from recbench.description import run_id
 from recbench.errors import RecbenchError
 from recbench.experiment import run
@@ -68,12 +68,11 @@ def record_of(folder: Path) -> Path:
     return folder / "runs" / run_id(planned(folder).spec) / "record.json"
 
 
-def command(folder: Path, seeds: str, *before: str) -> tuple[list[str], dict[str, str]]:
-    """The same run as a process of its own."""
-    line = [sys.executable, *before, "-m", "recbench", "run", "--model", "bigrec", "--loss", "msl", "--device", "cpu"]
-    line += ["--dataset", "csv", "--data-dir", "own.csv", "--seeds", seeds]
+def words(seeds: str) -> list[str]:
+    """The same run by the command line."""
+    line = ["run", "--model", "bigrec", "--loss", "msl", "--device", "cpu", "--dataset", "csv", "--data-dir", "own.csv"]
     words = [f"{group}.{option}={value}" for group, options in SETS.items() for option, value in options.items()]
-    return line + [w for word in words for w in ("--set", word)], {**os.environ, "PYTHONUNBUFFERED": "1"}
+    return [*line, "--seeds", seeds, *(w for word in words for w in ("--set", word))]
 
 
 def same(one: RunRecord, other: RunRecord, seed: int) -> bool:
@@ -122,28 +121,11 @@ def test_a_second_decoder_trains_nothing(reference: tuple[Path, RunRecord]) -> N
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_interrupted_in_the_third_seed(tmp_path: Path, reference: tuple[Path, RunRecord], how: signal.Signals) -> None:
     write_data(tmp_path / "own.csv")
-    line, environment = command(tmp_path, "3,17,42")
-    process = subprocess.Popen(
-        line,
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        # a job in the background inherits an ignored Ctrl-C
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    assert process.stderr is not None
-    heard = []
-    for text in process.stderr:
-        heard.append(text.decode())
-        if "train bigrec + msl, seed 42" in heard[-1]:
-            deadline = time.monotonic() + 60
-            while not list((tmp_path / PARTIAL).glob("tuned-*")) and time.monotonic() < deadline:
-                time.sleep(0.001)
-            process.send_signal(how)
-            break
-    process.stderr.read()
-    assert process.wait(60) == (-signal.SIGKILL if how == signal.SIGKILL else 130), "".join(heard)
+    process = Child(*words("3,17,42"), folder=tmp_path)
+    # what each training says first
+    process.until(lambda: process.stderr.count("the warm-up of 50 steps is longer") == 3)
+    process.send_signal(how)
+    assert process.wait() == (-signal.SIGKILL if how == signal.SIGKILL else 130), process.stderr
     left = list((tmp_path / PARTIAL).glob("*"))
     assert bool(left) == (how == signal.SIGKILL)
     assert [s.seed for s in read(record_of(tmp_path)).seeds] == [3, 17]
@@ -242,37 +224,33 @@ def test_a_backbone_that_declares_no_training_gets_no_budget(tmp_path: Path, mon
         run(found, (3,), tmp_path / "runs", "", SilentReporter())
 
 
-def end_one(line: list[str], folder: Path, environment: dict[str, str], how: signal.Signals) -> str:
-    """Begin, send the second process a signal as soon as there is a new checkpoint; what was said to the end."""
+def end_one(folder: Path, how: signal.Signals, *line: str) -> list[Child]:
+    """Begin, send the second process a signal as soon as there is a new checkpoint, and wait for both."""
     begun = time.time()
-    files = lambda: list((folder / "runs/steps/.checkpoints").glob("*/0.pt"))  # noqa: E731
-    process = subprocess.Popen(line, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-    while not any(file.stat().st_mtime > begun for file in files()) and time.time() - begun < 240:
-        time.sleep(0.005)
-    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-        if b"\0RANK=1\0" in b"\0" + Path(f"/proc/{child}/environ").read_bytes():
-            os.kill(int(child), how)
-    said = process.communicate(timeout=240)[1]
-    assert process.returncode == 1, said[-2000:]  # torchrun's own code, whatever its processes say
-    return said
+    two = several(2, *line, folder=folder)
+    files = (folder / "runs/steps/.checkpoints").glob
+    two[1].until(lambda: any(file.stat().st_mtime > begun for file in files("*/0.pt")))
+    two[1].send_signal(how)
+    for process in two:
+        process.wait()
+    return two
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
 def test_two_processes_train_as_one_does(tmp_path: Path, reference: tuple[Path, RunRecord]) -> None:
     """Same global batch, same loss curve (to rounding: sums are added in another order), whatever ends one of them."""
     write_data(tmp_path / "own.csv")
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    line, environment = command(tmp_path, "3,", *launch)
-    line += ["--set", "train.checkpoint_minutes=0.0001"]
+    line = [*words("3,"), "--set", "machine.processes=2", "--set", "train.checkpoint_minutes=0.0001"]
+    left, killed = end_one(tmp_path, signal.SIGKILL, *line)
+    assert (left.wait(), killed.wait()) == (1, -signal.SIGKILL)
     ended = "recbench: process 0 of 2: another process of this run has ended, so this one ends too: run the same"
-    for _ in range(3):  # torchrun may notice first and end it before it can speak, but not every time
-        if ended in (said := end_one(line, tmp_path, environment, signal.SIGKILL)):
-            break
-    assert ended in said
-    said = end_one(line, tmp_path, environment, signal.SIGTERM)
-    assert said.count("recbench: stopped at step ") == 1
-    assert said.count("exitcode  : 75") == 2
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, timeout=300, text=True)
+    assert ended in left.stderr
+    two = end_one(tmp_path, signal.SIGTERM, *line)
+    assert [process.wait() for process in two] == [75, 75]
+    assert sum(process.stderr.count("recbench: stopped at step ") for process in two) == 1
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "recbench"]
+    done = subprocess.run(
+        [sys.executable, *launch, *line], cwd=tmp_path, capture_output=True, timeout=300, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "continuing after step" in done.stderr
     record = read(next((tmp_path / "runs").glob("*/record.json")))
@@ -290,7 +268,5 @@ def test_two_processes_train_as_one_does(tmp_path: Path, reference: tuple[Path, 
     assert np.array_equal(two.ranks, ranking.target_ranks(cases.target))
     # one process loads what two made; two load it again for another decoder
     assert recbench.load(tmp_path / "runs" / record.run).recommend([["1", "2"]], k=3)[0][0].title.endswith("Film")
-    done = subprocess.run(
-        [*line, "--decoder", "exact"], cwd=tmp_path, env=environment, capture_output=True, timeout=300, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    for process in several(2, *line, "--decoder", "exact", folder=tmp_path):
+        assert process.wait() == 0, process.stderr

@@ -66,7 +66,8 @@ ENTRIES = "[recbench.losses]\ntilted = their_loss:plugin\n[recbench.backbones]\n
 
 SERVER = """
 import json, os, sys
-import torch, transformers  # they take seconds; each run is a child that imports recbench anew
+import peft, scipy.stats, torch, transformers.trainer  # they take seconds
+# each run is a child that imports recbench anew
 
 for line in sys.stdin:
     child = os.fork()

@@ -54,7 +54,7 @@ class Code:
             with contextlib.suppress(ImportError):  # of something optional: who needs it says so
                 importlib.import_module(name)
             path = _file(name)
-            if path is None or _parsed.__wrapped__(path).digest != self.modules[name]:
+            if path is None or _now(path) != self.modules[name]:
                 raise RecbenchError(f"{name} was edited while this process ran: run the command again.")
             _pinned.add(name)
 
@@ -81,7 +81,7 @@ def code_of(roots: tuple[str, ...]) -> Code:
         modules[name] = _parsed(path).digest
         waiting += _imported(name, path)
     both = "\n".join(f"{name} {modules[name]}" for name in sorted(modules))
-    return Code(hashlib.sha256(both.encode()).hexdigest()[:16], _versions(libraries), dict(sorted(modules.items())))
+    return Code(_digest(both.encode()), _versions(libraries), dict(sorted(modules.items())))
 
 
 @dataclass(frozen=True)
@@ -97,17 +97,39 @@ class _Import:
 class _Tree:
     digest: str
     imports: tuple[_Import, ...]
+    content: str
 
 
 @cache
 def _parsed(path: Path) -> _Tree:
     """A source file as a digest and its imports, read once: a later edit is not what this process runs."""
-    tree = ast.parse(path.read_bytes(), str(path))
+    content = path.read_bytes()
+    tree = ast.parse(content, str(path))
     imports = tuple(_imports(tree))
-    for node in ast.walk(tree):
+    for node in (tree, *_statements(tree)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstring(node)
-    return _Tree(hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16], imports)
+    return _Tree(_digest(ast.dump(tree).encode()), imports, _digest(content))
+
+
+def _now(path: Path) -> str:
+    """A source file's digest as it is now; parsed only if it is not what was read before."""
+    before = _parsed(path)
+    return before.digest if _digest(path.read_bytes()) == before.content else _parsed.__wrapped__(path).digest
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _statements(node: ast.AST, checked: bool = True) -> Iterator[ast.AST]:
+    """The statements in a node at any depth; with ``checked``, also those that only a type checker sees."""
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        if part == "body" and not checked and isinstance(node, ast.If) and _for_types_only(node.test):
+            continue
+        for inner in getattr(node, part, ()):
+            yield inner
+            yield from _statements(inner, checked)
 
 
 def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -118,16 +140,11 @@ def _drop_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.Asyn
 
 def _imports(tree: ast.AST) -> Iterator[_Import]:
     """The imports of a tree, but for those that only a type checker sees."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and _for_types_only(node.test):
-            for other in node.orelse:
-                yield from _imports(other)
-        elif isinstance(node, ast.Import):
+    for node in _statements(tree, checked=False):
+        if isinstance(node, ast.Import):
             yield from (_Import(alias.name, (), 0) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield _Import(node.module or "", tuple(alias.name for alias in node.names), node.level)
-        else:
-            yield from _imports(node)
 
 
 def _for_types_only(test: ast.expr) -> bool:

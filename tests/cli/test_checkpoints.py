@@ -6,9 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +13,32 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from children import Child, finished
 from recbench.cli import cli
 from recbench.inventory import inventory, prune
 from recbench.results import read
 from recbench.steps.store import CHECKPOINTS, Store
 
 
-def command(folder: Path, runs: str, *more: str) -> list[str]:
+def words(folder: Path, runs: str, *more: str) -> list[str]:
     model = "bigrec" if "llm.hidden=32" in more else "sasrec"
     words = ["--model", model, "--dataset", "csv", "--data-dir", str(folder / "own.csv"), "--device", "cpu"]
     budget = ["train.patience=0", "train.checkpoint_minutes=0.001", "machine.threads=1", "evaluate.validation_cases=20"]
     epochs = ["--epochs", "30"] if model == "sasrec" else []
     sets = [word for text in (*budget, *more) for word in ("--set", text)]
-    return [sys.executable, "-m", "recbench", "run", *words, *epochs, "--runs", str(folder / runs), *sets]
+    return ["run", *words, *epochs, "--runs", str(folder / runs), *sets]
 
 
-def finished(folder: Path, runs: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(folder, runs, *more), capture_output=True, text=True, check=True, timeout=300)
+def run(folder: Path, runs: str, *more: str) -> Child:
+    return finished(*words(folder, runs, *more), folder=folder)
 
 
 def stopped(folder: Path, runs: str, number: int, file: str = "*/0.pt", *more: str) -> tuple[int, str]:
     """Begin, send a signal as soon as there is a checkpoint, and wait for the end: exit code and standard error."""
-    process = subprocess.Popen(
-        command(folder, runs, *more), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    end = time.monotonic() + 240
-    while not list((folder / runs).glob(f"steps/{CHECKPOINTS}/{file}")) and time.monotonic() < end:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.01)
+    process = Child(*words(folder, runs, *more), folder=folder)
+    process.until(lambda: list((folder / runs).glob(f"steps/{CHECKPOINTS}/{file}")))
     process.send_signal(number)
-    return process.wait(timeout=240), process.communicate()[1]
+    return process.wait(), process.stderr
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [f"{u},{(u + i) % 40},{60 * i + u},The {(u + i) % 40}th Film" for u in range(40) for i in range(14)]
     (folder / "own.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
     # neither the interval nor an interruption is part of the spec, of a step's key or of the result
-    finished(folder, "undisturbed", "train.checkpoint_minutes=0")
+    run(folder, "undisturbed", "train.checkpoint_minutes=0")
     return folder
 
 
@@ -78,7 +71,7 @@ def ranking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     films = [(u, i, film) for u in range(90) for i, film in enumerate(random.permutation(90)[:80])]
     rows = [f"{u},{film},{60 * i + u},The {film}th Film" for u, i, film in films]
     (folder / "own.csv").write_text("\n".join(["user,item,timestamp,title", *rows]) + "\n")
-    finished(folder, "undisturbed", *TEXT)
+    run(folder, "undisturbed", *TEXT)
     return folder
 
 
@@ -106,7 +99,7 @@ def test_an_interrupted_ranking_goes_on(number: int, ranking: Path) -> None:
         )
         (entry,) = [one for one in inventory(ranking / runs) if one.path.parent.name == CHECKPOINTS]
         assert (entry.title, entry.wanted) == ("checkpoint of an unfinished ranking", True)
-    again = finished(ranking, runs, *TEXT)
+    again = run(ranking, runs, *TEXT)
     assert re.search(r"continuing after (256|512|768) of \d+ cases were ranked", again.stderr), again.stderr
     assert not list((ranking / runs / "steps" / CHECKPOINTS).glob("*"))
     assert result(ranking, runs) == result(ranking, "undisturbed")
@@ -128,7 +121,7 @@ def test_a_signal_ends_with_75_and_the_same_command_goes_on(place: Path) -> None
     listed = CliRunner().invoke(cli, ["store", "--runs", str(place / "a")])
     assert "checkpoint of an unfinished training" in listed.output
 
-    again = finished(place, "a")
+    again = run(place, "a")
     assert "continuing after step" in again.stderr
     assert not list((place / "a/steps" / CHECKPOINTS).glob("*"))
 
@@ -142,6 +135,6 @@ def test_kill_9_keeps_the_last_checkpoint(place: Path) -> None:
     code, _ = stopped(place, "c", signal.SIGKILL)
     assert code == -signal.SIGKILL
     Store(place / "c/steps").sweep()
-    again = finished(place, "c")
+    again = run(place, "c")
     assert "continuing after step" in again.stderr
     assert result(place, "c") == result(place, "undisturbed")

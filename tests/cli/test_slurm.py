@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import socketserver
 import subprocess
-import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from children import Child
 from recbench.results import read
 
 AWKWARD = ['it\'s "quoted", with a $(touch hurt) `touch hurt`', "a; touch hurt & b\\", "naïve 'ünïcode' *"]
@@ -47,9 +50,38 @@ fi
 echo "$number;cluster"
 """
 
+# has the tests' process run the command
+RECBENCH = r"""#!/bin/bash
+exec 3<>/dev/tcp/127.0.0.1/%d
+{ echo $(($# + 1)); printf '%%s\0' "$PWD" "$@"; } >&3
+read -r code <&3
+cat <&3 >&2
+exit "$code"
+"""
+
+
+class Runs(socketserver.StreamRequestHandler):
+    """Runs the command of a job's script."""
+
+    def handle(self) -> None:
+        count, words = int(self.rfile.readline()), b""
+        while words.count(b"\0") < count:
+            words += self.rfile.read(1)
+        folder, *rest = words.decode().split("\0")[:-1]
+        child = Child(*rest, folder=Path(folder))
+        self.wfile.write(f"{child.wait()}\n{child.stderr}".encode())
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Runs) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
 
 @pytest.fixture
-def slurm(tmp_path: Path, tools: SimpleNamespace) -> SimpleNamespace:
+def slurm(tmp_path: Path, tools: SimpleNamespace, port: int) -> SimpleNamespace:
     """A folder with a suite, and a Slurm that is three small scripts."""
     folder, fake, path = tmp_path / "it's here", tmp_path / "fake", tmp_path / "bin"
     for one in (folder, fake, path):
@@ -60,7 +92,7 @@ def slurm(tmp_path: Path, tools: SimpleNamespace) -> SimpleNamespace:
         "sbatch": SBATCH,
         "scancel": '#!/bin/bash\necho "$@" > "$FAKE/cancelled"\n',
         "scontrol": '#!/bin/bash\necho "$@" >> "$FAKE/requeued"\n',
-        "recbench": f'#!/bin/bash\nexec {shlex.quote(sys.executable)} -m recbench "$@"\n',
+        "recbench": RECBENCH % port,
     }
     for name, text in scripts.items():
         (path / name).write_text(text)

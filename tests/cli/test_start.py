@@ -72,9 +72,12 @@ def boards(done: SimpleNamespace) -> SimpleNamespace:
 @pytest.mark.parametrize("words", COMMANDS)
 def test_looking_and_planning_are_light(words: str, boards: SimpleNamespace) -> None:
     allowed, most = COMMANDS[words]
-    runs = [(*spent(words.format(**boards.ids), boards.folder), bare()) for _ in range(2)]  # the first may compile
-    assert runs[1][1] <= allowed
-    assert min(seconds / unit for seconds, _, unit in runs) < most
+    for _ in range(3):  # the first may compile, and others may be using this machine
+        seconds, loaded = spent(words.format(**boards.ids), boards.folder)
+        assert loaded <= allowed
+        if (ratio := seconds / bare()) < most:
+            return
+    pytest.fail(f"it takes {ratio:.0f} times the plainest imports, and {most} at most were expected")
 
 
 def test_python_m_is_the_same_command(tmp_path) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from children import Child, finished
 from recbench.steps.store import CHECKPOINTS, PARTIAL
 
 psutil = pytest.importorskip("psutil")
@@ -65,24 +62,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, tools: SimpleNamespace) -> S
     return SimpleNamespace(folder=folder, steps=int(plan.split(" distinct steps")[0].split()[-1]))
 
 
-def start(place: Any, *words: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "recbench", *words, "--workers", "2"]
-    return subprocess.Popen(command, cwd=place.folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def until(there: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
-    end = time.monotonic() + 240
-    while not (found := there()):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return found
-
-
 def test_a_suite_on_workers_makes_the_same_records_from_as_many_steps(place: Any) -> None:
-    process = start(place, "suite", "run", "small.yaml", "--runs", "two")
-    _, said = process.communicate(timeout=400)
-    assert process.returncode == 0, said
+    words = ("suite", "run", "small.yaml", "--runs", "two", "--workers", "2")
+    said = finished(*words, folder=place.folder).stderr
     assert records(place.folder / "two") == records(place.folder / "serial")
     assert f"{place.steps} steps built" in said
     assert leftovers(place.folder / "two") == []
@@ -92,10 +74,10 @@ def test_a_killed_worker_and_a_stopped_client_lose_no_more_than_since_the_last_c
     place: Any, tools: SimpleNamespace
 ) -> None:
     runs = place.folder / "killed"
-    words = ("run", "--model", "sasrec", "--dataset", "csv", "--data-dir", "own.csv", "--device", "cpu", "--seeds", "2")
+    words = ("run", "--model", "sasrec", "--dataset", "csv", "--data-dir", "own.csv", "--device", "cpu")
     options = (
         "train.patience=0",
-        "train.checkpoint_minutes=0.001",
+        "train.checkpoint_minutes=0.01",
         "machine.threads=1",
         "evaluate.validation_cases=10",
         "evaluate.cases=20",
@@ -106,27 +88,17 @@ def test_a_killed_worker_and_a_stopped_client_lose_no_more_than_since_the_last_c
     )
     words += ("--epochs", "400", *(word for text in options for word in ("--set", text)), "--runs")
     assert tools.invoke(place.folder, *words, "undisturbed").exit_code == 0
-    words += ("killed",)
-    process = start(place, *words)
-
-    def workers() -> list[Any]:
-        children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-
-    until(lambda: list(runs.glob(f"steps/{CHECKPOINTS}/*/0.pt")), process)
-    for child in workers():
-        child.kill()
-    assert process.stderr is not None
-    lines = []
-    for line in iter(process.stderr.readline, ""):
-        if "continuing after step" in line and not any("continuing after step" in before for before in lines):
-            process.send_signal(signal.SIGTERM)
-        lines.append(line)
-    # a busy machine may have finished a training before its worker was killed, or all of them before the signal
-    assert process.wait(timeout=240) in (0, 75), "".join(lines)
-    again = start(place, *words)
-    _, said = again.communicate(timeout=400)
-    assert again.returncode == 0, said
+    words += ("killed", "--workers", "1")
+    client = Child(*words, folder=place.folder)
+    client.until(lambda: list(runs.glob(f"steps/{CHECKPOINTS}/*/0.pt")))
+    for child in psutil.Process(client.pid).children(recursive=True):
+        if "spawn_main" in " ".join(child.cmdline()):
+            child.kill()
+    client.until(lambda: "continuing after step" in client.stderr)
+    client.send_signal(signal.SIGTERM)
+    assert client.wait() == 75, client.stderr
+    again = finished(*words, folder=place.folder)
+    assert "continuing after step" in again.stderr
     assert records(runs) == records(place.folder / "undisturbed")
     assert leftovers(runs) == []
 

@@ -1,4 +1,4 @@
-"""Run under torchrun by ``test_shared.py``: several processes rank together, and each writes down what it saw."""
+"""Run by ``test_shared.py``: several processes rank together, and each writes down what it saw."""
 
 from __future__ import annotations
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from children import several
 from recbench.interfaces import SilentReporter
 from recbench.search.chunks import ranked
 
@@ -30,15 +28,8 @@ def here() -> tuple[dict[str, Any], int]:
 
 @pytest.mark.parametrize("number", [2, 4])
 def test_several_processes(number: int, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(number)]
-    done = subprocess.run(
-        [*launch, str(SCRIPT), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    for process in several(number, str(tmp_path), folder=tmp_path, script=SCRIPT):
+        assert process.wait() == 0, process.stderr
     results = [json.loads((tmp_path / f"{process}.json").read_text()) for process in range(number)]
     expected, chunks = here()
     assert expected["invalid"][0] not in (None, 0.0)
