@@ -35,7 +35,10 @@ BEGIN = """
 from recbench.process import begin
 from recbench.spec.options import MachineOptions
 begin(MachineOptions(), trains=False)
-import torch
+import ctypes, importlib.util, pathlib
+# what importing torch loads, which takes seconds
+(library,) = (pathlib.Path(importlib.util.find_spec("torch").origin).parent / "lib").glob("libgomp*")
+ctypes.CDLL(str(library))
 """
 
 

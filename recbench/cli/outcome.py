@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from math import ceil
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from recbench.results import RunRecord
 
 BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 60  # bars of all seeds that are shown, at most
 SHOWN = 5  # seeds whose figures stand in a row of 80 columns
 
 
@@ -52,11 +55,14 @@ def facts(record: RunRecord, records: Iterable[RunRecord]) -> list[tuple[str, st
 
         training, decoding = seconds_of(record, "training") or 0.0, seconds_of(record, "decoding") or 0.0
         rows.append(("time per seed", f"training {duration(training)}, decoding {duration(decoding)}"))
-    curves = [spark for seed in record.seeds if (spark := sparkline(seed.validation))]
+    shown = record.seeds[:SHOWN]
+    each = ceil(max(len(seed.validation) for seed in shown) / (WIDTH // len(shown))) or 1
+    curves = [spark for seed in shown if (spark := sparkline(seed.validation, each))]
     if curves:
-        best = ", ".join(str(seed.best_epoch) for seed in record.seeds[:SHOWN])
+        best = ", ".join(str(seed.best_epoch) for seed in shown)
         more = ", …" * (len(record.seeds) > SHOWN)
-        rows.append(("validation", f"{'  '.join(curves[:SHOWN])}  by epoch; best: {best}{more}"))
+        by = "by epoch" if each == 1 else f"{each} epochs a bar"
+        rows.append(("validation", f"{'  '.join(curves)}  {by}; best: {best}{more}"))
     if place := standing(record, records):
         rows.append(("place", place))
     return rows
@@ -81,12 +87,16 @@ def figures(record: RunRecord) -> list[list[str]]:
     return rows
 
 
-def sparkline(values: Sequence[float | None]) -> str:
-    """A bar for each value, the lowest and the highest of them at the ends of the scale; a dot where it is no number.
+def sparkline(values: Sequence[float | None], each: int = 1) -> str:
+    """A bar for the mean of every ``each`` values, the lowest and the highest bar at the ends of the scale.
+
+    A dot where none of them is a number.
 
     Empty for fewer than two values, and where the terminal's encoding has no bars.
     """
-    there = [value for value in values if value is not None]
+    groups = [[v for v in values[at : at + each] if v is not None] for at in range(0, len(values), each)]
+    means = [fmean(group) if group else None for group in groups]
+    there = [mean for mean in means if mean is not None]
     try:
         BARS.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -95,7 +105,7 @@ def sparkline(values: Sequence[float | None]) -> str:
         return ""
     low, span = min(there), max(there) - min(there)
     last = len(BARS) - 1
-    return "".join("·" if v is None else BARS[round((v - low) / span * last) if span else 0] for v in values)
+    return "".join("·" if v is None else BARS[round((v - low) / span * last) if span else 0] for v in means)
 
 
 def standing(record: RunRecord, records: Iterable[RunRecord]) -> str:

@@ -20,6 +20,7 @@ def test_a_bar_for_each_epoch() -> None:
     assert sparkline([0.0, 0.5, 1.0]) == "▁▅█"
     assert sparkline([3.0, None, 1.0, 2.0]) == "█·▁▅"
     assert sparkline([0.2, 0.2]) == "▁▁"
+    assert sparkline([0.0, 1.0, 3.0, None, None, None, 2.0], 2) == "▁█·▅"  # means of .5, 3, none, 2
     assert sparkline([0.1]) == sparkline([]) == sparkline([None, None]) == ""
 
 
@@ -51,6 +52,12 @@ def test_validation_of_each_seed_and_many_seeds(done: SimpleNamespace) -> None:
         update={"seeds": tuple(text.seeds[0].model_copy(update={"seed": n, **curves}) for n in range(1, 8))}
     )
     assert dict(facts(many, []))["validation"] == f"{'  '.join(['▁█▅'] * 5)}  by epoch; best: 2, 2, 2, 2, 2, …"
+    long = many.model_copy(
+        update={"seeds": tuple(s.model_copy(update={"validation": (0.1, 0.3) * 100}) for s in many.seeds)}
+    )
+    said = dict(facts(long, []))["validation"]
+    assert said.endswith("  17 epochs a bar; best: 2, 2, 2, 2, 2, …")
+    assert len(said) < 120
     head, first, *_ = figures(many)
     assert head == ["metric", "mean ± sd", "seed 1", "seed 2", "seed 3", "seed 4", "seed 5", "…"]
     assert len(first) == len(head)
