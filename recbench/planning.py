@@ -10,9 +10,10 @@ from pathlib import Path
 
 from recbench import processes, registry
 from recbench.data.catalog import datasets, entry
+from recbench.data.raw.folder import MANIFEST
 from recbench.device import automatic
 from recbench.errors import UsageError, did_you_mean
-from recbench.files import sha256_path
+from recbench.files import read_json, sha256_path
 from recbench.language.known import describe_named, placed
 from recbench.language.layers import check_layers
 from recbench.spec.layers import Layers, Origins
@@ -95,19 +96,34 @@ def measured(dataset: DataSet) -> DataSet:
     """A data set with the checksums of its raw files, and the name of your own data.
 
     Raises:
+        UsageError: a prepared folder holds another data set of datasets.yaml.
         DataError: a file is missing.
     """
+    place = next((Path(path) for path in dataset.paths.values()), None)
+    if dataset.source == "parquet" and place is not None and (held := _prepared_as(place)) not in (None, dataset.name):
+        raise UsageError(
+            f"{place} holds {held}, as recbench data prepare wrote it, not {dataset.name}: use --dataset {held}."
+        )
     with registry.blamed([("source", dataset.plugin_name)]):
         files = dict(dataset.make().inputs())
-    place = next((Path(path) for path in dataset.paths.values()), None)
     label = None
     if place is not None:
         place = place.resolve()
         label = re.sub(r"[^A-Za-z0-9._-]+", "-", place.name if place.is_dir() else place.stem).strip("-._") or "own"
         taken = datasets().get(label)
-        if taken and not taken.raw:  # a folder called toy may well be what recbench data prepare toy wrote
+        folder = dataset.source in ("parquet", "prepared")
+        if taken and not (taken.raw and folder):  # a folder called toy may well be what recbench data prepare toy wrote
             label = f"own-{label}"
     return dataset.model_copy(update={"files": files, "label": label})
+
+
+def _prepared_as(folder: Path) -> str | None:
+    """The data set of datasets.yaml that a folder says it holds; None for your own, or where nothing says so."""
+    try:
+        name = read_json(folder / MANIFEST)["name"]
+        return name if datasets()[name].source == "parquet" else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # reading the folder says what is wrong with it
 
 
 def _with_llm(recommender: Recommender) -> Recommender:

@@ -159,10 +159,13 @@ def _held(folder: Path) -> str | None:
 
 def _text(found: Audited) -> str:
     """For a terminal: facts in two columns, then the tables."""
+    from recbench.data.protocols import WORDS
     from recbench.diagnose.card import counts_blocks, preparation_rows
 
     rows = [("data set", f"{found.entry.name}: {found.entry.title}"), *preparation_rows(found)]
     rows.append(("density", f"{found.profile.density:.4%}"))
+    for part, (first, last) in found.dates().items():
+        rows.append((f"dates of {WORDS[part]} targets", f"{first} to {last}"))
     for llm, valid in found.tokens.items():
         rows += _valid_rows(llm, valid, found.seconds[llm])
     rows += [(f"sha256 of {file}", digest) for file, digest in found.split.sources.items()]

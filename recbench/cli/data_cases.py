@@ -29,8 +29,10 @@ def cases(name: str, out: Path, data_dir: str | None, preset: str | None, sets: 
     window is its target. Rank the cases, and import the lists with "recbench evaluate".
     """
     from recbench.lists import export, test_set
+    from recbench.lists.cases import check_place
     from recbench.planning import protocol
 
+    check_place(out)
     request, _ = test_request(name, data_dir, preset, sets)
     with reporter() as progress:
         found = test_set(*protocol(request), progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,11 @@ def split_interactions(raw: Interactions, titles: Mapping[str, str], options: Pr
         origin: the file that complaints name.
 
     Raises:
-        DataError: the k-core is empty, an item in it has no title, or there is too little to split.
+        DataError: the times are not of one kind, the k-core is empty, an item in it has no title, or there is too
+            little to split.
     """
+    if wrong := strange_times(raw.times):
+        raise DataError(f"{origin}: {wrong}")
     _, all_users = encode(raw.users)
     _, all_items = encode(raw.items)
     rows, identical = _distinct(all_users, all_items, raw.times, options)
@@ -84,6 +88,33 @@ def split_interactions(raw: Interactions, titles: Mapping[str, str], options: Pr
     }
     train, valid, test = (merge(part, named) for part in parts)
     return Split(named.catalog, users, train, valid, test, facts=facts)
+
+
+MILLISECONDS = 10**11
+"""From here on a time is in milliseconds since 1970: seconds reach it in the year 5138, milliseconds in 1973."""
+
+
+def strange_times(times: Longs) -> str:
+    """What shows that times do not say when something happened; empty if nothing does."""
+    large = int((times >= MILLISECONDS).sum())
+    negative, zero = int((times < 0).sum()), int((times == 0).sum())
+    if 0 < large < len(times) - zero:
+        return f"{large:,} of {len(times):,} timestamps are in milliseconds, the others in seconds: use one unit."
+    if negative:
+        return f"{negative:,} of {len(times):,} timestamps are negative: leave out interactions without a time."
+    if zero and times.max() >= 10**8:  # other times are dates
+        return f"{zero:,} of {len(times):,} timestamps are 0: leave out interactions without a time."
+    if len(times) > 1 and times.min() == times.max():
+        return f"all timestamps are {times[0]}, so there is no order in time to split by."
+    return ""
+
+
+def day(time: int) -> str:
+    """The day (UTC) of a time in seconds or milliseconds since 1970; empty outside the years 1970 to 9999."""
+    try:
+        return datetime.fromtimestamp(int(time) / (1000 if time >= MILLISECONDS else 1), UTC).date().isoformat()
+    except (OverflowError, OSError, ValueError):
+        return ""
 
 
 def _distinct(users: Longs, items: Longs, times: Longs, options: ProtocolOptions) -> tuple[Longs, int]:

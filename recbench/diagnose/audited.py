@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recbench.data.catalog import Entry, entry
+from recbench.data.interactions import day
 from recbench.data.leaks import Leaks, leaks
 from recbench.data.profile import Profile, profile
 from recbench.diagnose.valid import ValidTokens, tokenized
@@ -42,6 +43,12 @@ class Audited:
     tokens: dict[str, ValidTokens]
     seconds: dict[str, float]
 
+    def dates(self) -> dict[str, tuple[str, str]]:
+        """The first and the last day (UTC) of each part's targets; without parts whose times are no dates."""
+        parts = {"train": self.split.train, "valid": self.split.valid, "test": self.split.test}
+        days = {name: (day(part.time.min()), day(part.time.max())) for name, part in parts.items() if len(part)}
+        return {name: (first, last) for name, (first, last) in days.items() if first and last}
+
     def plain(self) -> dict[str, Any]:
         """As JSON values, the same for the same data: without seconds; None for a number that is not defined."""
         return {
@@ -49,6 +56,7 @@ class Audited:
             "source": self.entry.source,
             "leaks": list(self.found),
             "facts": dict(self.split.facts),
+            "dates": self.dates(),
             "profile": asdict(self.profile),
             "shared": asdict(self.leaks),
             "tokens": {llm: _defined(asdict(counts)) for llm, counts in self.tokens.items()},

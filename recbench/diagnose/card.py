@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recbench.data.catalog import datasets
+from recbench.data.catalog import Published, datasets
 from recbench.data.facts import fact_rows
 from recbench.data.protocols import WORDS
 from recbench.diagnose.audited import Audited
@@ -124,10 +125,18 @@ def _size(audit: Audited) -> list[Block]:
     ]
 
 
+def _of_release(files: Mapping[str, str]) -> Published | None:
+    """What a paper says of the release with this test file, by its sha256; book-msl is book as its authors cut it."""
+    for known in datasets().values():
+        test = known.raw.get("test.csv")
+        if test is not None and test.sha256 is not None and test.sha256 == files.get("test.csv"):
+            return datasets()[known.name.removesuffix("-msl")].published
+    return None
+
+
 def _published(audit: Audited) -> list[Block]:
-    """What a paper says of the data of this name, next to ours, and why they differ."""
-    named = datasets().get(audit.name)
-    found = None if named is None else named.published
+    """What a paper says of this data, next to ours, and why they differ."""
+    found = audit.entry.published if audit.entry.source == "parquet" else _of_release(audit.split.sources)
     if found is None:
         return []
     p = audit.profile

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recbench.data.prepare import prepare
+from recbench.errors import UsageError
 from recbench.files import write_atomic
 from recbench.interfaces import Reporter
 from recbench.spec.model import DataSet
@@ -49,6 +50,20 @@ def test_set(dataset: DataSet, evaluate: EvaluateOptions, reporter: Reporter) ->
 def cases_of(dataset: DataSet, evaluate: EvaluateOptions, split: Split) -> Sequences:
     """The test cases of a prepared data set."""
     return Setting(dataset, evaluate, MachineOptions(), 0).test_cases(split)
+
+
+FILES = ("cases.csv", "train.csv", "valid.csv", "items.csv")
+
+
+def check_place(folder: Path) -> None:
+    """Refuse a folder that holds something else: data as released has a train.csv too.
+
+    Raises:
+        UsageError: it does.
+    """
+    others = sorted(path.name for path in folder.iterdir() if path.name not in FILES) if folder.is_dir() else []
+    if others:
+        raise UsageError(f"--out {folder} holds {', '.join(others[:3])}, so it is not empty: choose another folder.")
 
 
 def export(found: TestSet, folder: Path, targets: bool) -> list[Path]:

@@ -115,6 +115,7 @@ CASES = {
     "data of no atomic file": (["data", "nothere.INTER"], "There is no file or folder 'nothere.INTER'"),
     "data of no folder": (["data", "audit", "not/here"], "There is no file or folder 'not/here'"),
     "data of no set": (["data", "ml-10k"], "'ml-10k'"),
+    "cases into data": (["data", "cases", "csv", "--data-dir", "own.csv", "--out", "release"], "release", "test.csv"),
     "data option": (
         ["data", "csv", "--data-dir", "own.csv", "--set", "dataset.cor=3"],
         "--set dataset.cor does not exist",

@@ -8,7 +8,7 @@ import pytest
 
 from recbench.data.catalog import datasets
 from recbench.diagnose.audited import audited
-from recbench.diagnose.card import write_card
+from recbench.diagnose.card import _of_release, write_card
 from recbench.interfaces import SilentReporter
 from recbench.spec.request import Request
 
@@ -47,6 +47,14 @@ def test_a_card_shows_what_the_paper_says_and_why_ours_differs(name: str) -> Non
     assert published is not None
     assert f"| published | {published.users:,} | {published.items:,} | {published.interactions:,} |" in text
     assert " ".join(published.differs["prepared"].split()).replace("_", "\\_") in text
+
+
+def test_the_paper_speaks_of_its_own_test_file_only() -> None:
+    """Whatever the folder is called."""
+    test = datasets()["book-msl"].raw["test.csv"].sha256
+    assert test is not None
+    assert _of_release({"test.csv": test}) == datasets()["book"].published
+    assert _of_release({"test.csv": "0" * 64}) is _of_release({"toy.csv": test}) is None
 
 
 def test_the_papers_counts_give_the_papers_density() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from recbench.data.interactions import day
 from recbench.errors import DataError, UsageError
 from recbench.interfaces import SilentReporter
 from recbench_plugins.sources.csv import Csv, CsvOptions
@@ -143,3 +144,31 @@ def test_files_that_are_not_there(tmp_path):
         Csv(CsvOptions(file=str(tmp_path / "none.csv"))).inputs()
     with pytest.raises(UsageError, match=r"both name a file own\.csv"):
         Csv(CsvOptions(file="a/own.csv", titles="b/own.csv")).inputs()
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ({0: "1700000000000"}, "1 of 48 timestamps are in milliseconds, the others in seconds"),
+        ({5: "-5"}, "1 of 48 timestamps are negative"),
+        ({5: "0", **dict.fromkeys(range(1, 5), "1700000000")}, "2 of 48 timestamps are 0"),
+        (dict.fromkeys(range(48), "7"), "all timestamps are 7, so there is no order"),
+    ],
+)
+def test_times_that_say_nothing_are_refused(tmp_path, times, said):
+    rows = [(u, i, times.get(row, t), title) for row, (u, i, t, title) in enumerate(ROWS)]
+    with pytest.raises(DataError, match=said):
+        run(tmp_path, rows=rows)
+
+
+def test_days_in_either_unit_and_small_times():
+    assert day(1700000000) == day(1700000000000) == "2023-11-14"
+    assert day(0) == "1970-01-01"
+    assert day(-(10**17)) == ""
+
+
+def test_a_quote_that_swallows_rows_is_found(tmp_path):
+    rows = [(u, i, t, f'"{title}' if row == 3 else f'{title}"' if row == 7 else title)
+            for row, (u, i, t, title) in enumerate(ROWS)]  # fmt: skip
+    with pytest.raises(DataError, match=r"own\.csv, line \d+: a title spans several lines .*is a quote missing"):
+        run(tmp_path, rows=rows)

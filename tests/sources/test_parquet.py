@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recbench import planning
 from recbench.data.audit import audit
 from recbench.data.raw.folder import write_folder
 from recbench.data.raw.preparation import Result
 from recbench.errors import DataError, UsageError
 from recbench.files import sha256_file
 from recbench.interfaces import SilentReporter
+from recbench.spec.request import Request
 from recbench_plugins.sources.csv import Csv, CsvOptions
 from recbench_plugins.sources.parquet import Parquet, ParquetOptions
 
@@ -86,6 +88,19 @@ def test_where_it_is(folder, tmp_path):
         run(tmp_path / "none")
     with pytest.raises(DataError, match="the 9-core leaves none of 48 interactions"):
         run(folder, core=9)
+
+
+def test_a_folder_of_another_data_set_is_refused(folder):
+    def planned(dataset):
+        return planning.plan(Request(model="popularity", dataset=dataset, data_dir=str(folder), device="cpu"))
+
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert planned("parquet").spec.dataset.called == "out"  # called mine, which datasets.yaml does not know
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "name": "ml-1m"}))
+    for other in ("steam", "parquet"):
+        with pytest.raises(UsageError, match=f"holds ml-1m, as .* wrote it, not {other}: use --dataset ml-1m"):
+            planned(other)
+    assert planned("ml-1m").spec.dataset.name == "ml-1m"
 
 
 def test_windows_as_released_are_pointed_to_their_source(tmp_path):

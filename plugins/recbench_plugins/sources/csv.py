@@ -112,7 +112,9 @@ def _titles(table: Table, item: str, title: str) -> tuple[dict[str, str], int]:
     """Each item's first title that is not empty, and how many items have several."""
     titles: dict[str, str] = {}
     conflicts: set[str] = set()
-    for name, text in zip(table.not_empty(item), table.columns[title], strict=True):
+    for row, (name, text) in enumerate(zip(table.not_empty(item), table.columns[title], strict=True)):
+        if "\n" in text or "\r" in text:
+            raise DataError(f"{table.where(row)}: a title spans several lines ({short(text)}); is a quote missing?")
         known = titles.get(name)
         if not known:
             titles[name] = text

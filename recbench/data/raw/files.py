@@ -97,15 +97,17 @@ def lines(raw: Raw) -> Iterator[tuple[int, bytes]]:
         raise DataError(f"{raw} is empty.")
 
 
-def text(raw: Raw, number: int, line: bytes, encoding: str = "utf-8") -> str:
-    """A line as text.
+def text(raw: Raw, number: int, line: bytes, other: str = "") -> str:
+    """A line as text: UTF-8, or in the encoding ``other`` where it is not.
 
     Raises:
-        DataError: it is not in ``encoding``.
+        DataError: it is in neither.
     """
     try:
-        return line.decode("utf-8-sig" if number == 1 and encoding == "utf-8" else encoding)
+        return line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
+        if other:  # of two bytes or more in it, hardly any are UTF-8 by chance
+            return line.decode(other)
         raise DataError(f"{raw.where(number)}: it is not UTF-8 text (byte {error.start} of the line).") from error
 
 

@@ -1,4 +1,7 @@
-"""MovieLens (Harper and Konstan, TiiS 2015): ``::`` and Latin-1 up to 10M, CSV in UTF-8 from 20M on."""
+"""MovieLens (Harper and Konstan, TiiS 2015): ``::`` up to 10M, CSV in UTF-8 from 20M on.
+
+1M is in Latin-1 and 10M in UTF-8; a copy of 1M may have been converted.
+"""
 
 from __future__ import annotations
 

@@ -29,25 +29,25 @@ class Row(NamedTuple):
     title: str = ""
 
 
-def separated(raw: Raw, mark: str, names: tuple[str, ...], encoding: str = "utf-8") -> Iterator[Record]:
-    """Lines of fields between ``mark``, without a header and without quotes.
+def separated(raw: Raw, mark: str, names: tuple[str, ...], other: str = "") -> Iterator[Record]:
+    """Lines of fields between ``mark``, without a header and without quotes, in UTF-8 or the encoding ``other``.
 
     Raises:
-        DataError: a line has another number of fields than ``names``, or is not in ``encoding``.
+        DataError: a line has another number of fields than ``names``, or is in neither encoding.
     """
     for number, line in lines(raw):
-        values = text(raw, number, line, encoding).split(mark)
+        values = text(raw, number, line, other).split(mark)
         if len(values) != len(names):
-            said = f"{len(values)} fields where {len(names)} are needed ({', '.join(names)}); is the file truncated?"
+            said = f"{len(values)} field{'s' * (len(values) != 1)} where {len(names)} are needed ({', '.join(names)}); is the file truncated?"
             raise DataError(f"{raw.where(number)}: {said}")
         yield Record(raw, number, dict(zip(names, values, strict=True)))
 
 
-def headed(raw: Raw, mark: str, needed: tuple[str, ...], encoding: str = "utf-8") -> Iterator[Record]:
+def headed(raw: Raw, mark: str, needed: tuple[str, ...]) -> Iterator[Record]:
     """Lines below a header: quotes are understood between commas, and are text between tabs.
 
     Raises:
-        DataError: a column is missing, a line has another number of fields than the header, or is not in ``encoding``.
+        DataError: a column is missing, a line has another number of fields than the header, or is not in UTF-8.
     """
     at = 0
 
@@ -55,7 +55,7 @@ def headed(raw: Raw, mark: str, needed: tuple[str, ...], encoding: str = "utf-8"
         nonlocal at
         for number, line in lines(raw):
             at = number
-            yield text(raw, number, line, encoding) + "\n"
+            yield text(raw, number, line) + "\n"
 
     if mark == "\t":
         reader = csv.reader(texts(), delimiter=mark, quoting=csv.QUOTE_NONE, strict=True)
@@ -68,7 +68,7 @@ def headed(raw: Raw, mark: str, needed: tuple[str, ...], encoding: str = "utf-8"
                 raise DataError(f"{raw} has no column {name!r}: its first line has {', '.join(header[:20])[:200]}.")
         for values in reader:
             if len(values) != len(header):
-                said = f"{len(values)} fields where the header has {len(header)}; is the file truncated?"
+                said = f"{len(values)} field{'s' * (len(values) != 1)} where the header has {len(header)}; is the file truncated?"
                 raise DataError(f"{raw.where(at)}: {said}")
             yield Record(raw, at, dict(zip(header, values, strict=True)))
     except csv.Error as error:

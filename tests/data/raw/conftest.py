@@ -96,10 +96,14 @@ def amazon_2023_hub(folder: Path) -> list[Path]:
     return found
 
 
-def movielens_dat(folder: Path) -> list[Path]:
+def movielens_dat(folder: Path, encoding: str = "latin-1") -> list[Path]:
     ratings = [f"{u}::{i}::{r}::{t}" for u, i, t, r in ROWS]
     movies = [f"{i}::{title}::Drama|War" for i, title in TITLES.items()]
-    return [write(folder / "ratings.dat", ratings), write(folder / "movies.dat", movies, "latin-1")]
+    return [write(folder / "ratings.dat", ratings), write(folder / "movies.dat", movies, encoding)]
+
+
+def movielens_converted(folder: Path) -> list[Path]:
+    return movielens_dat(folder, "utf-8-sig")
 
 
 def movielens_zip(folder: Path) -> list[Path]:
@@ -142,7 +146,7 @@ RELEASES = {
     "amazon-2014": [amazon_2014],
     "amazon-2018": [amazon_2018],
     "amazon-2023": [amazon_2023, amazon_2023_parquet, amazon_2023_hub],
-    "movielens-dat": [movielens_dat, movielens_zip],
+    "movielens-dat": [movielens_dat, movielens_zip, movielens_converted],
     "movielens-csv": [movielens_csv],
     "steam": [steam],
     "lastfm-1k": [lastfm_1k],
