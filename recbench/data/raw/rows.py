@@ -38,7 +38,7 @@ def separated(raw: Raw, mark: str, names: tuple[str, ...], other: str = "") -> I
     for number, line in lines(raw):
         values = text(raw, number, line, other).split(mark)
         if len(values) != len(names):
-            said = f"{len(values)} field{'s' * (len(values) != 1)} where {len(names)} are needed ({', '.join(names)}); is the file truncated?"
+            said = f"{len(values)} fields where {len(names)} are needed ({', '.join(names)}); is the file truncated?"
             raise DataError(f"{raw.where(number)}: {said}")
         yield Record(raw, number, dict(zip(names, values, strict=True)))
 
@@ -68,7 +68,7 @@ def headed(raw: Raw, mark: str, needed: tuple[str, ...]) -> Iterator[Record]:
                 raise DataError(f"{raw} has no column {name!r}: its first line has {', '.join(header[:20])[:200]}.")
         for values in reader:
             if len(values) != len(header):
-                said = f"{len(values)} field{'s' * (len(values) != 1)} where the header has {len(header)}; is the file truncated?"
+                said = f"{len(values)} fields where the header has {len(header)}; is the file truncated?"
                 raise DataError(f"{raw.where(at)}: {said}")
             yield Record(raw, at, dict(zip(header, values, strict=True)))
     except csv.Error as error:
