@@ -100,7 +100,8 @@ def measured(dataset: DataSet) -> DataSet:
         DataError: a file is missing.
     """
     place = next((Path(path) for path in dataset.paths.values()), None)
-    if dataset.source == "parquet" and place is not None and (held := _prepared_as(place)) not in (None, dataset.name):
+    held = _prepared_as(place) if dataset.source == "parquet" and place is not None else None
+    if held not in (None, dataset.name) and dataset.name != "parquet":
         raise UsageError(
             f"{place} holds {held}, as recbench data prepare wrote it, not {dataset.name}: use --dataset {held}."
         )

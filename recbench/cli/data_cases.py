@@ -32,7 +32,7 @@ def cases(name: str, out: Path, data_dir: str | None, preset: str | None, sets: 
     from recbench.lists.cases import check_place
     from recbench.planning import protocol
 
-    check_place(out)
+    check_place(out, data_dir)
     request, _ = test_request(name, data_dir, preset, sets)
     with reporter() as progress:
         found = test_set(*protocol(request), progress)

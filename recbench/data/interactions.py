@@ -90,29 +90,36 @@ def split_interactions(raw: Interactions, titles: Mapping[str, str], options: Pr
     return Split(named.catalog, users, train, valid, test, facts=facts)
 
 
-MILLISECONDS = 10**11
-"""From here on a time is in milliseconds since 1970: seconds reach it in the year 5138, milliseconds in 1973."""
+DATES = 10**8
+"""From here on a time can be a date: seconds since 1970 reach it in 1973. Times that count from anything else begin
+below it."""
+MILLISECONDS, MICROSECONDS = 10**11, 10**14
+"""From here on a time is in milliseconds or microseconds since 1970: seconds reach the first in the year 5138."""
 
 
 def strange_times(times: Longs) -> str:
     """What shows that times do not say when something happened; empty if nothing does."""
-    large = int((times >= MILLISECONDS).sum())
-    negative, zero = int((times < 0).sum()), int((times == 0).sum())
-    if 0 < large < len(times) - zero:
-        return f"{large:,} of {len(times):,} timestamps are in milliseconds, the others in seconds: use one unit."
-    if negative:
-        return f"{negative:,} of {len(times):,} timestamps are negative: leave out interactions without a time."
-    if zero and times.max() >= 10**8:  # other times are dates
-        return f"{zero:,} of {len(times):,} timestamps are 0: leave out interactions without a time."
+    missing = (times <= 0) & (times > -1000)
+    there = times[~missing]
     if len(times) > 1 and times.min() == times.max():
         return f"all timestamps are {times[0]}, so there is no order in time to split by."
+    # dates lie further from 1970 than from each other; relative times may begin with a true 0
+    if missing.any() and there.min() >= max(DATES, there.max() - there.min()):
+        said = f"{int(missing.sum()):,} of {len(times):,} timestamps are no dates, such as {times[missing][0]}"
+        return f"{said}: leave out interactions without a time."
+    large, small = there[there >= MILLISECONDS], there[(there >= DATES) & (there < MILLISECONDS)]
+    if len(large) and len(small) and large.min() > 100 * small.max():
+        return f"{len(large):,} of {len(times):,} timestamps are in milliseconds, the others in seconds: use one unit."
     return ""
 
 
 def day(time: int) -> str:
-    """The day (UTC) of a time in seconds or milliseconds since 1970; empty outside the years 1970 to 9999."""
+    """The day (UTC) of a time in seconds, milli- or microseconds since 1970; empty for one that is no date."""
+    unit = 10**6 if time >= MICROSECONDS else 1000 if time >= MILLISECONDS else 1
+    if abs(time) < DATES:
+        return ""
     try:
-        return datetime.fromtimestamp(int(time) / (1000 if time >= MILLISECONDS else 1), UTC).date().isoformat()
+        return datetime.fromtimestamp(int(time) / unit, UTC).date().isoformat()
     except (OverflowError, OSError, ValueError):
         return ""
 

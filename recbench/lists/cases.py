@@ -55,13 +55,19 @@ def cases_of(dataset: DataSet, evaluate: EvaluateOptions, split: Split) -> Seque
 FILES = ("cases.csv", "train.csv", "valid.csv", "items.csv")
 
 
-def check_place(folder: Path) -> None:
+def check_place(folder: Path, data: str | None) -> None:
     """Refuse a folder that holds something else: data as released has a train.csv too.
 
+    Args:
+        data: the folder or file that is read.
+
     Raises:
-        UsageError: it does.
+        UsageError: it does, or it is where the data is.
     """
-    others = sorted(path.name for path in folder.iterdir() if path.name not in FILES) if folder.is_dir() else []
+    if data is not None and folder.resolve() in (place := Path(data).expanduser().resolve(), place.parent):
+        raise UsageError(f"--out {folder} is where the data is: choose another folder.")
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in names if name not in FILES and not name.endswith(".recbench-tmp")]
     if others:
         raise UsageError(f"--out {folder} holds {', '.join(others[:3])}, so it is not empty: choose another folder.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -57,8 +57,17 @@ def _own(cell: Cell) -> dict[str, Any]:
     flags: dict[str, Any] = {key: cell.flags[key] for key in ("model", "loss", "decoder") if key in cell.flags}
     flags["identifier"] = cell.flags.get("identifier", TITLE)
     budget = {f"train.{BUDGET[key]}": cell.flags[key] for key in BUDGET if key in cell.flags}
-    options = {f"{group}.{k}": v for group, given in cell.options.items() for k, v in given.items()}
+    options = dict(pair for group, given in cell.options.items() for pair in _flat(group, given))
     return {name: value for name, value in {**flags, **budget, **options}.items() if name not in cell.grid}
+
+
+def _flat(group: str, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Options by the names of :func:`_made`; a teacher has groups of its own."""
+    for option, value in given.items():
+        if group == "teacher" and isinstance(value, Mapping):
+            yield from _flat(f"{group}.{option}", value)
+        else:
+            yield f"{group}.{option}", value
 
 
 def _made(record: RunRecord, name: str) -> Any:

@@ -116,6 +116,11 @@ CASES = {
     "data of no folder": (["data", "audit", "not/here"], "There is no file or folder 'not/here'"),
     "data of no set": (["data", "ml-10k"], "'ml-10k'"),
     "cases into data": (["data", "cases", "csv", "--data-dir", "own.csv", "--out", "release"], "release", "test.csv"),
+    "cases next to data": (
+        ["data", "cases", "csv", "--data-dir", "own.csv", "--out", "."],
+        "--out .",
+        "where the data",
+    ),
     "data option": (
         ["data", "csv", "--data-dir", "own.csv", "--set", "dataset.cor=3"],
         "--set dataset.cor does not exist",

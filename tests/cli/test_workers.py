@@ -96,9 +96,10 @@ def test_a_killed_worker_and_a_stopped_client_lose_no_more_than_since_the_last_c
             child.kill()
     client.until(lambda: "continuing after step" in client.stderr)
     client.send_signal(signal.SIGTERM)
-    assert client.wait() == 75, client.stderr
+    code = client.wait()
+    assert code in (0, 75), client.stderr  # a busy machine may be done before the signal
     again = finished(*words, folder=place.folder)
-    assert "continuing after step" in again.stderr
+    assert ("continuing after step" in again.stderr) == (code == 75)
     assert records(runs) == records(place.folder / "undisturbed")
     assert leftovers(runs) == []
 

@@ -7,12 +7,14 @@ import gc
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,21 @@ LIBRARIES = ["transformers.trainer", "peft", "scipy.stats", "recbench.cli.run", 
 """What takes long to import; none of them starts a thread, so that a process may fork."""
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(LIBRARIES)
-_said = tempfile.TemporaryDirectory(prefix="children-")
+
+
+@cache
+def _said() -> str:
+    """Where this process's children write; made by the parent only, as they import this module too."""
+    return tempfile.mkdtemp(prefix="children-")
+
+
+@atexit.register
+def _end() -> None:
+    """After a failed test: multiprocessing would wait for what still runs."""
+    for child in multiprocessing.active_children():
+        child.kill()
+    if _said.cache_info().currsize:
+        shutil.rmtree(_said(), ignore_errors=True)
 
 
 class Child:
@@ -40,7 +56,7 @@ class Child:
         environment: Mapping[str, str] | None = None,
         script: Path | None = None,
     ) -> None:
-        self._stdout, self._stderr = (Path(tempfile.mkstemp(dir=_said.name)[1]) for _ in range(2))
+        self._stdout, self._stderr = (Path(tempfile.mkstemp(dir=_said())[1]) for _ in range(2))
         variables = {**os.environ, **(environment or {})}
         files = str(self._stdout), str(self._stderr)
         self._process = FORK.Process(target=_run, args=(words, str(folder), variables, *files, script))
@@ -66,6 +82,8 @@ class Child:
         """Its exit code, once it has ended."""
         self._process.join(seconds)
         code = self.poll()
+        if code is None:
+            self._process.kill()
         assert code is not None, f"still running after {seconds} seconds: {self.stderr}"
         return code
 
@@ -73,8 +91,10 @@ class Child:
         """Wait for something that it does before it ends."""
         end = time.monotonic() + 240
         while not there():
-            assert self.poll() is None, self.stderr
-            assert time.monotonic() < end, self.stderr
+            ended, late = self.poll() is not None, time.monotonic() > end
+            if late:
+                self._process.kill()
+            assert there() or not (ended or late), self.stderr
             time.sleep(0.01)
 
     def send_signal(self, number: int) -> None:

@@ -150,25 +150,38 @@ def test_files_that_are_not_there(tmp_path):
     ("times", "said"),
     [
         ({0: "1700000000000"}, "1 of 48 timestamps are in milliseconds, the others in seconds"),
-        ({5: "-5"}, "1 of 48 timestamps are negative"),
-        ({5: "0", **dict.fromkeys(range(1, 5), "1700000000")}, "2 of 48 timestamps are 0"),
+        ({5: "-5"}, "1 of 48 timestamps are no dates, such as -5"),
+        ({5: "0", 9: "0"}, "2 of 48 timestamps are no dates, such as 0"),
         (dict.fromkeys(range(48), "7"), "all timestamps are 7, so there is no order"),
     ],
 )
 def test_times_that_say_nothing_are_refused(tmp_path, times, said):
-    rows = [(u, i, times.get(row, t), title) for row, (u, i, t, title) in enumerate(ROWS)]
+    rows = [(u, i, times.get(row, str(1600000000 + int(t))), title) for row, (u, i, t, title) in enumerate(ROWS)]
     with pytest.raises(DataError, match=said):
         run(tmp_path, rows=rows)
 
 
+@pytest.mark.parametrize("scale", [1, 10**7, 10**10])
+@pytest.mark.parametrize("start", [0, -(10**9)])
+def test_times_from_any_start_and_before_1970_are_fine(tmp_path, scale, start):
+    rows = [(u, i, str(start + int(t) * scale), title) for u, i, t, title in ROWS]
+    assert len(run(tmp_path, rows=rows).test) == 1
+
+
 def test_days_in_either_unit_and_small_times():
     assert day(1700000000) == day(1700000000000) == "2023-11-14"
-    assert day(0) == "1970-01-01"
-    assert day(-(10**17)) == ""
+    assert day(1700000000000000) == "2023-11-14"
+    assert day(-(10**9)) == "1938-04-24"
+    assert day(0) == day(20180901) == day(-(10**17)) == ""
 
 
 def test_a_quote_that_swallows_rows_is_found(tmp_path):
     rows = [(u, i, t, f'"{title}' if row == 3 else f'{title}"' if row == 7 else title)
             for row, (u, i, t, title) in enumerate(ROWS)]  # fmt: skip
-    with pytest.raises(DataError, match=r"own\.csv, line \d+: a title spans several lines .*is a quote missing"):
+    with pytest.raises(DataError, match=r"own\.csv, line \d+: a title has other rows in it .*is a quote missing"):
         run(tmp_path, rows=rows)
+
+
+def test_a_title_may_have_two_lines(tmp_path):
+    rows = [(u, i, t, f'"{title}\nDirector\'s Cut"') for u, i, t, title in ROWS]
+    assert len(run(tmp_path, rows=rows).catalog.titles) == 6

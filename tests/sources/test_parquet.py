@@ -97,10 +97,10 @@ def test_a_folder_of_another_data_set_is_refused(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert planned("parquet").spec.dataset.called == "out"  # called mine, which datasets.yaml does not know
     (folder / "manifest.json").write_text(json.dumps({**manifest, "name": "ml-1m"}))
-    for other in ("steam", "parquet"):
-        with pytest.raises(UsageError, match=f"holds ml-1m, as .* wrote it, not {other}: use --dataset ml-1m"):
-            planned(other)
+    with pytest.raises(UsageError, match=r"holds ml-1m, as .* wrote it, not steam: use --dataset ml-1m"):
+        planned("steam")
     assert planned("ml-1m").spec.dataset.name == "ml-1m"
+    assert planned("parquet").spec.dataset.name == "parquet"
 
 
 def test_windows_as_released_are_pointed_to_their_source(tmp_path):

@@ -113,14 +113,20 @@ def _titles(table: Table, item: str, title: str) -> tuple[dict[str, str], int]:
     titles: dict[str, str] = {}
     conflicts: set[str] = set()
     for row, (name, text) in enumerate(zip(table.not_empty(item), table.columns[title], strict=True)):
-        if "\n" in text or "\r" in text:
-            raise DataError(f"{table.where(row)}: a title spans several lines ({short(text)}); is a quote missing?")
+        if _swallowed(text, len(table.columns)):
+            raise DataError(f"{table.where(row)}: a title has other rows in it ({short(text)}); is a quote missing?")
         known = titles.get(name)
         if not known:
             titles[name] = text
         elif text and text != known:
             conflicts.add(name)
     return titles, len(conflicts)
+
+
+def _swallowed(title: str, columns: int) -> bool:
+    """Whether a title has whole rows in it, from one stray quote to the next."""
+    rows = title.splitlines()[1:]
+    return any(row.count(mark) >= columns - 1 for row in rows for mark in DELIMITERS.values())
 
 
 plugin = SourcePlugin(
