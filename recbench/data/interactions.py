@@ -104,7 +104,7 @@ def strange_times(times: Longs) -> str:
     if len(times) > 1 and times.min() == times.max():
         return f"all timestamps are {times[0]}, so there is no order in time to split by."
     # dates lie further from 1970 than from each other; relative times may begin with a true 0
-    if missing.any() and there.min() >= max(DATES, there.max() - there.min()):
+    if missing.any() and len(there) and there.min() >= max(DATES, there.max() - there.min()):
         said = f"{int(missing.sum()):,} of {len(times):,} timestamps are no dates, such as {times[missing][0]}"
         return f"{said}: leave out interactions without a time."
     large, small = there[there >= MILLISECONDS], there[(there >= DATES) & (there < MILLISECONDS)]
