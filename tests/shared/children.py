@@ -56,18 +56,14 @@ class Child:
         environment: Mapping[str, str] | None = None,
         script: Path | None = None,
     ) -> None:
-        self._stdout, self._stderr = (Path(tempfile.mkstemp(dir=_said())[1]) for _ in range(2))
+        descriptor, place = tempfile.mkstemp(dir=_said())
+        os.close(descriptor)
+        self._stderr = Path(place)
         variables = {**os.environ, **(environment or {})}
-        files = str(self._stdout), str(self._stderr)
-        self._process = FORK.Process(target=_run, args=(words, str(folder), variables, *files, script))
+        self._process = FORK.Process(target=_run, args=(words, str(folder), variables, place, script))
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
-
-    @property
-    def stdout(self) -> str:
-        """What it has written so far."""
-        return self._stdout.read_text()
 
     @property
     def stderr(self) -> str:
@@ -103,35 +99,26 @@ class Child:
             os.kill(self.pid, number)
 
 
-def finished(*words: str, folder: Path, environment: Mapping[str, str] | None = None) -> Child:
+def finished(*words: str, folder: Path) -> Child:
     """``recbench WORDS`` to a good end."""
-    child = Child(*words, folder=folder, environment=environment)
+    child = Child(*words, folder=folder)
     assert child.wait(300) == 0, child.stderr
     return child
 
 
-def several(
-    number: int, *words: str, folder: Path, environment: Mapping[str, str] | None = None, script: Path | None = None
-) -> list[Child]:
+def several(number: int, *words: str, folder: Path, script: Path | None = None) -> list[Child]:
     """Processes that find each other, as torchrun starts them; torchrun would also end those that are left."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    group = {"WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **(environment or {})}
+    group = {"WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     ranks = [{**group, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(number)]
     return [Child(*words, folder=folder, environment=rank, script=script) for rank in ranks]
 
 
-def _run(
-    words: tuple[str, ...],
-    folder: str,
-    variables: Mapping[str, str],
-    stdout: str,
-    stderr: str,
-    script: Path | None,
-) -> None:
+def _run(words: tuple[str, ...], folder: str, variables: Mapping[str, str], stderr: str, script: Path | None) -> None:
     """The process's only task: what ``python -m recbench WORDS`` does, or ``python SCRIPT WORDS``."""
-    for path, descriptor in ((stdout, 1), (stderr, 2)):
+    for path, descriptor in ((os.devnull, 1), (stderr, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), descriptor)
     gc.freeze()  # each training collects garbage, and would look through all that is loaded
     os.environ.clear()
